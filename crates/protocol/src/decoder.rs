@@ -1,0 +1,485 @@
+//! Bytes to events.
+
+use std::ops::Range;
+
+use crate::deflate::Inflater;
+use crate::frame::{Opcode, Start, MAX_CONTROL_LEN, MAX_HEAD_LEN};
+use crate::utf8::{self, Utf8Validator};
+use crate::{close, mask, ProtocolError};
+
+/// The largest integer that JavaScript counts exactly; no payload may be longer.
+const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+/// The least room that is made for a message which arrives in pieces, in bytes.
+const MIN_RESERVE: usize = 4 * 1024;
+
+/// Whether the peer has to mask its frames (RFC 6455, 5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Masking {
+    /// Frames may be masked or not.
+    #[default]
+    Any,
+    /// A server reads from a client: every frame is masked.
+    Required,
+    /// A client reads from a server: no frame is masked.
+    Forbidden,
+}
+
+/// The limits a [`Decoder`] keeps.
+#[derive(Debug, Clone, Copy)]
+pub struct DecoderOptions {
+    /// The longest message, in bytes, before and after it is decompressed.
+    pub max_payload: u64,
+    /// The most fragments that one message may have.
+    pub max_fragments: u32,
+    /// Whether frames have to be masked.
+    pub masking: Masking,
+}
+
+impl Default for DecoderOptions {
+    fn default() -> Self {
+        Self {
+            max_payload: u64::MAX,
+            max_fragments: 1 << 20,
+            masking: Masking::Any,
+        }
+    }
+}
+
+/// Something that the peer sent.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What it is.
+    pub kind: EventKind,
+    /// A message's data, a ping's or pong's, or the reason of a close frame.
+    pub payload: Payload,
+    /// Whether the (last) frame was masked.
+    pub masked: bool,
+}
+
+/// What the peer sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// A text message: its payload is UTF-8.
+    Text,
+    /// A binary message.
+    Binary,
+    /// A ping, which wants a pong with the same payload.
+    Ping,
+    /// A pong.
+    Pong,
+    /// A close frame, and the code that it carries: its payload is UTF-8. Nothing
+    /// comes after it.
+    Close(Option<u16>),
+}
+
+/// Where the bytes of an event are.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// In the input, unmasked in place.
+    Input(Range<usize>),
+    /// In a buffer of their own: a message that came in pieces, or compressed.
+    Owned(Vec<u8>),
+}
+
+impl Payload {
+    /// The bytes; `input` is what was given to [`Decoder::next`].
+    pub fn bytes<'a>(&'a self, input: &'a [u8]) -> &'a [u8] {
+        match self {
+            Self::Input(range) => &input[range.clone()],
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// Turns the bytes of one direction of a connection into [`Event`]s.
+///
+/// It may be given them in pieces of any size, and tells each violation of the
+/// protocol at the first byte that shows it.
+#[derive(Debug)]
+pub struct Decoder {
+    options: DecoderOptions,
+    inflater: Option<Box<Inflater>>,
+    state: State,
+    frame: Frame,
+    message: Option<Message>,
+    /// The payload of a control frame that arrives in pieces.
+    control: Vec<u8>,
+    utf8: Utf8Validator,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Between frames, or within a head of which this much is here.
+    Head { bytes: [u8; MAX_HEAD_LEN], len: u8 },
+    /// Within the payload of `frame`.
+    Payload,
+    /// After a close frame or an error: what follows is discarded.
+    Closed,
+}
+
+const BEFORE_HEAD: State = State::Head {
+    bytes: [0; MAX_HEAD_LEN],
+    len: 0,
+};
+
+/// The frame that is being read.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    fin: bool,
+    opcode: Opcode,
+    mask: Option<[u8; 4]>,
+    len: u64,
+    remaining: u64,
+}
+
+impl Frame {
+    /// Of the payload, what stands in the input: taken, and unmasked in place.
+    fn take(&mut self, input: &mut [u8], at: &mut usize) -> Range<usize> {
+        let here = (input.len() - *at) as u64;
+        let taken = here.min(self.remaining) as usize;
+        let range = *at..*at + taken;
+        if let Some(key) = self.mask {
+            let phase = (self.len - self.remaining) % 4;
+            mask::apply(&mut input[range.clone()], key, phase as usize);
+        }
+        self.remaining -= taken as u64;
+        *at += taken;
+        range
+    }
+}
+
+/// The message that is being read, over all its fragments.
+#[derive(Debug)]
+struct Message {
+    text: bool,
+    compressed: bool,
+    fragments: u32,
+    /// The sum of the frames' lengths.
+    announced: u64,
+    data: Vec<u8>,
+}
+
+impl Decoder {
+    /// A decoder at the beginning of a connection; `inflater` where
+    /// permessage-deflate is agreed on.
+    pub fn new(options: DecoderOptions, inflater: Option<Inflater>) -> Self {
+        Self {
+            options,
+            inflater: inflater.map(Box::new),
+            state: BEFORE_HEAD,
+            frame: Frame {
+                fin: true,
+                opcode: Opcode::Binary,
+                mask: None,
+                len: 0,
+                remaining: 0,
+            },
+            message: None,
+            control: Vec::new(),
+            utf8: Utf8Validator::default(),
+        }
+    }
+
+    /// Takes the next event from `input`, beginning at `*at`, which is advanced
+    /// past what was read.
+    ///
+    /// `None` means that all of `input` is read and more is needed. Call it again
+    /// with the same input until then. Payloads are unmasked in place.
+    ///
+    /// # Errors
+    ///
+    /// A violation of the protocol or of a limit. It, like a close frame, ends the
+    /// stream: all that follows is discarded.
+    pub fn next(
+        &mut self,
+        input: &mut [u8],
+        at: &mut usize,
+    ) -> Result<Option<Event>, ProtocolError> {
+        let result = self.advance(input, at);
+        if let Err(_)
+        | Ok(Some(Event {
+            kind: EventKind::Close(_),
+            ..
+        })) = result
+        {
+            self.close();
+        }
+        result
+    }
+
+    /// Discards all that is still to come, and frees what is held.
+    pub fn close(&mut self) {
+        self.state = State::Closed;
+        self.message = None;
+        self.inflater = None;
+        self.control = Vec::new();
+    }
+
+    /// The length, in bytes on the wire, of the message under way, as far as its
+    /// frames have announced it.
+    pub fn announced_len(&self) -> u64 {
+        self.message.as_ref().map_or(0, |message| message.announced)
+    }
+
+    fn advance(
+        &mut self,
+        input: &mut [u8],
+        at: &mut usize,
+    ) -> Result<Option<Event>, ProtocolError> {
+        loop {
+            match self.state {
+                State::Head { .. } => {
+                    if !self.read_head(input, at)? {
+                        return Ok(None);
+                    }
+                }
+                State::Payload => {
+                    let event = match self.frame.opcode {
+                        Opcode::Close | Opcode::Ping | Opcode::Pong => {
+                            self.read_control(input, at)?
+                        }
+                        _ => self.read_data(input, at)?,
+                    };
+                    if self.frame.remaining > 0 {
+                        return Ok(None);
+                    }
+                    self.state = BEFORE_HEAD;
+                    if event.is_some() {
+                        return Ok(event);
+                    }
+                }
+                State::Closed => {
+                    *at = input.len();
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Reads a head, or as much of it as is here; whether it is complete.
+    #[inline]
+    fn read_head(&mut self, input: &[u8], at: &mut usize) -> Result<bool, ProtocolError> {
+        let State::Head { mut bytes, len } = self.state else {
+            unreachable!("read_head is called between frames");
+        };
+        let rest = &input[*at..];
+        if len == 0 && rest.len() >= 2 {
+            let start = Start([rest[0], rest[1]]);
+            let opcode = self.check(start)?;
+            if rest.len() >= start.head_len() {
+                *at += start.head_len();
+                return self.begin(start, opcode, rest).map(|()| true);
+            }
+        }
+        // The head comes in pieces: gather it.
+        let mut len = usize::from(len);
+        for &byte in rest {
+            bytes[len] = byte;
+            len += 1;
+            *at += 1;
+            if len < 2 {
+                continue;
+            }
+            let start = Start([bytes[0], bytes[1]]);
+            let opcode = self.check(start)?;
+            if len == start.head_len() {
+                return self.begin(start, opcode, &bytes).map(|()| true);
+            }
+        }
+        self.state = State::Head {
+            bytes,
+            len: len as u8,
+        };
+        Ok(false)
+    }
+
+    /// Judges the first two bytes of a frame.
+    #[inline]
+    fn check(&self, start: Start) -> Result<Opcode, ProtocolError> {
+        if start.rsv23() {
+            return Err(ProtocolError::ReservedBits);
+        }
+        if start.rsv1() && self.inflater.is_none() {
+            return Err(ProtocolError::UnexpectedRsv1);
+        }
+        let opcode = match (start.opcode(), &self.message) {
+            (0x0, _) if start.rsv1() => return Err(ProtocolError::UnexpectedRsv1),
+            (0x0, Some(_)) => Opcode::Continuation,
+            (0x1, None) => Opcode::Text,
+            (0x2, None) => Opcode::Binary,
+            (0x8, _) => Opcode::Close,
+            (0x9, _) => Opcode::Ping,
+            (0xa, _) => Opcode::Pong,
+            (opcode, _) => return Err(ProtocolError::InvalidOpcode(opcode)),
+        };
+        if matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong) {
+            if !start.fin() {
+                return Err(ProtocolError::FragmentedControl);
+            }
+            if start.rsv1() {
+                return Err(ProtocolError::UnexpectedRsv1);
+            }
+            if usize::from(start.len7()) > MAX_CONTROL_LEN {
+                return Err(ProtocolError::InvalidPayloadLength);
+            }
+        }
+        match (self.options.masking, start.masked()) {
+            (Masking::Required, false) => Err(ProtocolError::MaskRequired),
+            (Masking::Forbidden, true) => Err(ProtocolError::MaskForbidden),
+            _ => Ok(opcode),
+        }
+    }
+
+    /// Begins the payload of a frame whose head is here.
+    #[inline]
+    fn begin(&mut self, start: Start, opcode: Opcode, head: &[u8]) -> Result<(), ProtocolError> {
+        let (len, mask) = start.length_and_key(head);
+        if len > MAX_SAFE_INTEGER {
+            return Err(ProtocolError::PayloadTooLong);
+        }
+        if matches!(opcode, Opcode::Text | Opcode::Binary | Opcode::Continuation) {
+            let message = self.message.get_or_insert(Message {
+                text: opcode == Opcode::Text,
+                compressed: start.rsv1(),
+                fragments: 0,
+                announced: 0,
+                data: Vec::new(),
+            });
+            // Both are below 2^53, and the sum is kept there: it cannot overflow.
+            let announced = message.announced + len;
+            if announced > self.options.max_payload.min(MAX_SAFE_INTEGER) {
+                return Err(ProtocolError::PayloadTooLong);
+            }
+            message.announced = announced;
+            message.fragments += 1;
+            if message.fragments > self.options.max_fragments {
+                return Err(ProtocolError::TooManyFragments);
+            }
+        }
+        self.frame = Frame {
+            fin: start.fin(),
+            opcode,
+            mask,
+            len,
+            remaining: len,
+        };
+        self.state = State::Payload;
+        Ok(())
+    }
+
+    fn read_control(
+        &mut self,
+        input: &mut [u8],
+        at: &mut usize,
+    ) -> Result<Option<Event>, ProtocolError> {
+        let range = self.frame.take(input, at);
+        let payload = if range.len() as u64 == self.frame.len {
+            Payload::Input(range)
+        } else {
+            self.control.extend_from_slice(&input[range]);
+            if self.frame.remaining > 0 {
+                return Ok(None);
+            }
+            Payload::Owned(std::mem::take(&mut self.control))
+        };
+        let (kind, payload) = match self.frame.opcode {
+            Opcode::Ping => (EventKind::Ping, payload),
+            Opcode::Pong => (EventKind::Pong, payload),
+            _ => {
+                let code = close::parse(payload.bytes(input))?;
+                (EventKind::Close(code), without_code(payload))
+            }
+        };
+        Ok(Some(Event {
+            kind,
+            payload,
+            masked: self.frame.mask.is_some(),
+        }))
+    }
+
+    fn read_data(
+        &mut self,
+        input: &mut [u8],
+        at: &mut usize,
+    ) -> Result<Option<Event>, ProtocolError> {
+        let range = self.frame.take(input, at);
+        let ends = self.frame.fin && self.frame.remaining == 0;
+        let message = self.message.as_mut().expect("a data frame is in a message");
+
+        if ends && !message.compressed && range.len() as u64 == message.announced {
+            // The whole message stands in the input: nothing is copied.
+            let text = message.text;
+            if text && !utf8::is_valid(&input[range.clone()]) {
+                return Err(ProtocolError::InvalidUtf8);
+            }
+            self.message = None;
+            return Ok(Some(self.data_event(text, Payload::Input(range))));
+        }
+
+        let decoded_before = message.data.len();
+        let mut decoded = Ok(());
+        if message.compressed {
+            let inflater = self.inflater.as_mut().expect("checked with the head");
+            let limit = usize::try_from(self.options.max_payload).unwrap_or(usize::MAX);
+            decoded = inflater.decompress(&input[range], &mut message.data, limit);
+            if ends {
+                decoded = decoded.and_then(|()| inflater.finish(&mut message.data, limit));
+            }
+        } else {
+            reserve(&mut message.data, range.len(), self.frame.remaining);
+            message.data.extend_from_slice(&input[range]);
+        }
+        if message.text {
+            // Before an error of the inflater, which comes later in the stream.
+            let valid = self.utf8.feed(&message.data[decoded_before..]);
+            valid.map_err(|_| ProtocolError::InvalidUtf8)?;
+        }
+        decoded?;
+        if !ends {
+            return Ok(None);
+        }
+        let message = self.message.take().expect("it was here");
+        if message.text && self.utf8.finish().is_err() {
+            return Err(ProtocolError::InvalidUtf8);
+        }
+        Ok(Some(
+            self.data_event(message.text, Payload::Owned(message.data)),
+        ))
+    }
+
+    fn data_event(&self, text: bool, payload: Payload) -> Event {
+        Event {
+            kind: if text {
+                EventKind::Text
+            } else {
+                EventKind::Binary
+            },
+            payload,
+            masked: self.frame.mask.is_some(),
+        }
+    }
+}
+
+/// Makes room for `here` bytes, and ahead of time for more of the `to_come`: as
+/// much again as there is, so that a peer which announces much and sends little
+/// takes little memory.
+fn reserve(data: &mut Vec<u8>, here: usize, to_come: u64) {
+    if data.capacity() - data.len() >= here {
+        return;
+    }
+    let to_come = usize::try_from(to_come).unwrap_or(usize::MAX);
+    let ahead = (data.len() + here).max(MIN_RESERVE).min(to_come);
+    data.reserve_exact(here.saturating_add(ahead));
+}
+
+/// The reason in the payload of a close frame: what follows the code, if any.
+fn without_code(payload: Payload) -> Payload {
+    match payload {
+        Payload::Input(range) => Payload::Input((range.start + 2).min(range.end)..range.end),
+        Payload::Owned(mut bytes) => {
+            bytes.drain(..bytes.len().min(2));
+            Payload::Owned(bytes)
+        }
+    }
+}

@@ -1,0 +1,571 @@
+//! The compression of permessage-deflate (RFC 7692, 7.2): one direction of one
+//! connection at a time.
+//!
+//! A DEFLATE context is large (about 300 KB to compress with the default
+//! settings, 40 KB to decompress). It is made when the first message needs it;
+//! without context takeover it is borrowed from a [`ContextPool`] for the length
+//! of one message, so that an idle connection owns none.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flate2::{Decompress, FlushDecompress, Status};
+use zlib_rs::{Deflate, DeflateConfig, DeflateFlush};
+
+use crate::ProtocolError;
+
+/// What the sender leaves out at the end of each message, and the receiver adds
+/// again (RFC 7692, 7.2.1).
+const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+
+/// The compressed form of an empty message, less its tail (RFC 7692, 7.2.3.6).
+const EMPTY: u8 = 0x00;
+
+/// The sizes of LZ77 window, as the base-2 logarithm of bytes (RFC 7692, 7.1.2).
+pub const WINDOW_BITS: std::ops::RangeInclusive<u8> = 8..=15;
+
+/// How hard and with how much memory to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeflateOptions {
+    /// The window, as the base-2 logarithm of bytes: 8 to 15. DEFLATE has no
+    /// 256-byte window in practice: 8 compresses as 9 does, whose distances
+    /// never reach past 250 bytes.
+    pub window_bits: u8,
+    /// Memory for the internal state: 1 (least) to 9 (most).
+    pub mem_level: u8,
+    /// Effort: 0 (none) to 9 (most).
+    pub level: u8,
+    /// Whether each message is compressed on its own (RFC 7692, 7.1.1).
+    pub no_context_takeover: bool,
+}
+
+impl Default for DeflateOptions {
+    fn default() -> Self {
+        Self {
+            window_bits: 15,
+            mem_level: 8,
+            level: 6,
+            no_context_takeover: false,
+        }
+    }
+}
+
+/// How to decompress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InflateOptions {
+    /// The window, as the base-2 logarithm of bytes: 8 to 15.
+    pub window_bits: u8,
+    /// Whether each message was compressed on its own (RFC 7692, 7.1.1).
+    pub no_context_takeover: bool,
+}
+
+impl Default for InflateOptions {
+    fn default() -> Self {
+        Self {
+            window_bits: 15,
+            no_context_takeover: false,
+        }
+    }
+}
+
+/// Idle contexts that connections without context takeover share.
+///
+/// Clones share the same contexts.
+#[derive(Clone, Default)]
+pub struct ContextPool(Arc<Mutex<Idle>>);
+
+#[derive(Default)]
+struct Idle {
+    deflate: Vec<(DeflateOptions, Box<Deflate>)>,
+    inflate: Vec<(u8, Decompress)>,
+}
+
+/// Idle contexts of either kind that a pool keeps. No more than one of each is
+/// in use at a time on one thread, but for messages that wait for their rest.
+const MAX_IDLE: usize = 16;
+
+impl ContextPool {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {
+        // A panic elsewhere leaves the lists whole: they only push and remove.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_deflate(&self, options: &DeflateOptions) -> Option<Box<Deflate>> {
+        let idle = &mut self.idle().deflate;
+        let found = idle.iter().rposition(|(kept, _)| kept == options)?;
+        Some(idle.swap_remove(found).1)
+    }
+
+    fn give_deflate(&self, options: DeflateOptions, context: Box<Deflate>) {
+        let idle = &mut self.idle().deflate;
+        if idle.len() == MAX_IDLE {
+            idle.remove(0);
+        }
+        idle.push((options, context));
+    }
+
+    fn take_inflate(&self, window_bits: u8) -> Option<Decompress> {
+        let idle = &mut self.idle().inflate;
+        let found = idle.iter().rposition(|(kept, _)| *kept == window_bits)?;
+        Some(idle.swap_remove(found).1)
+    }
+
+    fn give_inflate(&self, window_bits: u8, context: Decompress) {
+        let idle = &mut self.idle().inflate;
+        if idle.len() == MAX_IDLE {
+            idle.remove(0);
+        }
+        idle.push((window_bits, context));
+    }
+}
+
+impl fmt::Debug for ContextPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let idle = self.idle();
+        f.debug_struct("ContextPool")
+            .field("deflate", &idle.deflate.len())
+            .field("inflate", &idle.inflate.len())
+            .finish()
+    }
+}
+
+/// Compresses the messages of one direction.
+pub struct Deflater {
+    options: DeflateOptions,
+    pool: ContextPool,
+    context: Option<Box<Deflate>>,
+}
+
+impl Deflater {
+    /// # Panics
+    ///
+    /// If an option is out of its range.
+    pub fn new(options: DeflateOptions, pool: ContextPool) -> Self {
+        assert!(WINDOW_BITS.contains(&options.window_bits));
+        assert!((1..=9).contains(&options.mem_level));
+        assert!(options.level <= 9);
+        Self {
+            options,
+            pool,
+            context: None,
+        }
+    }
+
+    /// Appends `data` to `out`, compressed, as the payload of one frame.
+    ///
+    /// `fin` tells that `data` ends its message.
+    pub fn compress(&mut self, mut data: &[u8], fin: bool, out: &mut Vec<u8>) {
+        let start = out.len();
+        let mut context = self.context.take().unwrap_or_else(|| self.context());
+        // An empty fragment within a message needs no byte border behind it.
+        let flush = if data.is_empty() && !fin {
+            DeflateFlush::PartialFlush
+        } else {
+            DeflateFlush::SyncFlush
+        };
+        loop {
+            let end = out.len();
+            out.resize(
+                end + zlib_rs::compress_bound(data.len()) + TAIL.len() + 8,
+                0,
+            );
+            let before = (context.total_in(), context.total_out());
+            context
+                .compress(data, &mut out[end..], flush)
+                .expect("the context is whole and its options are valid");
+            data = &data[(context.total_in() - before.0) as usize..];
+            let written = (context.total_out() - before.1) as usize;
+            let has_room = end + written < out.len();
+            out.truncate(end + written);
+            // Output that did not fill its room is flushed to the end.
+            if has_room {
+                break;
+            }
+        }
+        if fin {
+            if out[start..].ends_with(&TAIL) {
+                out.truncate(out.len() - TAIL.len());
+            }
+            // Nothing is written where the context stands flushed already.
+            if out.len() == start {
+                out.push(EMPTY);
+            }
+        }
+        if fin && self.options.no_context_takeover {
+            context.reset();
+            self.pool.give_deflate(self.options, context);
+        } else {
+            self.context = Some(context);
+        }
+    }
+
+    fn context(&self) -> Box<Deflate> {
+        self.pool.take_deflate(&self.options).unwrap_or_else(|| {
+            Box::new(Deflate::new_with_config(DeflateConfig {
+                level: i32::from(self.options.level),
+                // Negative: a raw stream, without zlib's head and checksum.
+                window_bits: -i32::from(self.options.window_bits.max(9)),
+                mem_level: i32::from(self.options.mem_level),
+                ..DeflateConfig::default()
+            }))
+        })
+    }
+}
+
+impl fmt::Debug for Deflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deflater")
+            .field("options", &self.options)
+            .field("has_context", &self.context.is_some())
+            .finish()
+    }
+}
+
+/// Decompresses the messages of one direction.
+#[derive(Debug)]
+pub struct Inflater {
+    options: InflateOptions,
+    pool: ContextPool,
+    context: Option<Decompress>,
+}
+
+/// The least room that is made for output at a time.
+const MIN_ROOM: usize = 512;
+
+/// How many times its compressed size a message is first taken to have.
+const EXPECTED_RATIO: usize = 4;
+
+impl Inflater {
+    /// # Panics
+    ///
+    /// If the window bits are not 8 to 15.
+    pub fn new(options: InflateOptions, pool: ContextPool) -> Self {
+        assert!(WINDOW_BITS.contains(&options.window_bits));
+        Self {
+            options,
+            pool,
+            context: None,
+        }
+    }
+
+    /// Appends what `data`, the next piece of a message, decompresses to.
+    ///
+    /// `limit` is the length that `out` must not come to exceed, in bytes; output
+    /// is made no further than its first byte beyond.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDeflate`](ProtocolError::InvalidDeflate), or
+    /// [`PayloadTooLong`](ProtocolError::PayloadTooLong) beyond the limit. The
+    /// context is then lost.
+    pub fn decompress(
+        &mut self,
+        mut data: &[u8],
+        out: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<(), ProtocolError> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        let mut context = self.context.take().unwrap_or_else(|| self.context());
+        loop {
+            let wanted = (data.len().saturating_mul(EXPECTED_RATIO)).max(MIN_ROOM);
+            let allowed = limit.saturating_sub(out.len()).saturating_add(1);
+            if out.capacity() - out.len() < wanted.min(allowed).min(MIN_ROOM) {
+                out.reserve(wanted.max(out.len()).min(allowed));
+            }
+            let before = (context.total_in(), out.len());
+            let status = context
+                .decompress_vec(data, out, FlushDecompress::Sync)
+                .map_err(|_| ProtocolError::InvalidDeflate)?;
+            let consumed = (context.total_in() - before.0) as usize;
+            data = &data[consumed..];
+            if out.len() > limit {
+                return Err(ProtocolError::PayloadTooLong);
+            }
+            if status == Status::StreamEnd {
+                // A block marked as the last is allowed; another may follow it
+                // (RFC 7692, 7.2.3.4).
+                context.reset(false);
+            }
+            if data.is_empty() && out.len() < out.capacity() {
+                break;
+            }
+            if consumed == 0 && out.len() == before.1 && status != Status::StreamEnd {
+                return Err(ProtocolError::InvalidDeflate);
+            }
+            if data.is_empty() && status == Status::StreamEnd {
+                break;
+            }
+        }
+        self.context = Some(context);
+        Ok(())
+    }
+
+    /// Ends a message: appends what its left-out tail stands for.
+    ///
+    /// # Errors
+    ///
+    /// As [`decompress`](Self::decompress).
+    pub fn finish(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<(), ProtocolError> {
+        self.decompress(&TAIL, out, limit)?;
+        if self.options.no_context_takeover {
+            if let Some(mut context) = self.context.take() {
+                context.reset(false);
+                self.pool.give_inflate(self.window_bits(), context);
+            }
+        }
+        Ok(())
+    }
+
+    fn context(&self) -> Decompress {
+        let window_bits = self.window_bits();
+        self.pool
+            .take_inflate(window_bits)
+            .unwrap_or_else(|| Decompress::new_with_window_bits(false, window_bits))
+    }
+
+    /// A wider window reads what a narrower one wrote, and flate2 begins at 9.
+    fn window_bits(&self) -> u8 {
+        self.options.window_bits.max(9)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Text that compresses, with matches near and far.
+    fn text(len: usize) -> Vec<u8> {
+        let mut state = 1u32;
+        (0..len)
+            .map(|_| {
+                state = state.wrapping_mul(1_103_515_245).wrapping_add(12_345);
+                b"etaoin shrdlu"[(state >> 16) as usize % 13]
+            })
+            .collect()
+    }
+
+    fn deflater(options: DeflateOptions) -> Deflater {
+        Deflater::new(options, ContextPool::default())
+    }
+
+    fn inflater(options: InflateOptions) -> Inflater {
+        Inflater::new(options, ContextPool::default())
+    }
+
+    fn inflate(inflater: &mut Inflater, data: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        inflater.decompress(data, &mut out, usize::MAX).unwrap();
+        inflater.finish(&mut out, usize::MAX).unwrap();
+        out
+    }
+
+    #[test]
+    fn every_window_memory_and_effort_reads_back() {
+        let message = text(40_000);
+        for window_bits in WINDOW_BITS {
+            for mem_level in 1..=9 {
+                for level in 0..=9 {
+                    let no_context_takeover = level % 2 == 0;
+                    let mut deflater = deflater(DeflateOptions {
+                        window_bits,
+                        mem_level,
+                        level,
+                        no_context_takeover,
+                    });
+                    let mut inflater = inflater(InflateOptions {
+                        window_bits,
+                        no_context_takeover,
+                    });
+                    for part in [&message[..], &message[..1000], &[], &message[..2000]] {
+                        let mut compressed = Vec::new();
+                        deflater.compress(part, true, &mut compressed);
+                        assert!(inflate(&mut inflater, &compressed) == part);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_smallest_window_is_kept_to() {
+        // Repetitions 200 to 400 bytes apart: only some are within 256 bytes.
+        let mut message = Vec::new();
+        for distance in 200..400 {
+            message.extend_from_slice(&text(distance));
+            message.extend_from_slice(b"a phrase that comes again");
+        }
+        for level in 1..=9 {
+            let mut compressed = Vec::new();
+            deflater(DeflateOptions {
+                window_bits: 8,
+                level,
+                ..DeflateOptions::default()
+            })
+            .compress(&message, true, &mut compressed);
+            compressed.extend_from_slice(&TAIL);
+            let mut strict = zlib_rs::Inflate::new(false, 8);
+            let mut out = vec![0; message.len() + 1];
+            // In small steps, so that the window, not the output, is looked back into.
+            let mut written = 0;
+            let mut rest = &compressed[..];
+            while !rest.is_empty() {
+                let before = strict.total_in();
+                let end = out.len().min(written + 100);
+                strict
+                    .decompress(
+                        rest,
+                        &mut out[written..end],
+                        zlib_rs::InflateFlush::SyncFlush,
+                    )
+                    .unwrap();
+                rest = &rest[(strict.total_in() - before) as usize..];
+                written = strict.total_out() as usize;
+            }
+            assert!(out[..written] == message);
+        }
+    }
+
+    #[test]
+    fn options_act() {
+        // It repeats at a distance that only a wide window sees.
+        let message = text(5_000).repeat(20);
+        let size = |options| {
+            let mut out = Vec::new();
+            deflater(options).compress(&message, true, &mut out);
+            out.len()
+        };
+        let default = DeflateOptions::default();
+        let smallest_window = DeflateOptions {
+            window_bits: 9,
+            ..default
+        };
+        let least_memory = DeflateOptions {
+            mem_level: 1,
+            ..default
+        };
+        let no_effort = DeflateOptions {
+            level: 0,
+            ..default
+        };
+        assert!(2 * size(default) < size(smallest_window));
+        assert_ne!(size(default), size(least_memory));
+        assert!(size(no_effort) > message.len());
+    }
+
+    #[test]
+    fn fragments_join_to_one_stream() {
+        for parts in [
+            &["", "data"][..],
+            &["data", ""],
+            &["", ""],
+            &["", "", "a", "", "", "b", ""],
+            &["foo", "bar", "foobar"],
+        ] {
+            let mut deflater = deflater(DeflateOptions::default());
+            let mut inflater = inflater(InflateOptions::default());
+            for _ in 0..3 {
+                let mut out = Vec::new();
+                for (i, part) in parts.iter().enumerate() {
+                    let mut compressed = Vec::new();
+                    let fin = i + 1 == parts.len();
+                    deflater.compress(part.as_bytes(), fin, &mut compressed);
+                    inflater
+                        .decompress(&compressed, &mut out, usize::MAX)
+                        .unwrap();
+                }
+                inflater.finish(&mut out, usize::MAX).unwrap();
+                assert_eq!(out, parts.concat().as_bytes(), "{parts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_message_is_one_byte() {
+        let mut deflater = deflater(DeflateOptions::default());
+        for _ in 0..3 {
+            let mut out = Vec::new();
+            deflater.compress(b"", true, &mut out);
+            assert_eq!(out, [EMPTY]);
+        }
+    }
+
+    #[test]
+    fn a_context_is_taken_over_or_not() {
+        for no_context_takeover in [false, true] {
+            let mut deflater = deflater(DeflateOptions {
+                no_context_takeover,
+                ..DeflateOptions::default()
+            });
+            let mut sizes = [0; 2];
+            for size in &mut sizes {
+                let mut out = Vec::new();
+                deflater.compress(b"a message that repeats itself", true, &mut out);
+                *size = out.len();
+            }
+            assert_eq!(sizes[0] == sizes[1], no_context_takeover);
+            assert_eq!(deflater.context.is_none(), no_context_takeover);
+        }
+    }
+
+    #[test]
+    fn the_pool_hands_out_contexts_of_the_same_options_only() {
+        let pool = ContextPool::default();
+        let options = |window_bits| DeflateOptions {
+            window_bits,
+            no_context_takeover: true,
+            ..DeflateOptions::default()
+        };
+        for window_bits in [15, 9, 15, 9] {
+            let mut out = Vec::new();
+            Deflater::new(options(window_bits), pool.clone()).compress(b"hello", true, &mut out);
+            let inflate = InflateOptions {
+                window_bits,
+                no_context_takeover: true,
+            };
+            assert_eq!(
+                super::tests::inflate(&mut Inflater::new(inflate, pool.clone()), &out),
+                b"hello"
+            );
+        }
+        let idle = pool.idle();
+        assert_eq!((idle.deflate.len(), idle.inflate.len()), (2, 2));
+    }
+
+    #[test]
+    fn output_stops_at_the_limit() {
+        let mut bomb = Vec::new();
+        deflater(DeflateOptions::default()).compress(&vec![0; 64 << 20], true, &mut bomb);
+        assert!(bomb.len() < 100_000);
+        let mut out = Vec::new();
+        let result = inflater(InflateOptions::default()).decompress(&bomb, &mut out, 1 << 20);
+        assert_eq!(result, Err(ProtocolError::PayloadTooLong));
+        assert!(out.capacity() <= 4 << 20, "{}", out.capacity());
+
+        let mut out = Vec::new();
+        let mut inflater = inflater(InflateOptions::default());
+        inflater.decompress(&bomb, &mut out, 64 << 20).unwrap();
+        inflater.finish(&mut out, 64 << 20).unwrap();
+        assert_eq!(out.len(), 64 << 20);
+    }
+
+    #[test]
+    fn a_last_block_does_not_end_the_connection() {
+        // "Hello" in a block with BFINAL set, then the extra byte (RFC 7692, 7.2.3.4).
+        let mut inflater = inflater(InflateOptions::default());
+        for _ in 0..2 {
+            let data = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
+            assert_eq!(inflate(&mut inflater, &data), b"Hello");
+        }
+    }
+
+    #[test]
+    fn noise_is_an_error() {
+        let mut out = Vec::new();
+        assert_eq!(
+            inflater(InflateOptions::default()).decompress(&[0xff; 64], &mut out, 1 << 20),
+            Err(ProtocolError::InvalidDeflate)
+        );
+    }
+}

@@ -1,0 +1,170 @@
+//! The `Sec-WebSocket-Extensions` header (RFC 6455, 9.1).
+
+use std::fmt;
+
+/// An extension as a header names it, with its parameters in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extension {
+    /// The extension's name.
+    pub name: String,
+    /// Each parameter's name, and its value where it has one.
+    pub params: Vec<(String, Option<String>)>,
+}
+
+/// Reads a header's value.
+///
+/// It is lenient, as peers have come to rely on: what is no extension at all reads
+/// as one with an odd name, which nobody then agrees to. Names are data, whatever
+/// they are. Nothing is read for an empty value.
+pub fn parse(value: &str) -> Vec<Extension> {
+    if value.trim().is_empty() {
+        return Vec::new();
+    }
+    split(value, ',').map(parse_one).collect()
+}
+
+fn parse_one(value: &str) -> Extension {
+    let mut parts = split(value, ';').map(str::trim);
+    let name = parts.next().unwrap_or_default().to_owned();
+    let params = parts
+        .map(|part| match part.split_once('=') {
+            Some((name, value)) => (
+                name.trim_end().to_owned(),
+                Some(unquote(value.trim_start())),
+            ),
+            None => (part.to_owned(), None),
+        })
+        .collect();
+    Extension { name, params }
+}
+
+/// Splits at `separator`, but not within a quoted string.
+fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let mut escaped = false;
+    value.split(move |char| {
+        let is_separator = char == separator && !quoted;
+        match char {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        is_separator
+    })
+}
+
+/// The content of a quoted string (RFC 9110, 5.6.4); anything else as it is.
+fn unquote(value: &str) -> String {
+    let Some(quoted) = value.strip_prefix('"') else {
+        return value.to_owned();
+    };
+    let content = quoted.strip_suffix('"').unwrap_or(quoted);
+    let mut unquoted = String::with_capacity(content.len());
+    let mut escaped = false;
+    for char in content.chars() {
+        if char == '\\' && !escaped {
+            escaped = true;
+        } else {
+            escaped = false;
+            unquoted.push(char);
+        }
+    }
+    unquoted
+}
+
+impl fmt::Display for Extension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        for (name, value) in &self.params {
+            match value {
+                Some(value) => write!(f, "; {name}={value}")?,
+                None => write!(f, "; {name}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes a header's value.
+pub fn format(extensions: &[Extension]) -> String {
+    let parts: Vec<String> = extensions.iter().map(Extension::to_string).collect();
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> Vec<(String, Vec<(String, Option<String>)>)> {
+        parse(value)
+            .into_iter()
+            .map(|extension| (extension.name, extension.params))
+            .collect()
+    }
+
+    fn extension(
+        name: &str,
+        params: &[(&str, Option<&str>)],
+    ) -> (String, Vec<(String, Option<String>)>) {
+        let params = params
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.map(str::to_owned)))
+            .collect();
+        (name.to_owned(), params)
+    }
+
+    #[test]
+    fn extensions_and_their_parameters() {
+        assert_eq!(read(""), []);
+        assert_eq!(read("foo"), [extension("foo", &[])]);
+        assert_eq!(
+            read("foo; bar; baz=1; bar=2"),
+            [extension(
+                "foo",
+                &[("bar", None), ("baz", Some("1")), ("bar", Some("2"))]
+            )]
+        );
+        assert_eq!(
+            read("foo, bar; baz ,foo;baz"),
+            [
+                extension("foo", &[]),
+                extension("bar", &[("baz", None)]),
+                extension("foo", &[("baz", None)]),
+            ]
+        );
+    }
+
+    #[test]
+    fn quoted_values() {
+        assert_eq!(
+            read(r#"foo; bar="hi"; baz="a,b;c\"d\\""#),
+            [extension(
+                "foo",
+                &[("bar", Some("hi")), ("baz", Some("a,b;c\"d\\"))]
+            )]
+        );
+        assert_eq!(
+            read("foo; bar=\""),
+            [extension("foo", &[("bar", Some(""))])]
+        );
+    }
+
+    #[test]
+    fn names_are_data() {
+        assert_eq!(
+            read("constructor; __proto__=1, , ;"),
+            [
+                extension("constructor", &[("__proto__", Some("1"))]),
+                extension("", &[]),
+                extension("", &[("", None)]),
+            ]
+        );
+    }
+
+    #[test]
+    fn written_values_read_back() {
+        let value = "foo, foo; baz; qux=1, bar; baz";
+        assert_eq!(format(&parse(value)), value);
+    }
+}

@@ -1,0 +1,33 @@
+//! The WebSocket protocol without any I/O: bytes in, events out; messages in, bytes out.
+//!
+//! This crate knows no socket, clock, runtime or source of randomness. A driver
+//! hands it what it read from the network and writes what it gets back; masking
+//! keys and nonces are arguments.
+//!
+//! | to                                  | use                                  |
+//! |-------------------------------------|--------------------------------------|
+//! | turn bytes into messages            | [`Decoder`]                          |
+//! | turn messages into bytes            | [`Encoder`]                          |
+//! | open a connection, at either end    | [`handshake`]                        |
+//! | compress (permessage-deflate)       | [`deflate`], negotiated in [`handshake::permessage_deflate`] |
+//!
+//! The protocol is [RFC 6455], the compression [RFC 7692].
+//!
+//! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
+//! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
+
+#![forbid(unsafe_code)]
+
+pub mod close;
+mod decoder;
+pub mod deflate;
+mod encoder;
+mod error;
+pub mod frame;
+pub mod handshake;
+pub mod mask;
+pub mod utf8;
+
+pub use decoder::{Decoder, DecoderOptions, Event, EventKind, Masking, Payload};
+pub use encoder::{Encoder, MessageKind, MessageOptions};
+pub use error::{JsClass, ProtocolError};

@@ -1,0 +1,203 @@
+//! Any sequence of messages, cut at random places, decodes to the same events; and
+//! what an encoder writes, a decoder reads.
+
+use oxws_protocol::deflate::{ContextPool, DeflateOptions, Deflater, InflateOptions, Inflater};
+use oxws_protocol::{
+    Decoder, DecoderOptions, Encoder, EventKind, MessageKind, MessageOptions, ProtocolError,
+};
+use proptest::prelude::*;
+
+/// An event with its bytes taken out of the input.
+type Seen = (EventKind, Vec<u8>, bool);
+
+/// Something that an end sends.
+#[derive(Debug, Clone)]
+enum Sent {
+    Message {
+        text: Option<String>,
+        binary: Vec<u8>,
+        compress: bool,
+        fragments: Vec<usize>,
+    },
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    let len = prop_oneof![
+        0..20usize,
+        120..130usize,
+        1000..3000usize,
+        65_530..65_545usize
+    ];
+    let message = (
+        prop::option::of("\\PC{0,200}"),
+        len.prop_flat_map(|len| prop::collection::vec(prop::sample::select(b"abc".to_vec()), len)),
+        any::<bool>(),
+        prop::collection::vec(0..70_000usize, 0..4),
+    );
+    prop_oneof![
+        6 => message.prop_map(|(text, binary, compress, fragments)| {
+            Sent::Message { text, binary, compress, fragments }
+        }),
+        1 => prop::collection::vec(any::<u8>(), 0..126).prop_map(Sent::Ping),
+        1 => prop::collection::vec(any::<u8>(), 0..126).prop_map(Sent::Pong),
+    ]
+}
+
+/// Encodes all, and tells what is to arrive.
+fn encode(all: &[Sent], mask: Option<[u8; 4]>, takeover: bool) -> (Vec<u8>, Vec<Seen>) {
+    let options = DeflateOptions {
+        no_context_takeover: !takeover,
+        ..DeflateOptions::default()
+    };
+    let deflater = Deflater::new(options, ContextPool::default());
+    let mut encoder = Encoder::new(Some(deflater), 100);
+    let mut bytes = Vec::new();
+    let mut expected = Vec::new();
+    for sent in all {
+        match sent {
+            Sent::Ping(data) => {
+                encoder.ping(data, mask, &mut bytes);
+                expected.push((EventKind::Ping, data.clone(), mask.is_some()));
+            }
+            Sent::Pong(data) => {
+                encoder.pong(data, mask, &mut bytes);
+                expected.push((EventKind::Pong, data.clone(), mask.is_some()));
+            }
+            Sent::Message {
+                text,
+                binary,
+                compress,
+                fragments,
+            } => {
+                let (kind, event, data) = match text {
+                    Some(text) => (MessageKind::Text, EventKind::Text, text.as_bytes()),
+                    None => (MessageKind::Binary, EventKind::Binary, &binary[..]),
+                };
+                let mut rest = data;
+                for fragment in fragments {
+                    let (first, others) = rest.split_at((*fragment).min(rest.len()));
+                    rest = others;
+                    let options = MessageOptions {
+                        fin: false,
+                        compress: *compress,
+                        mask,
+                    };
+                    encoder.message(kind, first, options, &mut bytes);
+                    encoder.ping(b"between", mask, &mut bytes);
+                    expected.push((EventKind::Ping, b"between".to_vec(), mask.is_some()));
+                }
+                let options = MessageOptions {
+                    fin: true,
+                    compress: *compress,
+                    mask,
+                };
+                encoder.message(kind, rest, options, &mut bytes);
+                expected.push((event, data.to_vec(), mask.is_some()));
+            }
+        }
+    }
+    encoder.close(Some(4000), "done", mask, &mut bytes);
+    let close = EventKind::Close(Some(4000));
+    expected.push((close, b"done".to_vec(), mask.is_some()));
+    (bytes, expected)
+}
+
+/// Decodes `bytes` in pieces that end at `cuts`.
+fn decode(bytes: &[u8], cuts: &[usize], takeover: bool) -> Result<Vec<Seen>, ProtocolError> {
+    let options = InflateOptions {
+        no_context_takeover: !takeover,
+        ..InflateOptions::default()
+    };
+    let inflater = Inflater::new(options, ContextPool::default());
+    let mut decoder = Decoder::new(DecoderOptions::default(), Some(inflater));
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
+    cuts.push(bytes.len());
+    cuts.sort_unstable();
+    let mut seen = Vec::new();
+    let mut from = 0;
+    for cut in cuts {
+        let mut input = bytes[from..cut].to_vec();
+        from = cut;
+        let mut at = 0;
+        while let Some(event) = decoder.next(&mut input, &mut at)? {
+            seen.push((
+                event.kind,
+                event.payload.bytes(&input).to_vec(),
+                event.masked,
+            ));
+        }
+        assert_eq!(at, input.len());
+    }
+    Ok(seen)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn cuts_do_not_matter(
+        all in prop::collection::vec(sent(), 0..8),
+        mask in prop::option::of(any::<[u8; 4]>()),
+        takeover: bool,
+        cuts in prop::collection::vec(any::<usize>(), 0..40),
+    ) {
+        let (bytes, expected) = encode(&all, mask, takeover);
+        prop_assert_eq!(&decode(&bytes, &[], takeover).unwrap(), &expected);
+        prop_assert_eq!(&decode(&bytes, &cuts, takeover).unwrap(), &expected);
+    }
+
+    #[test]
+    fn cuts_do_not_matter_to_errors_either(
+        noise in prop::collection::vec(any::<u8>(), 0..300),
+        opcode in prop::sample::select(vec![0x81u8, 0x82, 0x01, 0xc1, 0xc2, 0x89, 0x88]),
+        cuts in prop::collection::vec(any::<usize>(), 0..20),
+    ) {
+        let mut bytes = vec![opcode];
+        bytes.extend(noise);
+        prop_assert_eq!(decode(&bytes, &[], true), decode(&bytes, &cuts, true));
+    }
+}
+
+#[test]
+fn one_byte_at_a_time() {
+    let all = [
+        Sent::Message {
+            text: Some("κόσμε 😀".repeat(30)),
+            binary: Vec::new(),
+            compress: true,
+            fragments: vec![7, 50, 3],
+        },
+        Sent::Ping(vec![7; 125]),
+        Sent::Message {
+            text: None,
+            binary: vec![1; 70_000],
+            compress: false,
+            fragments: vec![65_536],
+        },
+    ];
+    let (bytes, expected) = encode(&all, Some([9, 8, 7, 6]), true);
+    let cuts: Vec<usize> = (0..bytes.len()).collect();
+    assert_eq!(decode(&bytes, &cuts, true).unwrap(), expected);
+}
+
+#[test]
+fn a_head_that_promises_much_takes_little_memory() {
+    let mut decoder = Decoder::new(DecoderOptions::default(), None);
+    let mut input = b"\x82\x7f\0\0\0\x7f\xff\xff\xff\xffdata".to_vec();
+    assert_eq!(decoder.next(&mut input, &mut 0), Ok(None));
+    assert_eq!(decoder.announced_len(), 0x7f_ffff_ffff);
+}
+
+#[test]
+fn many_empty_fragments_take_no_memory_and_one_limit() {
+    let mut decoder = Decoder::new(DecoderOptions::default(), None);
+    let mut input = vec![0; 2 << 20];
+    input[0] = 0x01;
+    assert_eq!(decoder.next(&mut input, &mut 0), Ok(None));
+    assert_eq!(
+        decoder.next(&mut [0, 0], &mut 0),
+        Err(ProtocolError::TooManyFragments)
+    );
+}

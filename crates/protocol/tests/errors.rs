@@ -1,0 +1,365 @@
+//! The table of errors, row by row: what provokes each, and what it is to the peer
+//! and to JavaScript.
+
+use oxws_protocol::deflate::{ContextPool, InflateOptions, Inflater};
+use oxws_protocol::{Decoder, DecoderOptions, JsClass, Masking, ProtocolError};
+
+/// One row: input, the position at which the error shows, the error and its faces.
+struct Row {
+    input: Vec<u8>,
+    at: usize,
+    decoder: fn() -> Decoder,
+    error: ProtocolError,
+    close_code: u16,
+    text: &'static str,
+    class: JsClass,
+    name: &'static str,
+}
+
+fn plain() -> Decoder {
+    Decoder::new(DecoderOptions::default(), None)
+}
+
+fn inflating() -> Decoder {
+    let inflater = Inflater::new(InflateOptions::default(), ContextPool::default());
+    Decoder::new(DecoderOptions::default(), Some(inflater))
+}
+
+fn limited() -> Decoder {
+    let inflater = Inflater::new(InflateOptions::default(), ContextPool::default());
+    let options = DecoderOptions {
+        max_payload: 10,
+        max_fragments: 3,
+        ..DecoderOptions::default()
+    };
+    Decoder::new(options, Some(inflater))
+}
+
+fn masking(masking: Masking) -> Decoder {
+    let options = DecoderOptions {
+        masking,
+        ..DecoderOptions::default()
+    };
+    Decoder::new(options, None)
+}
+
+fn table() -> Vec<Row> {
+    let row = |input: &[u8], at, decoder, error, close_code, text, name| Row {
+        input: input.to_vec(),
+        at,
+        decoder,
+        error,
+        close_code,
+        text,
+        class: JsClass::Error,
+        name,
+    };
+    use ProtocolError::*;
+    let rsv1 = "RSV1 must be clear";
+    let rsv23 = "RSV2 and RSV3 must be clear";
+    let opcode = "WS_ERR_INVALID_OPCODE";
+    let length = "WS_ERR_INVALID_CONTROL_PAYLOAD_LENGTH";
+    let too_long = "max payload size exceeded";
+    let utf8 = "invalid utf8 sequence";
+    let mut rows = vec![
+        row(
+            b"\xa2\0",
+            2,
+            plain,
+            ReservedBits,
+            1002,
+            rsv23,
+            "WS_ERR_UNEXPECTED_RSV_2_3",
+        ),
+        row(
+            b"\x92\0",
+            2,
+            inflating,
+            ReservedBits,
+            1002,
+            rsv23,
+            "WS_ERR_UNEXPECTED_RSV_2_3",
+        ),
+        row(
+            b"\xc1\0",
+            2,
+            plain,
+            UnexpectedRsv1,
+            1002,
+            rsv1,
+            "WS_ERR_UNEXPECTED_RSV_1",
+        ),
+        row(
+            b"\x40\0",
+            2,
+            inflating,
+            UnexpectedRsv1,
+            1002,
+            rsv1,
+            "WS_ERR_UNEXPECTED_RSV_1",
+        ),
+        row(
+            b"\xc9\0",
+            2,
+            inflating,
+            UnexpectedRsv1,
+            1002,
+            rsv1,
+            "WS_ERR_UNEXPECTED_RSV_1",
+        ),
+        row(
+            b"\x01\0\x01\0",
+            4,
+            plain,
+            InvalidOpcode(1),
+            1002,
+            "invalid opcode: 1",
+            opcode,
+        ),
+        row(
+            b"\x01\0\x02\0",
+            4,
+            plain,
+            InvalidOpcode(2),
+            1002,
+            "invalid opcode: 2",
+            opcode,
+        ),
+        row(
+            b"\x00\0",
+            2,
+            plain,
+            InvalidOpcode(0),
+            1002,
+            "invalid opcode: 0",
+            opcode,
+        ),
+        row(
+            b"\x83\0",
+            2,
+            plain,
+            InvalidOpcode(3),
+            1002,
+            "invalid opcode: 3",
+            opcode,
+        ),
+        row(
+            b"\x8f\0",
+            2,
+            plain,
+            InvalidOpcode(15),
+            1002,
+            "invalid opcode: 15",
+            opcode,
+        ),
+        row(
+            b"\x09\0",
+            2,
+            plain,
+            FragmentedControl,
+            1002,
+            "FIN must be set",
+            "WS_ERR_EXPECTED_FIN",
+        ),
+        row(
+            b"\x89\x7e",
+            2,
+            plain,
+            InvalidPayloadLength,
+            1002,
+            "invalid payload length",
+            length,
+        ),
+        row(
+            b"\x88\x01\0",
+            3,
+            plain,
+            InvalidPayloadLength,
+            1002,
+            "invalid payload length",
+            length,
+        ),
+        row(
+            b"\x81\0",
+            2,
+            || masking(Masking::Required),
+            MaskRequired,
+            1002,
+            "MASK must be set",
+            "WS_ERR_EXPECTED_MASK",
+        ),
+        row(
+            b"\x81\x80\0\0\0\0",
+            2,
+            || masking(Masking::Forbidden),
+            MaskForbidden,
+            1002,
+            "MASK must be clear",
+            "WS_ERR_UNEXPECTED_MASK",
+        ),
+        row(
+            b"\x82\x7f\0\x20\0\0\0\0\0\0",
+            10,
+            plain,
+            PayloadTooLong,
+            1009,
+            too_long,
+            "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH",
+        ),
+        row(
+            b"\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff",
+            10,
+            plain,
+            PayloadTooLong,
+            1009,
+            too_long,
+            "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH",
+        ),
+        row(
+            b"\x82\x0b",
+            2,
+            limited,
+            PayloadTooLong,
+            1009,
+            too_long,
+            "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH",
+        ),
+        row(
+            b"\x02\x05aaaaa\x80\x06",
+            9,
+            limited,
+            PayloadTooLong,
+            1009,
+            too_long,
+            "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH",
+        ),
+        row(
+            // Fifty times "A" in five bytes.
+            b"\xc1\x05\x72\x74\xa4\x3d\x00",
+            7,
+            limited,
+            PayloadTooLong,
+            1009,
+            too_long,
+            "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH",
+        ),
+        row(
+            b"\x81\x04\xce\xba\xe1\x41",
+            6,
+            plain,
+            InvalidUtf8,
+            1007,
+            utf8,
+            "WS_ERR_INVALID_UTF8",
+        ),
+        row(
+            b"\x81\x04\xce\xba\xe1\xbd",
+            6,
+            plain,
+            InvalidUtf8,
+            1007,
+            utf8,
+            "WS_ERR_INVALID_UTF8",
+        ),
+        row(
+            b"\x81\x7e\x40\0\xff",
+            5,
+            plain,
+            InvalidUtf8,
+            1007,
+            utf8,
+            "WS_ERR_INVALID_UTF8",
+        ),
+        row(
+            b"\x01\x01\xe1\x80\x01\x41",
+            6,
+            plain,
+            InvalidUtf8,
+            1007,
+            utf8,
+            "WS_ERR_INVALID_UTF8",
+        ),
+        row(
+            b"\x88\x03\x03\xe8\xff",
+            5,
+            plain,
+            InvalidUtf8,
+            1007,
+            utf8,
+            "WS_ERR_INVALID_UTF8",
+        ),
+        row(
+            b"\x88\x02\x03\xed",
+            4,
+            plain,
+            InvalidCloseCode(1005),
+            1002,
+            "invalid status code: 1005",
+            "WS_ERR_INVALID_CLOSE_CODE",
+        ),
+        row(
+            b"\xc1\x04\xff\xff\xff\xff",
+            3,
+            inflating,
+            InvalidDeflate,
+            1007,
+            "invalid compressed data",
+            "Z_DATA_ERROR",
+        ),
+    ];
+    rows.push(Row {
+        class: JsClass::RangeError,
+        ..row(
+            b"\x01\0\0\0\0\0\0\0",
+            8,
+            limited,
+            TooManyFragments,
+            1008,
+            "too many message fragments",
+            "WS_ERR_TOO_MANY_BUFFERED_PARTS",
+        )
+    });
+    rows
+}
+
+#[test]
+fn each_violation_is_told_at_the_byte_that_shows_it() {
+    for row in table() {
+        let mut decoder = (row.decoder)();
+        let mut shown = None;
+        // Far more follows, which must not be waited for, nor decoded.
+        let mut input = row.input.clone();
+        input.extend_from_slice(b"\x81\x05Hello");
+        for (i, byte) in input.iter().enumerate() {
+            let mut at = 0;
+            match decoder.next(&mut [*byte], &mut at) {
+                Ok(event) => assert_eq!(event, None, "{:?}", row.error),
+                Err(error) => {
+                    assert_eq!(shown, None, "an error is told once");
+                    shown = Some((error, i + 1));
+                }
+            }
+            assert_eq!(at, 1, "what follows an error is discarded");
+        }
+        assert_eq!(shown, Some((row.error, row.at)), "{:x?}", row.input);
+
+        let mut decoder = (row.decoder)();
+        assert_eq!(
+            decoder.next(&mut input, &mut 0),
+            Err(row.error),
+            "in one piece"
+        );
+    }
+}
+
+#[test]
+fn each_error_has_a_close_code_a_text_and_a_class() {
+    for row in table() {
+        assert_eq!(row.error.close_code(), row.close_code, "{:?}", row.error);
+        assert_eq!(row.error.to_string(), row.text);
+        assert_eq!(row.error.js_class(), row.class);
+        assert_eq!(row.error.name(), row.name);
+    }
+    assert_eq!(JsClass::Error.name(), "Error");
+    assert_eq!(JsClass::RangeError.name(), "RangeError");
+}
