@@ -1,3 +1,5 @@
+//! Sets what the addon's linking needs.
+
 fn main() {
     napi_build::setup();
 }

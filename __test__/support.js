@@ -3,6 +3,7 @@
 // What several test files need. Every server listens on a free port of 127.0.0.1
 // and is closed by the test that started it.
 
+const { createHash } = require('crypto');
 const { once } = require('events');
 const http = require('http');
 const net = require('net');
@@ -56,6 +57,13 @@ async function pair(wss, clientOptions) {
   return { client, server };
 }
 
+/** Code and message of the close event, whatever errors come before it. */
+function closing(ws) {
+  return new Promise((resolve) => {
+    ws.once('close', (...args) => resolve(args));
+  });
+}
+
 /** The arguments of the next `count` events of this name. */
 function collect(emitter, event, count) {
   return new Promise((resolve) => {
@@ -70,9 +78,9 @@ function collect(emitter, event, count) {
   });
 }
 
-/** The head of an opening handshake, to be written to a bare socket. */
-function request(headers = {}) {
-  const fields = Object.assign(
+/** The header fields of an opening handshake; `undefined` leaves one out. */
+function fields(headers = {}) {
+  const all = Object.assign(
     {
       Host: '127.0.0.1',
       Upgrade: 'websocket',
@@ -82,10 +90,53 @@ function request(headers = {}) {
     },
     headers,
   );
-  const lines = Object.entries(fields)
-    .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `${name}: ${value}\r\n`);
+  return Object.fromEntries(
+    Object.entries(all).filter(([, value]) => value !== undefined),
+  );
+}
+
+/** The head of an opening handshake, to be written to a bare socket. */
+function request(headers = {}) {
+  const lines = Object.entries(fields(headers)).map(
+    ([name, value]) => `${name}: ${value}\r\n`,
+  );
   return `GET / HTTP/1.1\r\n${lines.join('')}\r\n`;
+}
+
+/**
+ * What a server answers to an opening handshake. Of an accepted one, only the
+ * head: its connection is cut at once.
+ */
+function answer(server, headers, options) {
+  return new Promise((resolve, reject) => {
+    const req = http.request(
+      Object.assign(
+        {
+          agent: false,
+          headers: fields(headers),
+          host: '127.0.0.1',
+          port: (server._server || server).address().port,
+        },
+        options,
+      ),
+    );
+    const settle = (res, body) => {
+      const { statusCode: status, statusMessage: reason } = res;
+      resolve({ status, reason, headers: res.headers, body });
+    };
+    req.on('error', reject);
+    req.on('upgrade', (res, socket) => {
+      socket.destroy();
+      settle(res, '');
+    });
+    req.on('response', (res) => {
+      const chunks = [];
+      res.on('data', (chunk) => chunks.push(chunk));
+      res.on('error', reject);
+      res.on('end', () => settle(res, Buffer.concat(chunks).toString()));
+    });
+    req.end();
+  });
 }
 
 /** Everything that a bare socket sends until its end, for `data` written to it. */
@@ -103,14 +154,221 @@ function exchange(server, data) {
   });
 }
 
+/** Ends whatever a test may have started, however far it has come. */
+function end(thing) {
+  if (thing instanceof WebSocket.Server) {
+    for (const client of thing.clients || []) {
+      client.on('error', () => {});
+      if (client._socket) client._socket.destroy();
+    }
+    return close(thing);
+  }
+  if (thing instanceof WebSocket) {
+    thing.on('error', () => {});
+    thing.terminate();
+    if (thing._socket) thing._socket.destroy();
+  } else if (thing instanceof net.Socket) {
+    thing.destroy();
+  } else {
+    return closeHttp(thing);
+  }
+}
+
+/** Tracks what the tests of a file start: all of it is ended after each one. */
+function ledger() {
+  const started = [];
+  const track = (thing) => {
+    started.push(thing);
+    return thing;
+  };
+
+  afterEach(async () => {
+    for (const thing of started.splice(0).reverse()) await end(thing);
+  });
+
+  return {
+    track,
+
+    /** A server of its own, with a client and its counterpart, all tracked. */
+    async pair(serverOptions, clientOptions) {
+      const wss = track(await listen(serverOptions));
+      const both = await pair(wss, clientOptions);
+      track(both.client);
+      return Object.assign(both, { wss });
+    },
+
+    /** Another client of `wss`, tracked, with its counterpart. */
+    async join(wss, clientOptions) {
+      const both = await pair(wss, clientOptions);
+      track(both.client);
+      return both;
+    },
+
+    /** A bare socket that has done the opening handshake with `wss`. */
+    async bareClient(wss, headers) {
+      const connected = once(wss, 'connection');
+      const { port } = wss._server.address();
+      const socket = track(net.connect(port, '127.0.0.1'));
+      const wire = reader(socket);
+      socket.write(request(headers));
+      const [server] = await connected;
+      await wire.head();
+      return { server, socket, wire };
+    },
+
+    /** A client whose server is a bare socket; `headers` go into the answer. */
+    async bareServer(clientOptions, headers = '') {
+      const listener = track(await listenHttp(net.createServer()));
+      const accepted = once(listener, 'connection');
+      const client = track(new WebSocket(url(listener), clientOptions));
+      const opened = once(client, 'open');
+      const [socket] = await accepted;
+      track(socket);
+      const wire = reader(socket);
+      const [, key] = /^sec-websocket-key: (.*)$/im.exec(await wire.head());
+      const accept = createHash('sha1')
+        .update(`${key.trim()}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+        .digest('base64');
+      socket.write(
+        'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n' +
+          `Connection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n` +
+          `${headers}\r\n`,
+      );
+      await opened;
+      return { client, socket, wire };
+    },
+  };
+}
+
+/** One frame as it stands on the wire; masked unless `key` is null. */
+function frame(opcode, data = '', options) {
+  const { fin, rsv, key, length } = Object.assign(
+    { fin: true, rsv: 0, key: Buffer.from([0x1f, 0x2e, 0x3d, 0x4c]) },
+    options,
+  );
+  const payload = Buffer.from(data);
+  const size = length === undefined ? payload.length : length;
+  const head = [(fin ? 0x80 : 0) | (rsv << 4) | opcode];
+  const masked = key ? 0x80 : 0;
+
+  if (size < 126) {
+    head.push(masked | size);
+  } else if (size < 65536) {
+    head.push(masked | 126, size >> 8, size & 0xff);
+  } else {
+    const long = Buffer.alloc(8);
+    long.writeBigUInt64BE(BigInt(size));
+    head.push(masked | 127, ...long);
+  }
+
+  if (key) {
+    head.push(...key);
+    for (let i = 0; i < payload.length; i++) payload[i] ^= key[i & 3];
+  }
+
+  return Buffer.concat([Buffer.from(head), payload]);
+}
+
+/** The first frame in these bytes, unmasked, or undefined if it is not whole. */
+function parseFrame(buffer) {
+  if (buffer.length < 2) return undefined;
+  let size = buffer[1] & 0x7f;
+  let offset = 2;
+
+  if (size === 126) {
+    if (buffer.length < 4) return undefined;
+    size = buffer.readUInt16BE(2);
+    offset = 4;
+  } else if (size === 127) {
+    if (buffer.length < 10) return undefined;
+    size = Number(buffer.readBigUInt64BE(2));
+    offset = 10;
+  }
+
+  const masked = buffer[1] > 0x7f;
+  const start = offset + (masked ? 4 : 0);
+  if (buffer.length < start + size) return undefined;
+  const key = masked ? Buffer.from(buffer.subarray(offset, start)) : null;
+  const payload = Buffer.from(buffer.subarray(start, start + size));
+  if (key) for (let i = 0; i < size; i++) payload[i] ^= key[i & 3];
+
+  return {
+    fin: buffer[0] > 0x7f,
+    rsv: (buffer[0] >> 4) & 7,
+    opcode: buffer[0] & 15,
+    masked,
+    key,
+    payload,
+    end: start + size,
+  };
+}
+
+/** Reads what a bare socket receives: the handshake's head, then frames. */
+function reader(socket) {
+  let bytes = Buffer.alloc(0);
+  let ended = false;
+  let wake = () => {};
+
+  socket.on('data', (chunk) => {
+    bytes = Buffer.concat([bytes, chunk]);
+    wake();
+  });
+  for (const event of ['end', 'error', 'close']) {
+    socket.on(event, () => {
+      ended = true;
+      wake();
+    });
+  }
+
+  /** What `parse` finds next, or undefined if the socket ends before. */
+  async function take(parse) {
+    for (;;) {
+      const found = parse(bytes);
+      if (found) {
+        bytes = bytes.subarray(found.end);
+        return found;
+      }
+      if (ended) return undefined;
+      await new Promise((resolve) => {
+        wake = resolve;
+      });
+    }
+  }
+
+  return {
+    frame: () => take(parseFrame),
+
+    async frames(count) {
+      const seen = [];
+      while (seen.length < count) seen.push(await take(parseFrame));
+      return seen;
+    },
+
+    async head() {
+      const found = await take((buffer) => {
+        const at = buffer.indexOf('\r\n\r\n');
+        return at === -1
+          ? undefined
+          : { end: at + 4, text: buffer.toString('latin1', 0, at) };
+      });
+      return found && found.text;
+    },
+  };
+}
+
 module.exports = {
+  answer,
   close,
   closeHttp,
+  closing,
   collect,
   exchange,
+  frame,
+  ledger,
   listen,
   listenHttp,
   pair,
+  reader,
   request,
   url,
 };

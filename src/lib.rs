@@ -1,1 +1,7 @@
-//! x
+//! `oxws`: WebSocket for Node.js. This crate is the addon.
+//!
+//! [`binding`] is what JavaScript calls; [`engine`] is what it needs beyond the
+//! protocol, which is `oxws-protocol`. Dependencies point down, in this order.
+
+mod binding;
+mod engine;

@@ -208,6 +208,11 @@ impl Decoder {
         result
     }
 
+    /// Sets the longest message from now on, in bytes.
+    pub fn set_max_payload(&mut self, max_payload: u64) {
+        self.options.max_payload = max_payload;
+    }
+
     /// Discards all that is still to come, and frees what is held.
     pub fn close(&mut self) {
         self.state = State::Closed;

@@ -1,0 +1,338 @@
+'use strict';
+
+const PerMessageDeflate = require('./PerMessageDeflate');
+const native = require('./native');
+
+// Bits of a frame's flags: the first byte of its head (RFC 6455, 5.2), and MASK.
+const FIN = 0x80;
+const RSV1 = 0x40;
+const MASK = 0x100;
+
+const TEXT = 0x1;
+const BINARY = 0x2;
+const CLOSE = 0x8;
+const PING = 0x9;
+const PONG = 0xa;
+
+const { HEAD_ROOM } = native;
+
+/** The longest payload of a control frame, in bytes (RFC 6455, 5.5). */
+const MAX_CONTROL = 125;
+
+/**
+ * Unmasked payloads at least this long, in bytes, go to the socket as they are,
+ * behind a head of their own. Shorter ones are copied behind their head: one
+ * write, and the caller may use its buffer again at once.
+ */
+const BY_REFERENCE = 64 * 1024;
+
+/** Payloads at least this long, in bytes, are compressed on another thread. */
+const COMPRESS_ASYNC = 64 * 1024;
+
+/** Turns messages into frames, and writes them to a socket. */
+class Sender {
+  /**
+   * @param {stream.Writable} socket only its `write` is needed
+   * @param {Object} [extensions] the extensions agreed on, by name
+   */
+  constructor(socket, extensions) {
+    this.extensions = extensions || {};
+    /** Called with an error that no callback takes. */
+    this.onerror = null;
+    /** Whether all that is sent waits for a message that is being compressed. */
+    this.processing = false;
+    /** The bytes of all that waits, before compression. */
+    this.queuedBytes = 0;
+
+    const extension = this.extensions[PerMessageDeflate.extensionName];
+    this._encoder = extension
+      ? new native.Encoder(extension.native, extension.threshold)
+      : new native.Encoder();
+    this._socket = socket;
+    this._queue = new Queue();
+    this._scheduled = false;
+  }
+
+  /**
+   * A frame for `data`, whatever was sent before it, as a list of Buffers.
+   *
+   * @param {*} data
+   * @param {Object} options `opcode`, `fin`, `rsv1` and `mask`
+   */
+  static frame(data, { opcode, fin, rsv1, mask }) {
+    const flags =
+      (opcode & 0x0f) |
+      (fin ? FIN : 0) |
+      (rsv1 ? RSV1 : 0) |
+      (mask ? MASK : 0);
+    const target = behindHead(toBuffer(data));
+    return [target.subarray(native.frame(target, flags))];
+  }
+
+  /**
+   * Sends a message, or a fragment of one.
+   *
+   * @param {*} data
+   * @param {Object} options `binary`, `compress`, `fin` and `mask`
+   * @param {Function} [cb] called once the system has taken it, or with an error
+   */
+  send(data, { binary, compress, fin, mask }, cb) {
+    const flags =
+      (binary ? BINARY : TEXT) |
+      (fin ? FIN : 0) |
+      (compress ? RSV1 : 0) |
+      (mask ? MASK : 0);
+    if (typeof data !== 'string') data = toBuffer(data);
+    const length = Buffer.byteLength(data);
+
+    if (this._mustWait || this._encoder.compresses(length, flags)) {
+      // What waits must not change when its sender uses the memory again.
+      const kept = typeof data === 'string' ? data : Buffer.from(data);
+      this._enqueue(length, cb, () => this._message(kept, length, flags, cb));
+    } else {
+      this._message(data, length, flags, cb);
+    }
+  }
+
+  /** Sends a ping; `options` has `mask`. */
+  ping(data, { mask }, cb) {
+    this._control(PING, toBuffer(data), mask, cb);
+  }
+
+  /** Sends a pong; `options` has `mask`. */
+  pong(data, { mask }, cb) {
+    this._control(PONG, toBuffer(data), mask, cb);
+  }
+
+  /**
+   * Sends a close frame.
+   *
+   * @param {Number} [code] 1000 by default
+   * @param {String|Buffer} [reason] at most 123 bytes
+   * @param {Boolean} [mask]
+   * @param {Function} [cb]
+   * @throws {Error} on a code that must not be sent, and a reason that is too long
+   */
+  close(code, reason, mask, cb) {
+    this._control(CLOSE, closePayload(code, reason), mask, cb);
+  }
+
+  /** Writes a frame that is what it is told to be, whatever was sent before it. */
+  frameAndSend(opcode, data, readOnly, fin, mask, rsv1, cb) {
+    this.sendFrame(Sender.frame(data, { opcode, fin, mask, rsv1 }), cb);
+  }
+
+  /** Writes a frame that is a list of Buffers. */
+  sendFrame(list, cb) {
+    this._write(list.length === 1 ? list[0] : Buffer.concat(list), cb);
+  }
+
+  /** Fails all that is not yet handed to the socket. */
+  abort() {
+    const waiting = this._queue.clear();
+    this.queuedBytes = 0;
+    this._socket = null;
+    for (const { cb } of waiting) this._fail(notSent(), cb);
+  }
+
+  get _mustWait() {
+    return this.processing || this._queue.length > 0;
+  }
+
+  _control(opcode, data, mask, cb) {
+    if (data.length > MAX_CONTROL) {
+      throw new RangeError('The data size must not be greater than 125 bytes');
+    }
+    const target = behindHead(data);
+    const flags = opcode | FIN | (mask ? MASK : 0);
+    const frame = target.subarray(native.frame(target, flags));
+    if (this._mustWait) {
+      this._enqueue(frame.length, cb, () => this._write(frame, cb));
+    } else {
+      this._write(frame, cb);
+    }
+  }
+
+  _enqueue(bytes, cb, run) {
+    this.queuedBytes += bytes;
+    this._queue.push({ bytes, cb, run });
+    if (this._scheduled) return;
+    this._scheduled = true;
+    process.nextTick(() => {
+      this._scheduled = false;
+      this._drain();
+    });
+  }
+
+  _drain() {
+    while (!this.processing && this._queue.length > 0) {
+      const { bytes, run } = this._queue.shift();
+      this.queuedBytes -= bytes;
+      run();
+    }
+  }
+
+  _message(data, length, flags, cb) {
+    if (this._encoder.compresses(length, flags)) {
+      this._compress(Buffer.from(data), flags, cb);
+      return;
+    }
+    const byReference =
+      length >= BY_REFERENCE && !(flags & MASK) && typeof data !== 'string';
+    if (byReference) {
+      const head = Buffer.allocUnsafe(HEAD_ROOM);
+      const start = this._encoder.head(head, length, flags);
+      this._write(head.subarray(start));
+      this._write(data, cb);
+      // Now, not when the tick ends: the caller may use its buffer again.
+      flush(this._socket);
+      return;
+    }
+    const target = behindHead(data, length);
+    this._write(target.subarray(this._encoder.frame(target, flags)), cb);
+  }
+
+  _compress(data, flags, cb) {
+    if (data.length < COMPRESS_ASYNC) {
+      let frame;
+      try {
+        frame = this._encoder.compress(data, flags);
+      } catch (error) {
+        this._fail(error, cb);
+        return;
+      }
+      this._write(frame, cb);
+      return;
+    }
+    this.processing = true;
+    this.queuedBytes += data.length;
+    const done = (error, frame) => {
+      this.processing = false;
+      if (this._socket !== null) this.queuedBytes -= data.length;
+      if (error) this._fail(error, cb);
+      else this._write(frame, cb);
+      this._drain();
+    };
+    this._encoder.compressAsync(data, flags).then((compressed) => {
+      this._encoder.restore(compressed);
+      done(null, compressed.takeFrame());
+    }, done);
+  }
+
+  _write(frame, cb) {
+    const socket = this._socket;
+    if (socket === null || socket.writable === false) {
+      this._fail(notSent(), cb);
+      return;
+    }
+    cork(socket);
+    socket.write(frame, cb);
+  }
+
+  _fail(error, cb) {
+    if (cb) process.nextTick(cb, error);
+    else if (this.onerror && error.code !== NOT_SENT) this.onerror(error);
+  }
+}
+
+/** First in, first out; unlike an array's, its `shift` does not move the rest. */
+class Queue {
+  constructor() {
+    this.clear();
+  }
+
+  get length() {
+    return this._items.length - this._head;
+  }
+
+  push(item) {
+    this._items.push(item);
+  }
+
+  shift() {
+    const item = this._items[this._head];
+    this._items[this._head++] = undefined;
+    if (this._head === this._items.length) this.clear();
+    return item;
+  }
+
+  /** Empties it, and gives what was in it. */
+  clear() {
+    const items = this._items ? this._items.slice(this._head) : [];
+    this._items = [];
+    this._head = 0;
+    return items;
+  }
+}
+
+const NOT_SENT = 'ERR_OXWS_NOT_SENT';
+
+/** The error for data that was still waiting when the connection ended. */
+function notSent() {
+  const error = new Error('the connection ended before the data was sent');
+  error.code = NOT_SENT;
+  return error;
+}
+
+/** Sockets that hold back what is written until the current tick ends. */
+const corked = new Set();
+
+// What is sent last before `process.exit()` goes out as well.
+process.on('exit', flushAll);
+
+/** Lets one system call take all that is written to the socket in this tick. */
+function cork(socket) {
+  if (typeof socket.cork !== 'function' || corked.has(socket)) return;
+  socket.cork();
+  if (corked.size === 0) process.nextTick(flushAll);
+  corked.add(socket);
+}
+
+function flush(socket) {
+  if (corked.delete(socket)) socket.uncork();
+}
+
+function flushAll() {
+  for (const socket of corked) flush(socket);
+}
+
+/** A Buffer with `data` in it, and before that the room for a frame's head. */
+function behindHead(data, length = data.length) {
+  const target = Buffer.allocUnsafe(HEAD_ROOM + length);
+  if (typeof data === 'string') target.utf8Write(data, HEAD_ROOM);
+  else data.copy(target, HEAD_ROOM);
+  return target;
+}
+
+/** The bytes of whatever is sent; those of a Buffer or a view are not copied. */
+function toBuffer(data) {
+  if (Buffer.isBuffer(data)) return data;
+  if (!data) return Buffer.alloc(0);
+  if (ArrayBuffer.isView(data)) {
+    return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  }
+  return Buffer.from(typeof data === 'number' ? `${data}` : data);
+}
+
+/** The payload of a close frame (RFC 6455, 5.5.1). */
+function closePayload(code = 1000, reason = '') {
+  if (typeof code !== 'number' || !native.isValidCloseCode(code)) {
+    throw new Error('first argument must be a valid error code number');
+  }
+  const isBytes = ArrayBuffer.isView(reason) || reason instanceof ArrayBuffer;
+  const text = isBytes ? toBuffer(reason) : Buffer.from(`${reason || ''}`);
+  if (text.length > MAX_CONTROL - 2) {
+    throw new RangeError('The message must not be greater than 123 bytes');
+  }
+  if (!native.isValidUTF8(text)) {
+    throw new TypeError('The message must be valid UTF-8');
+  }
+  const payload = Buffer.alloc(2 + text.length);
+  payload.writeUInt16BE(code, 0);
+  text.copy(payload, 2);
+  return payload;
+}
+
+Sender.closePayload = closePayload;
+
+module.exports = Sender;

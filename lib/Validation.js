@@ -1,0 +1,8 @@
+'use strict';
+
+const native = require('./native');
+
+exports.Validation = {
+  /** Whether a Buffer is UTF-8. */
+  isValidUTF8: native.isValidUTF8,
+};

@@ -1,0 +1,474 @@
+'use strict';
+
+const EventEmitter = require('events');
+
+const EventTarget = require('./EventTarget');
+const PerMessageDeflate = require('./PerMessageDeflate');
+const StreamTransport = require('./transports/StreamTransport');
+const { buildHostHeader, connect } = require('./connect');
+
+/** How long the close handshake may take, in milliseconds. */
+const CLOSE_TIMEOUT = 30 * 1000;
+
+const CONNECTING = 0;
+const OPEN = 1;
+const CLOSING = 2;
+const CLOSED = 3;
+
+const BINARY_TYPES = ['nodebuffer', 'arraybuffer'];
+
+const noop = () => {};
+
+/**
+ * A WebSocket connection: see api.md, Class: WebSocket.
+ *
+ * A function rather than a class, since it may be called without `new`, and on an
+ * object that inherits from it (`util.inherits`).
+ *
+ * @param {String|Array} address where to connect to; or `[request, socket, head]` of
+ *   a request that is already upgraded, as the server has it
+ * @param {String|String[]} [protocols] the subprotocols to ask for
+ * @param {Object} [options]
+ * @throws {Error} on an invalid address or option
+ */
+function WebSocket(address, protocols, options) {
+  if (!(this instanceof WebSocket)) {
+    return new WebSocket(address, protocols, options);
+  }
+  EventEmitter.call(this);
+
+  if (isOptions(protocols)) {
+    options = protocols;
+    protocols = [];
+  }
+
+  this.bytesReceived = 0;
+  this.extensions = {};
+  this.readyState = CONNECTING;
+  this._binaryType = BINARY_TYPES[0];
+  this._closeCode = undefined;
+  this._closeMessage = undefined;
+  this._closeReceived = false;
+  this._closeTimer = null;
+  /** Whether the other end violated the protocol: nothing more is read. */
+  this._failed = false;
+  this._isServer = Array.isArray(address);
+  /** Aborts the opening handshake, while there is one. */
+  this._abort = null;
+  this._receiver = null;
+  this._sender = null;
+  this._socket = null;
+  /** What waits for `stream()` to end; null while none is under way. */
+  this._queue = null;
+  this._transport = null;
+
+  if (this._isServer) {
+    acceptClient(this, address, options || {});
+  } else {
+    connectTo(this, address, protocols, options || {});
+  }
+}
+
+Object.setPrototypeOf(WebSocket, EventEmitter);
+Object.setPrototypeOf(WebSocket.prototype, EventEmitter.prototype);
+
+for (const object of [WebSocket, WebSocket.prototype]) {
+  Object.assign(object, { CONNECTING, OPEN, CLOSING, CLOSED });
+}
+
+Object.assign(WebSocket.prototype, {
+  /**
+   * Closes the connection with a close handshake.
+   *
+   * An invalid code or reason is an 'error' event, and the connection stays open.
+   *
+   * @param {Number} [code] 1000 by default
+   * @param {String} [data] the reason, at most 123 bytes
+   */
+  close(code, data) {
+    switch (this.readyState) {
+      case CLOSED:
+        return;
+      case CONNECTING:
+        this.readyState = CLOSED;
+        this._abort();
+        process.nextTick(conclude, this, true);
+        return;
+      case CLOSING:
+        if (mayEndNow(this)) this.terminate();
+        return;
+    }
+    try {
+      this._transport.close(code, data, () => {
+        if (this.readyState === CLOSED) return;
+        if (mayEndNow(this)) this.terminate();
+        else finishLater(this);
+      });
+    } catch (error) {
+      this.emit('error', error);
+      return;
+    }
+    this.readyState = CLOSING;
+    this._closeCode = code;
+    this._closeMessage = data;
+  },
+
+  /** Shuts down the connection at once, without a close handshake. */
+  terminate() {
+    if (this.readyState === CLOSED) return;
+    if (this._transport === null) {
+      this._abort();
+      finish(this, true);
+      return;
+    }
+    this.readyState = CLOSING;
+    finishLater(this);
+    this._transport.end();
+  },
+
+  /** Stops reading: no events of received data until `resume`. */
+  pause() {
+    mustBeOpen(this);
+    this._transport.pause();
+  },
+
+  /** Goes on reading. */
+  resume() {
+    mustBeOpen(this);
+    this._transport.resume();
+  },
+
+  /**
+   * Sends a ping.
+   *
+   * @param {*} [data] at most 125 bytes
+   * @param {Object} [options] `mask`
+   * @param {Boolean} [dontFailWhenClosed] whether not to throw if it is not open
+   */
+  ping(data, options, dontFailWhenClosed) {
+    if (dontFailWhenClosed === true && this.readyState !== OPEN) return;
+    mustBeOpen(this);
+    this._transport.ping(data, { mask: masks(this, options) });
+  },
+
+  /** Sends a pong: as `ping`. */
+  pong(data, options, dontFailWhenClosed) {
+    if (dontFailWhenClosed === true && this.readyState !== OPEN) return;
+    mustBeOpen(this);
+    this._transport.pong(data, { mask: masks(this, options) });
+  },
+
+  /**
+   * Sends a message, or a fragment of one.
+   *
+   * @param {*} data
+   * @param {Object} [options] `binary`, `compress`, `fin` and `mask`
+   * @param {Function} [cb] called once the system has taken the data, or with an error
+   * @throws {Error} if it is not open and there is no callback
+   */
+  send(data, options, cb) {
+    if (typeof options === 'function') {
+      cb = options;
+      options = undefined;
+    }
+    if (this.readyState !== OPEN) {
+      if (!cb) mustBeOpen(this);
+      cb(notOpened());
+      return;
+    }
+    if (this._queue !== null) {
+      this._queue.push(() => this.send(data, options, cb), cb);
+      return;
+    }
+    this._transport.send(data || '', messageOptions(this, data, options), cb);
+  },
+
+  /**
+   * Sends a message piece by piece.
+   *
+   * What is sent meanwhile by `send` and `stream` waits until it ends.
+   *
+   * @param {Object} [options] `binary`, `compress` and `mask`
+   * @param {Function} cb called on successive ticks with an error, or with `null` and
+   *   a function `send(data, final)`
+   */
+  stream(options, cb) {
+    if (typeof options === 'function') {
+      cb = options;
+      options = undefined;
+    }
+    if (typeof cb !== 'function') throw new Error('callback must be provided');
+    if (this.readyState !== OPEN) {
+      cb(notOpened());
+      return;
+    }
+    if (this._queue !== null) {
+      this._queue.push(() => this.stream(options, cb), cb);
+      return;
+    }
+    this._queue = new Waiting();
+    const send = (data, final) => {
+      if (this.readyState !== OPEN) {
+        cb(notOpened());
+        return;
+      }
+      const fragment = messageOptions(this, data, options);
+      fragment.binary = !!(options && options.binary);
+      fragment.fin = final === true;
+      try {
+        this._transport.send(data || '', fragment);
+      } catch (error) {
+        cb(error);
+        return;
+      }
+      if (!fragment.fin) {
+        process.nextTick(cb, null, send);
+        return;
+      }
+      const waiting = this._queue;
+      this._queue = null;
+      waiting.run();
+    };
+    process.nextTick(cb, null, send);
+  },
+});
+
+Object.defineProperties(WebSocket.prototype, {
+  /** The bytes that were sent and that the system has not yet taken. */
+  bufferedAmount: {
+    configurable: true,
+    enumerable: true,
+    get() {
+      return this._transport === null ? 0 : this._transport.bufferedAmount;
+    },
+  },
+
+  /** What binary data is in the `onmessage` interface: a Buffer or an ArrayBuffer. */
+  binaryType: {
+    configurable: true,
+    enumerable: true,
+    get() {
+      return this._binaryType;
+    },
+    set(type) {
+      if (!BINARY_TYPES.includes(type)) {
+        throw new SyntaxError(
+          'unsupported binaryType: must be either "nodebuffer" or "arraybuffer"',
+        );
+      }
+      this._binaryType = type;
+    },
+  },
+});
+
+EventTarget.mixInto(WebSocket.prototype);
+
+/** What waits for a stream to end: things to do, each with its callback. */
+class Waiting {
+  constructor() {
+    this._all = [];
+  }
+
+  push(run, cb) {
+    this._all.push({ run, cb });
+  }
+
+  run() {
+    for (const { run } of this._all) run();
+  }
+
+  fail() {
+    for (const { cb } of this._all) if (cb) cb(notOpened());
+  }
+}
+
+function isOptions(value) {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function notOpened() {
+  return new Error('not opened');
+}
+
+function mustBeOpen(ws) {
+  if (ws.readyState !== OPEN) throw notOpened();
+}
+
+/** Whether to mask a frame: a client does unless it is told otherwise. */
+function masks(ws, options) {
+  return options && options.mask !== undefined ? !!options.mask : !ws._isServer;
+}
+
+/** The options of a message, all of them, as the transport takes them. */
+function messageOptions(ws, data, options) {
+  const given = options || {};
+  const { binary = isBinary(data), compress = true, fin } = given;
+  return {
+    binary: !!binary,
+    compress:
+      !!compress && PerMessageDeflate.extensionName in ws.extensions,
+    fin: fin !== false,
+    mask: masks(ws, given),
+  };
+}
+
+function isBinary(data) {
+  return ArrayBuffer.isView(data) || data instanceof ArrayBuffer;
+}
+
+/** Emits an error that the other end caused: only where somebody listens for it. */
+function emitIfHeard(ws, error) {
+  if (ws.listenerCount('error') > 0) ws.emit('error', error);
+}
+
+/** What a transport calls. */
+const incoming = {
+  message(ws, data, flags) {
+    ws.emit('message', data, flags);
+  },
+
+  ping(ws, data, flags) {
+    ws.emit('ping', data, flags);
+  },
+
+  pong(ws, data, flags) {
+    ws.emit('pong', data, flags);
+  },
+
+  close(ws, code, reason) {
+    ws._closeReceived = true;
+    ws.close(code, reason);
+  },
+
+  violation(ws, error, closeCode) {
+    ws._failed = true;
+    ws.close(closeCode, '');
+    emitIfHeard(ws, error);
+  },
+
+  socketError(ws, error) {
+    if (ws.readyState === CLOSED) return;
+    emitIfHeard(ws, error);
+    finish(ws, true);
+  },
+
+  end(ws, hadError) {
+    finish(ws, hadError);
+  },
+};
+
+/** A connection that a server has accepted. */
+function acceptClient(ws, [request, socket, head], options) {
+  ws.protocolVersion =
+    options.protocolVersion || +request.headers['sec-websocket-version'];
+  ws.extensions = options.extensions || {};
+  ws.maxPayload = options.maxPayload;
+  ws.protocol = options.protocol;
+  ws.upgradeReq = request;
+  establish(ws, socket, head, options);
+}
+
+/** A connection to `address`. */
+function connectTo(ws, address, protocols, options) {
+  ws._abort = connect(address, protocols, options, {
+    start(version) {
+      ws.protocolVersion = version;
+      ws.url = address;
+      ws.maxPayload = options.maxPayload;
+    },
+
+    opened(socket, head, protocol, extensions) {
+      if (protocol) ws.protocol = protocol;
+      ws.extensions = extensions;
+      establish(ws, socket, head, options);
+    },
+
+    failed(error) {
+      if (ws.readyState !== CONNECTING) return;
+      ws.emit('error', error);
+      finish(ws, true);
+    },
+
+    unexpectedResponse(request, response) {
+      if (ws.readyState !== CONNECTING) return true;
+      if (!ws.emit('unexpected-response', request, response)) return false;
+      finish(ws, false);
+      return true;
+    },
+  });
+}
+
+/** Opens the connection over a socket on which both ends have agreed. */
+function establish(ws, socket, head, options) {
+  const transport = new StreamTransport(ws, socket, incoming, {
+    extensions: ws.extensions,
+    maxPayload: ws.maxPayload,
+    limits: limitsOf(ws, options),
+    masks: !ws._isServer,
+  });
+  ws._transport = transport;
+  ws._receiver = transport.receiver;
+  ws._sender = transport.sender;
+  ws._socket = socket;
+  ws._abort = null;
+  transport.start(head);
+  ws.readyState = OPEN;
+  ws.emit('open');
+}
+
+function limitsOf(ws, { maxFragments = 0, strictMasking = false }) {
+  const limits = { maxFragments };
+  if (strictMasking) limits.masked = ws._isServer;
+  return limits;
+}
+
+/**
+ * Whether the socket may end once a close frame is sent: the server ends it when
+ * both ends have sent one (RFC 6455, 7.1.1), and whoever fails the connection does
+ * not wait (RFC 6455, 7.1.7).
+ */
+function mayEndNow(ws) {
+  return ws._failed || (ws._closeReceived && ws._isServer);
+}
+
+/** Ends the connection if the other end does not do so in time. */
+function finishLater(ws) {
+  clearTimeout(ws._closeTimer);
+  ws._closeTimer = setTimeout(finish, CLOSE_TIMEOUT, ws, true);
+}
+
+/** Ends the connection, once. */
+function finish(ws, hadError) {
+  if (ws.readyState === CLOSED) return;
+  ws.readyState = CLOSED;
+  conclude(ws, hadError);
+}
+
+/** Emits 'close', the last event, and lets go of everything. */
+function conclude(ws, hadError) {
+  clearTimeout(ws._closeTimer);
+  ws._closeTimer = null;
+  // Without the other end's close frame it is an abnormal closure.
+  if (hadError || !ws._closeReceived) ws._closeCode = 1006;
+  const waiting = ws._queue;
+  ws._queue = null;
+  try {
+    if (waiting !== null) waiting.fail();
+    ws.emit('close', ws._closeCode || 1000, ws._closeMessage || '');
+  } finally {
+    if (ws._transport !== null) ws._transport.release(hadError);
+    for (const extension of Object.values(ws.extensions)) extension.cleanup();
+    ws._transport = null;
+    ws._receiver = null;
+    ws._sender = null;
+    ws._socket = null;
+    ws.extensions = {};
+    ws.removeAllListeners();
+    // What goes wrong from here on concerns nobody.
+    ws.on('error', noop);
+  }
+}
+
+WebSocket.buildHostHeader = buildHostHeader;
+
+module.exports = WebSocket;

@@ -1,0 +1,298 @@
+'use strict';
+
+const EventEmitter = require('events');
+const http = require('http');
+
+const Extensions = require('./Extensions');
+const PerMessageDeflate = require('./PerMessageDeflate');
+const WebSocket = require('./WebSocket');
+const native = require('./native');
+
+const DEFAULTS = {
+  backlog: null, // Node's default: 511
+  clientTracking: true,
+  handleProtocols: null,
+  host: null,
+  maxPayload: 100 * 1024 * 1024,
+  noServer: false,
+  path: null,
+  perMessageDeflate: true,
+  port: null,
+  server: null,
+  verifyClient: null,
+};
+
+/**
+ * A server for WebSocket connections: see api.md, Class: WebSocket.Server.
+ *
+ * A function rather than a class for the same reason as WebSocket.
+ *
+ * @param {Object} options one of `port`, `server` and `noServer` at least
+ * @param {Function} [callback] called when the server listens; with `port` only
+ * @throws {TypeError} without one of them
+ */
+function WebSocketServer(options, callback) {
+  if (!(this instanceof WebSocketServer)) {
+    return new WebSocketServer(options, callback);
+  }
+  EventEmitter.call(this);
+
+  this.options = Object.assign({}, DEFAULTS, options);
+  const { backlog, clientTracking, host, noServer, path, port, server } =
+    this.options;
+  if (isNone(port) && !server && !noServer) {
+    throw new TypeError('missing or invalid options');
+  }
+  this.path = path;
+  if (clientTracking) this.clients = new Set();
+
+  this._server = null;
+  if (!isNone(port)) {
+    this._server = http.createServer(upgradeRequired);
+    attach(this);
+    this._server.listen(port, host, backlog, callback);
+  } else if (server) {
+    this._server = server;
+    attach(this);
+  }
+}
+
+Object.setPrototypeOf(WebSocketServer, EventEmitter);
+Object.setPrototypeOf(WebSocketServer.prototype, EventEmitter.prototype);
+
+Object.assign(WebSocketServer.prototype, {
+  /**
+   * Terminates all clients, and closes the HTTP server if it is this server's own.
+   *
+   * @param {Function} [callback] called when that is done, with an error if there was
+   *   one
+   */
+  close(callback) {
+    if (this.clients) {
+      for (const client of this.clients) client.terminate();
+    }
+    const server = this._server;
+    if (server) {
+      for (const [event, listener] of Object.entries(this._listeners)) {
+        server.removeListener(event, listener);
+      }
+      this._server = null;
+      if (!isNone(this.options.port)) {
+        server.close(callback);
+        return;
+      }
+    }
+    if (callback) callback();
+  },
+
+  /** Whether this server handles a request: if its path is the option's. */
+  shouldHandle(request) {
+    const { path } = this.options;
+    return !path || pathOf(request) === path;
+  },
+
+  /**
+   * Answers an upgrade request.
+   *
+   * @param {http.IncomingMessage} request
+   * @param {stream.Duplex} socket
+   * @param {Buffer} head what was read behind the request
+   * @param {Function} callback called with the WebSocket, if the handshake succeeds
+   */
+  handleUpgrade(request, socket, head, callback) {
+    socket.on('error', destroy);
+    const { headers } = request;
+    const { status, version } = native.verifyRequest({
+      method: text(request.method),
+      upgrade: text(headers.upgrade),
+      key: text(headers['sec-websocket-key']),
+      version: text(headers['sec-websocket-version']),
+    });
+    if (!this.shouldHandle(request) || status) {
+      refuse(socket, status || 400);
+      return;
+    }
+
+    const { handleProtocols, verifyClient } = this.options;
+    const offered = native.parseSubprotocols(
+      text(headers['sec-websocket-protocol']) || '',
+    );
+    const protocol = handleProtocols ? handleProtocols(offered) : offered[0];
+    if (protocol === false) {
+      refuse(socket, 401);
+      return;
+    }
+    if (protocol && !isHeaderValue(protocol)) {
+      refuse(socket, 500);
+      return;
+    }
+
+    const accept = () => {
+      const handshake = { head, protocol, request, socket, version };
+      completeUpgrade(this, handshake, callback);
+    };
+    if (!verifyClient) {
+      accept();
+      return;
+    }
+    const peer = request.connection || request.socket || socket;
+    const info = {
+      origin: headers[version === 8 ? 'sec-websocket-origin' : 'origin'],
+      secure: !!(peer.authorized || peer.encrypted),
+      req: request,
+    };
+    if (verifyClient.length !== 2) {
+      if (verifyClient(info)) accept();
+      else refuse(socket, 401);
+      return;
+    }
+    let answered = false;
+    verifyClient(info, (result, code, name) => {
+      if (answered) return;
+      answered = true;
+      if (result) accept();
+      else refuse(socket, code || 401, name);
+    });
+  },
+});
+
+/** Listens to the events of the HTTP server, until `close`. */
+function attach(wss) {
+  wss._listeners = {
+    error: (error) => wss.emit('error', error),
+    listening: () => wss.emit('listening'),
+    upgrade(request, socket, head) {
+      wss.handleUpgrade(request, socket, head, (client) => {
+        wss.emit(`connection${request.url}`, client);
+        wss.emit('connection', client);
+      });
+    },
+  };
+  for (const [event, listener] of Object.entries(wss._listeners)) {
+    wss._server.on(event, listener);
+  }
+}
+
+/** Sends the answer that opens the connection, and makes the WebSocket. */
+function completeUpgrade(wss, handshake, callback) {
+  const { head, protocol, request, socket, version } = handshake;
+  // The client may have gone while `verifyClient` was thinking.
+  if (!socket.readable || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  let extensions;
+  try {
+    extensions = acceptExtensions(wss.options, request);
+  } catch {
+    refuse(socket, 400);
+    return;
+  }
+
+  const key = native.acceptKey(request.headers['sec-websocket-key']);
+  const headers = [
+    'HTTP/1.1 101 Switching Protocols',
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    `Sec-WebSocket-Accept: ${key}`,
+  ];
+  if (protocol) headers.push(`Sec-WebSocket-Protocol: ${protocol}`);
+  const agreed = Object.entries(extensions).map(([name, { params }]) => [
+    name,
+    params,
+  ]);
+  if (agreed.length > 0) {
+    const value = Extensions.format(Object.fromEntries(agreed));
+    headers.push(`Sec-WebSocket-Extensions: ${value}`);
+  }
+  wss.emit('headers', headers, request);
+  socket.write(`${headers.join('\r\n')}\r\n\r\n`);
+
+  const { maxFragments, maxPayload, strictMasking } = wss.options;
+  const client = new WebSocket([request, socket, head], {
+    extensions,
+    maxFragments,
+    maxPayload,
+    protocol,
+    protocolVersion: version,
+    strictMasking,
+  });
+  if (wss.clients) {
+    wss.clients.add(client);
+    client.on('close', () => wss.clients.delete(client));
+  }
+  socket.removeListener('error', destroy);
+  callback(client);
+}
+
+/**
+ * Agrees on what the request offers.
+ *
+ * @returns {Object} the extensions agreed on, by name
+ * @throws {Error} if an offer is invalid, or none of them is acceptable
+ */
+function acceptExtensions({ maxPayload, perMessageDeflate }, { headers }) {
+  const name = PerMessageDeflate.extensionName;
+  const header = text(headers['sec-websocket-extensions']);
+  if (!perMessageDeflate || !header) return {};
+  const offers = Extensions.parse(header);
+  if (!Object.prototype.hasOwnProperty.call(offers, name)) return {};
+  const options = perMessageDeflate === true ? {} : perMessageDeflate;
+  const extension = new PerMessageDeflate(options, true, maxPayload);
+  extension.accept(offers[name]);
+  return { [name]: extension };
+}
+
+/** Answers a request that is no opening handshake, on a server of `port`. */
+function upgradeRequired(request, response) {
+  const body = http.STATUS_CODES[426];
+  response.writeHead(426, {
+    'Content-Length': body.length,
+    'Content-Type': 'text/plain',
+  });
+  response.end(body);
+}
+
+/** Refuses a handshake; `body` is the status's phrase by default. */
+function refuse(socket, status, body) {
+  const phrase = http.STATUS_CODES[status] || '';
+  const content = body === undefined || body === null ? phrase : `${body}`;
+  if (socket.writable) {
+    socket.write(
+      `HTTP/1.1 ${status} ${phrase}\r\n` +
+        'Connection: close\r\n' +
+        'Content-Type: text/html\r\n' +
+        `Content-Length: ${Buffer.byteLength(content)}\r\n` +
+        (status === 400 ? 'Sec-WebSocket-Version: 13, 8\r\n' : '') +
+        `\r\n${content}`,
+    );
+  }
+  socket.removeListener('error', destroy);
+  socket.destroy();
+}
+
+/** A socket that fails during the handshake concerns nobody. */
+function destroy() {
+  this.destroy();
+}
+
+function isNone(value) {
+  return value === undefined || value === null;
+}
+
+/** Whether a subprotocol stays within its header's line. */
+function isHeaderValue(value) {
+  return /^[\t\x20-\x7e\x80-\xff]*$/.test(value);
+}
+
+/** A header's value, or the like, if it is one. */
+function text(value) {
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** The path of a request, without the query. */
+function pathOf({ url }) {
+  return /^[^?#]*/.exec(url)[0];
+}
+
+module.exports = WebSocketServer;

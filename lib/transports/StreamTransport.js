@@ -1,0 +1,151 @@
+'use strict';
+
+const Receiver = require('../Receiver');
+const Sender = require('../Sender');
+
+/**
+ * The most answers to pings that wait for the socket. Beyond them only the latest
+ * ping is answered (RFC 6455, 5.5.3), so that a peer which sends pings and reads no
+ * pongs takes no memory.
+ */
+const MAX_WAITING_PONGS = 256;
+
+/**
+ * Carries a connection over any Duplex: Node reads and writes, Rust decodes and
+ * encodes.
+ *
+ * `incoming` holds what the transport calls, always with the WebSocket first:
+ * `message(ws, data, flags)`, `ping(ws, data, flags)`, `pong(ws, data, flags)`,
+ * `close(ws, code, reason)`, `violation(ws, error, closeCode)`,
+ * `socketError(ws, error)` and `end(ws, hadError)`.
+ */
+class StreamTransport {
+  /**
+   * @param {WebSocket} ws
+   * @param {stream.Duplex} socket
+   * @param {Object} incoming
+   * @param {Object} options `extensions`, `maxPayload` and `limits` as Receiver has
+   *   them, and `masks`: whether this end masks what it sends
+   */
+  constructor(ws, socket, incoming, options) {
+    const { extensions, maxPayload, limits, masks } = options;
+    this.receiver = new Receiver(extensions, maxPayload, limits);
+    this.sender = new Sender(socket, extensions);
+    this._socket = socket;
+    this._masks = masks;
+    this._waitingPongs = 0;
+    this._latestPing = null;
+
+    const { receiver, sender } = this;
+    let received = 0;
+    /** A handler that finds `bytesReceived` as it is at its event. */
+    const counted = (handler) => (first, second) => {
+      ws.bytesReceived = received - receiver.unread;
+      handler(ws, first, second);
+    };
+    receiver.ontext = counted(incoming.message);
+    receiver.onbinary = receiver.ontext;
+    receiver.onping = counted((_, data, flags) => {
+      this._answer(data);
+      incoming.ping(ws, data, flags);
+    });
+    receiver.onpong = counted(incoming.pong);
+    receiver.onclose = counted(incoming.close);
+    receiver.onerror = counted(incoming.violation);
+    sender.onerror = (error) => incoming.violation(ws, error, 1011);
+
+    this._listeners = {
+      data(chunk) {
+        received += chunk.length;
+        receiver.add(chunk);
+        ws.bytesReceived = received - receiver.unread;
+      },
+      end: () => incoming.end(ws, false),
+      close: (hadError) => incoming.end(ws, hadError === true),
+      error: (error) => incoming.socketError(ws, error),
+    };
+  }
+
+  /** Begins to read; `head` is what was read already. */
+  start(head) {
+    const socket = this._socket;
+    if (typeof socket.setTimeout === 'function') socket.setTimeout(0);
+    if (typeof socket.setNoDelay === 'function') socket.setNoDelay();
+    if (head && head.length > 0) socket.unshift(head);
+    for (const [event, listener] of Object.entries(this._listeners)) {
+      socket.on(event, listener);
+    }
+  }
+
+  /** Sends a message, or a fragment of one; `options` as Sender has them. */
+  send(data, options, cb) {
+    this.sender.send(data, options, cb);
+  }
+
+  ping(data, options) {
+    this.sender.ping(data, options);
+  }
+
+  pong(data, options) {
+    this.sender.pong(data, options);
+  }
+
+  /** Sends a close frame. */
+  close(code, reason, cb) {
+    this.sender.close(code, reason, this._masks, cb);
+  }
+
+  /** Makes no more calls of `message` and its like until `resume`. */
+  pause() {
+    this.receiver.pause();
+    this._socket.pause();
+  }
+
+  resume() {
+    this.receiver.resume();
+    this._socket.resume();
+  }
+
+  /** The bytes that the system has not yet taken. */
+  get bufferedAmount() {
+    return (this._socket.writableLength || 0) + this.sender.queuedBytes;
+  }
+
+  /** Sends what is framed already, and no more: this direction ends. */
+  end() {
+    this.sender.abort();
+    this._socket.end();
+  }
+
+  /** Lets go of the socket, which ends or, at once, is destroyed. */
+  release(destroy) {
+    const socket = this._socket;
+    this.sender.abort();
+    this.receiver.cleanup();
+    for (const [event, listener] of Object.entries(this._listeners)) {
+      socket.removeListener(event, listener);
+    }
+    socket.on('error', () => socket.destroy());
+    if (destroy) socket.destroy();
+    else socket.end();
+    // What still comes is read and dropped, or the socket would never close.
+    socket.resume();
+  }
+
+  /** Answers a ping. */
+  _answer(data) {
+    if (this._waitingPongs === MAX_WAITING_PONGS) {
+      this._latestPing = data;
+      return;
+    }
+    this._waitingPongs++;
+    this.sender.pong(data, { mask: this._masks }, () => {
+      this._waitingPongs--;
+      const latest = this._latestPing;
+      this._latestPing = null;
+      if (latest !== null) this._answer(latest);
+    });
+  }
+}
+
+module.exports = StreamTransport;

@@ -1,0 +1,47 @@
+'use strict';
+
+// Runs the test suite of the original ws on oxws:
+//
+//   npm run test:ws -- FOLDER
+//
+// FOLDER is a checkout of github.com/websockets/ws at the commit that README names.
+// Its tests' `require('..')` and `require('../lib/…')` give oxws; no file is changed.
+
+const { spawnSync } = require('child_process');
+const fs = require('fs');
+const path = require('path');
+
+const [folder] = process.argv.slice(2);
+if (!folder) {
+  console.log('skipped: give the folder of a checkout of ws');
+  process.exit(0);
+}
+
+const checkout = path.resolve(folder);
+const suite = path.join(checkout, 'test');
+if (!fs.existsSync(suite)) {
+  console.error(`there is no folder test in ${folder}`);
+  process.exit(1);
+}
+const files = fs
+  .readdirSync(suite)
+  .filter((name) => name.endsWith('.test.js'))
+  .map((name) => path.join(suite, name));
+
+const { status } = spawnSync(
+  process.execPath,
+  [
+    '--no-deprecation',
+    // The suite's own version: later ones judge errors after a test's end.
+    require.resolve('mocha-3/bin/_mocha'),
+    '--require',
+    path.join(__dirname, 'test-ws-redirect.js'),
+    ...files,
+  ],
+  {
+    cwd: checkout, // Its tests read their fixtures from here.
+    env: Object.assign({}, process.env, { OXWS_WS_CHECKOUT: checkout }),
+    stdio: 'inherit',
+  },
+);
+process.exit(status === null ? 1 : status);
