@@ -43,8 +43,7 @@ const EVENTS = {
 
   close: (target, code, reason) => new CloseEvent(code, reason, target),
 
-  error: (target, error) =>
-    Object.assign(error, { type: 'error', target }),
+  error: (target, error) => Object.assign(error, { type: 'error', target }),
 };
 
 /** The bytes of a Buffer, which may be a part of a larger ArrayBuffer. */

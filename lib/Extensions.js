@@ -25,7 +25,8 @@ exports.parse = function parse(value) {
 exports.format = function format(extensions) {
   const list = [];
   for (const [name, offers] of Object.entries(extensions)) {
-    for (const offer of [].concat(offers)) list.push({ name, params: flat(offer) });
+    for (const offer of [].concat(offers))
+      list.push({ name, params: flat(offer) });
   }
   return native.formatExtensions(list);
 };
@@ -35,7 +36,9 @@ exports.flat = flat;
 
 function flat(params) {
   return Object.entries(params).flatMap(([name, values]) =>
-    [].concat(values).map((value) => [name, value === true ? null : `${value}`]),
+    []
+      .concat(values)
+      .map((value) => [name, value === true ? null : `${value}`]),
   );
 }
 

@@ -169,8 +169,12 @@ class Receiver {
         break;
       }
       case ERROR: {
-        const { message, closeCode, class: name, name: code } =
-          this._decoder.violation();
+        const {
+          message,
+          closeCode,
+          class: name,
+          name: code,
+        } = this._decoder.violation();
         const Class = name === 'RangeError' ? RangeError : Error;
         this.error(Object.assign(new Class(message), { code }), closeCode);
       }

@@ -61,10 +61,7 @@ class Sender {
    */
   static frame(data, { opcode, fin, rsv1, mask }) {
     const flags =
-      (opcode & 0x0f) |
-      (fin ? FIN : 0) |
-      (rsv1 ? RSV1 : 0) |
-      (mask ? MASK : 0);
+      (opcode & 0x0f) | (fin ? FIN : 0) | (rsv1 ? RSV1 : 0) | (mask ? MASK : 0);
     const target = behindHead(toBuffer(data));
     return [target.subarray(native.frame(target, flags))];
   }

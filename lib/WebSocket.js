@@ -305,8 +305,7 @@ function messageOptions(ws, data, options) {
   const { binary = isBinary(data), compress = true, fin } = given;
   return {
     binary: !!binary,
-    compress:
-      !!compress && PerMessageDeflate.extensionName in ws.extensions,
+    compress: !!compress && PerMessageDeflate.extensionName in ws.extensions,
     fin: fin !== false,
     mask: masks(ws, given),
   };

@@ -33,7 +33,7 @@ const TLS_OPTIONS = [
  * @throws {Error} on an invalid address or option
  */
 function connect(address, protocols, options, handler) {
-  const version = options.protocolVersion || 13;
+  const { protocolVersion: version = 13 } = options;
   if (!VERSIONS.includes(version)) {
     throw new Error('unsupported protocol version');
   }
@@ -66,9 +66,7 @@ function connect(address, protocols, options, handler) {
     if (handler.unexpectedResponse(req, res)) return;
     aborted = true;
     req.destroy();
-    handler.failed(
-      new Error(`unexpected server response (${res.statusCode})`),
-    );
+    handler.failed(new Error(`unexpected server response (${res.statusCode})`));
   });
 
   req.on('upgrade', (res, socket, head) => {
@@ -102,7 +100,8 @@ function connect(address, protocols, options, handler) {
 function parseAddress(address) {
   const url = parse(address);
   const isUnix = url !== null && url.protocol === 'ws+unix:';
-  if (url === null || (!url.hostname && !isUnix)) throw new Error('invalid url');
+  if (url === null || (!url.hostname && !isUnix))
+    throw new Error('invalid url');
   const isSecure = ['wss:', 'https:'].includes(url.protocol);
   return {
     auth: [url.username, url.password]

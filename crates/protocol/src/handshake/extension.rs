@@ -96,37 +96,29 @@ pub fn format(extensions: &[Extension]) -> String {
 mod tests {
     use super::*;
 
-    fn read(value: &str) -> Vec<(String, Vec<(String, Option<String>)>)> {
-        parse(value)
-            .into_iter()
-            .map(|extension| (extension.name, extension.params))
-            .collect()
-    }
-
-    fn extension(
-        name: &str,
-        params: &[(&str, Option<&str>)],
-    ) -> (String, Vec<(String, Option<String>)>) {
-        let params = params
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.map(str::to_owned)))
-            .collect();
-        (name.to_owned(), params)
+    fn extension(name: &str, params: &[(&str, Option<&str>)]) -> Extension {
+        Extension {
+            name: name.to_owned(),
+            params: params
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.map(str::to_owned)))
+                .collect(),
+        }
     }
 
     #[test]
     fn extensions_and_their_parameters() {
-        assert_eq!(read(""), []);
-        assert_eq!(read("foo"), [extension("foo", &[])]);
+        assert_eq!(parse(""), Vec::new());
+        assert_eq!(parse("foo"), [extension("foo", &[])]);
         assert_eq!(
-            read("foo; bar; baz=1; bar=2"),
+            parse("foo; bar; baz=1; bar=2"),
             [extension(
                 "foo",
                 &[("bar", None), ("baz", Some("1")), ("bar", Some("2"))]
             )]
         );
         assert_eq!(
-            read("foo, bar; baz ,foo;baz"),
+            parse("foo, bar; baz ,foo;baz"),
             [
                 extension("foo", &[]),
                 extension("bar", &[("baz", None)]),
@@ -138,14 +130,14 @@ mod tests {
     #[test]
     fn quoted_values() {
         assert_eq!(
-            read(r#"foo; bar="hi"; baz="a,b;c\"d\\""#),
+            parse(r#"foo; bar="hi"; baz="a,b;c\"d\\""#),
             [extension(
                 "foo",
                 &[("bar", Some("hi")), ("baz", Some("a,b;c\"d\\"))]
             )]
         );
         assert_eq!(
-            read("foo; bar=\""),
+            parse("foo; bar=\""),
             [extension("foo", &[("bar", Some(""))])]
         );
     }
@@ -153,7 +145,7 @@ mod tests {
     #[test]
     fn names_are_data() {
         assert_eq!(
-            read("constructor; __proto__=1, , ;"),
+            parse("constructor; __proto__=1, , ;"),
             [
                 extension("constructor", &[("__proto__", Some("1"))]),
                 extension("", &[]),

@@ -1,0 +1,31 @@
+'use strict';
+
+const js = require('@eslint/js');
+const globals = require('globals');
+
+module.exports = [
+  { ignores: ['native.js', 'target/', 'npm/'] },
+  js.configs.recommended,
+  {
+    files: ['**/*.js'],
+    languageOptions: { sourceType: 'commonjs', globals: globals.node },
+    rules: {
+      'no-var': 'error',
+      'prefer-const': 'error',
+      eqeqeq: 'error',
+      strict: ['error', 'global'],
+    },
+  },
+  {
+    files: ['__test__/**/*.js'],
+    languageOptions: { globals: globals.mocha },
+  },
+  {
+    files: ['demo/page*.mjs'],
+    languageOptions: { globals: globals.browser },
+  },
+  {
+    files: ['**/*.mjs'],
+    languageOptions: { globals: globals.node },
+  },
+];

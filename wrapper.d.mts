@@ -1,0 +1,8 @@
+import WebSocket from './index.js';
+
+export import Receiver = WebSocket.Receiver;
+export import Sender = WebSocket.Sender;
+export import Server = WebSocket.Server;
+export import WebSocketServer = WebSocket.Server;
+export { WebSocket };
+export default WebSocket;
