@@ -253,10 +253,14 @@ function upgradeRequired(request, response) {
   response.end(body);
 }
 
-/** Refuses a handshake; `body` is the status's phrase by default. */
-function refuse(socket, status, body) {
-  const phrase = http.STATUS_CODES[status] || '';
-  const content = body === undefined || body === null ? phrase : `${body}`;
+/**
+ * Refuses a handshake. `name` is the reason phrase, as the documentation of ws has it,
+ * and the body, as ws does; by default both are the status's own phrase.
+ */
+function refuse(socket, status, name) {
+  const own = http.STATUS_CODES[status] || '';
+  const content = isNone(name) ? own : `${name}`;
+  const phrase = isHeaderValue(content) ? content : own;
   if (socket.writable) {
     socket.write(
       `HTTP/1.1 ${status} ${phrase}\r\n` +

@@ -1,0 +1,119 @@
+'use strict';
+
+// Runs every check and test there is, and ends with their number:
+//
+//   N passed, N failed, N skipped
+
+const { spawn } = require('child_process');
+const path = require('path');
+
+const root = path.join(__dirname, '..');
+const bin = (name) => path.join(root, 'node_modules', '.bin', name);
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+
+/** A check that passes or fails as a whole. */
+const asOne = (status) => ({ passed: status === 0 ? 1 : 0 });
+
+/** The tests in the output of `cargo test`, which has a line for each of its parts. */
+const cargoTests = (status, output) =>
+  sums(output, /(\d+) passed; (\d+) failed; (\d+) ignored/g);
+
+/** The tests in the output of mocha. */
+function mochaTests(status, output) {
+  const count = (what) => sums(output, new RegExp(`^ +(\\d+) ${what}`, 'gm'));
+  return {
+    passed: count('passing').passed,
+    failed: count('failing').passed,
+    skipped: count('pending').passed,
+  };
+}
+
+/** The sum of each group over all matches. */
+function sums(output, pattern) {
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  for (const [, passed, failed = 0, skipped = 0] of output.matchAll(pattern)) {
+    sum.passed += Number(passed);
+    sum.failed += Number(failed);
+    sum.skipped += Number(skipped);
+  }
+  return sum;
+}
+
+/** Runs a command in the open, and adds what its output says to the total. */
+function run(title, count, command, args, env) {
+  console.log(`\n--- ${title}`);
+  return new Promise((resolve) => {
+    const child = spawn(command, args, {
+      cwd: root,
+      env: Object.assign({}, process.env, env),
+      shell: process.platform === 'win32',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    for (const [stream, sink] of [
+      [child.stdout, process.stdout],
+      [child.stderr, process.stderr],
+    ]) {
+      stream.setEncoding('utf8');
+      stream.on('data', (text) => {
+        output += text;
+        sink.write(text);
+      });
+    }
+    child.on('error', (error) => console.error(String(error)));
+    child.on('close', (status) => {
+      const { passed = 0, failed = 0, skipped = 0 } = count(status, output);
+      total.passed += passed;
+      total.skipped += skipped;
+      // A command that fails without a failed test has failed as a whole.
+      total.failed += status !== 0 && failed === 0 ? 1 : failed;
+      resolve();
+    });
+  });
+}
+
+/** The ways that a connection's bytes can go; the same tests run over each. */
+const WAYS = [{ OXWS_TRANSPORT: 'stream' }];
+
+async function main() {
+  await run('eslint', asOne, bin('eslint'), ['.']);
+  await run('prettier', asOne, bin('prettier'), ['--check', '.']);
+  await run('rustfmt', asOne, 'cargo', ['fmt', '--all', '--check']);
+  await run('clippy', asOne, 'cargo', [
+    'clippy',
+    '--workspace',
+    '--all-targets',
+    '--',
+    '-Dwarnings',
+  ]);
+  await run('cargo test', cargoTests, 'cargo', ['test', '--workspace']);
+  for (const way of WAYS) {
+    const name = Object.values(way).join(' ');
+    const args = ['__test__/*.test.js', '--reporter', 'dot'];
+    await run(`mocha: the API (${name})`, mochaTests, bin('mocha'), args, way);
+  }
+  await run('mocha: the project', mochaTests, bin('mocha'), [
+    '__test__/project/*.test.js',
+  ]);
+
+  const checkout = process.env.OXWS_WS_CHECKOUT;
+  if (checkout) {
+    const script = path.join(__dirname, 'test-ws.js');
+    await run('the suite of ws', () => ({}), process.execPath, [
+      script,
+      checkout,
+    ]);
+  } else {
+    total.skipped++;
+    console.log(
+      '\n--- the suite of ws: skipped (OXWS_WS_CHECKOUT names no checkout)',
+    );
+  }
+
+  const { passed, failed, skipped } = total;
+  console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+main();
