@@ -46,9 +46,8 @@ const EVENTS = {
   error: (target, error) => Object.assign(error, { type: 'error', target }),
 };
 
-/** The bytes of a Buffer, which may be a part of a larger ArrayBuffer. */
+/** The bytes of a Buffer in an ArrayBuffer of their own, which can be transferred. */
 function toArrayBuffer({ buffer, byteOffset, byteLength }) {
-  if (byteLength === buffer.byteLength) return buffer;
   return buffer.slice(byteOffset, byteOffset + byteLength);
 }
 

@@ -37,8 +37,9 @@ class Receiver {
   constructor(extensions, maxPayload, limits) {
     this.extensions = extensions || {};
     this._limit = toLimit(maxPayload);
+    const { maxFragments, masked } = limits || {};
     this._decoder = new native.Decoder(
-      Object.assign({ maxPayload: this._limit, maxFragments: 0 }, limits),
+      { maxPayload: this._limit, maxFragments: toLimit(maxFragments), masked },
       deflateOf(this.extensions),
     );
 
@@ -51,6 +52,8 @@ class Receiver {
     this.ontext = noop;
     this.onping = noop;
     this.onpong = noop;
+    /** Called when no chunk waits any more. */
+    this.ondrain = noop;
 
     this._chunks = [];
     this._paused = false;
@@ -91,16 +94,21 @@ class Receiver {
     this._read();
   }
 
+  /** Whether chunks that are added wait for `resume`. */
+  get paused() {
+    return this._paused;
+  }
+
   /** Makes no more calls until `resume`; chunks added meanwhile wait. */
   pause() {
     this._paused = true;
   }
 
-  /** Goes on where `pause` stopped. */
+  /** Goes on where `pause` stopped, on the next tick. */
   resume() {
     if (!this._paused) return;
     this._paused = false;
-    this._read();
+    process.nextTick(() => this._read());
   }
 
   /** Whether chunks wait for `resume`. */
@@ -121,6 +129,7 @@ class Receiver {
       // An error of a handler is the user's; what came behind it is not lost.
       if (thrown && !this.dead) process.nextTick(() => this._read());
     }
+    if (!this.dead && !this.holds) this.ondrain();
   }
 
   _readChunk() {
@@ -208,12 +217,13 @@ class Receiver {
     this.ontext = null;
     this.onping = null;
     this.onpong = null;
+    this.ondrain = null;
   }
 }
 
-/** A number of bytes; 0, for no limit, of anything that is none. */
-function toLimit(bytes) {
-  return bytes > 0 ? Math.floor(bytes) : 0;
+/** A limit; 0, for none, of anything that is no number. */
+function toLimit(value) {
+  return value > 0 ? Math.floor(value) : 0;
 }
 
 /** The native side of permessage-deflate, where it is agreed on. */

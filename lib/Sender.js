@@ -46,11 +46,12 @@ class Sender {
 
     const extension = this.extensions[PerMessageDeflate.extensionName];
     this._encoder = extension
-      ? new native.Encoder(extension.native, extension.threshold)
+      ? new native.Encoder(extension.native, Number(extension.threshold) || 0)
       : new native.Encoder();
     this._socket = socket;
     this._queue = new Queue();
-    this._scheduled = false;
+    /** The callback of the message that is being compressed on another thread. */
+    this._compressing = null;
   }
 
   /**
@@ -80,6 +81,10 @@ class Sender {
       (compress ? RSV1 : 0) |
       (mask ? MASK : 0);
     if (typeof data !== 'string') data = toBuffer(data);
+    if (this._socket === null) {
+      this._fail(notSent(), cb);
+      return;
+    }
     const length = Buffer.byteLength(data);
 
     if (this._mustWait || this._encoder.compresses(length, flags)) {
@@ -124,11 +129,14 @@ class Sender {
     this._write(list.length === 1 ? list[0] : Buffer.concat(list), cb);
   }
 
-  /** Fails all that is not yet handed to the socket. */
+  /** Fails all that is not yet handed to the socket, and frees what is held. */
   abort() {
     const waiting = this._queue.clear();
     this.queuedBytes = 0;
     this._socket = null;
+    this._encoder.close();
+    this._fail(notSent(), this._compressing);
+    this._compressing = null;
     for (const { cb } of waiting) this._fail(notSent(), cb);
   }
 
@@ -153,10 +161,10 @@ class Sender {
   _enqueue(bytes, cb, run) {
     this.queuedBytes += bytes;
     this._queue.push({ bytes, cb, run });
-    if (this._scheduled) return;
-    this._scheduled = true;
+    if (scheduled.has(this)) return;
+    scheduled.add(this);
     process.nextTick(() => {
-      this._scheduled = false;
+      scheduled.delete(this);
       this._drain();
     });
   }
@@ -181,7 +189,8 @@ class Sender {
       const start = this._encoder.head(head, length, flags);
       this._write(head.subarray(start));
       this._write(data, cb);
-      // Now, not when the tick ends: the caller may use its buffer again.
+      // Now, not when the tick ends: as much as the system takes at once is safe from
+      // a caller that uses its buffer again, though it should wait for the callback.
       flush(this._socket);
       return;
     }
@@ -203,17 +212,25 @@ class Sender {
     }
     this.processing = true;
     this.queuedBytes += data.length;
-    const done = (error, frame) => {
-      this.processing = false;
-      if (this._socket !== null) this.queuedBytes -= data.length;
-      if (error) this._fail(error, cb);
-      else this._write(frame, cb);
-      this._drain();
-    };
-    this._encoder.compressAsync(data, flags).then((compressed) => {
-      this._encoder.restore(compressed);
-      done(null, compressed.takeFrame());
-    }, done);
+    this._compressing = cb || noop;
+    this._encoder.compressAsync(data, flags).then(
+      (compressed) => {
+        this._encoder.restore(compressed);
+        this.processing = false;
+        if (this._socket === null) return; // `abort` has called back.
+        this.queuedBytes -= data.length;
+        this._compressing = null;
+        this._write(compressed.takeFrame(), cb);
+        this._drain();
+      },
+      (error) => {
+        // The encoder is lost, and nothing can follow.
+        this.processing = false;
+        if (this._socket === null) return;
+        this.abort();
+        if (this.onerror) this.onerror(error);
+      },
+    );
   }
 
   _write(frame, cb) {
@@ -223,7 +240,11 @@ class Sender {
       return;
     }
     cork(socket);
-    socket.write(frame, cb);
+    try {
+      socket.write(frame, cb);
+    } catch (error) {
+      this._fail(error, cb);
+    }
   }
 
   _fail(error, cb) {
@@ -231,6 +252,11 @@ class Sender {
     else if (this.onerror && error.code !== NOT_SENT) this.onerror(error);
   }
 }
+
+const noop = () => {};
+
+/** Senders whose queue is to be drained on the next tick. */
+const scheduled = new Set();
 
 /** First in, first out; unlike an array's, its `shift` does not move the rest. */
 class Queue {
@@ -274,12 +300,22 @@ function notSent() {
 /** Sockets that hold back what is written until the current tick ends. */
 const corked = new Set();
 
-// What is sent last before `process.exit()` goes out as well.
-process.on('exit', flushAll);
+let sendsOnExit = false;
+
+/** Has what is sent last before `process.exit()` go out as well. */
+function sendOnExit() {
+  if (sendsOnExit) return;
+  sendsOnExit = true;
+  process.on('exit', () => {
+    for (const sender of scheduled) sender._drain();
+    flushAll();
+  });
+}
 
 /** Lets one system call take all that is written to the socket in this tick. */
 function cork(socket) {
   if (typeof socket.cork !== 'function' || corked.has(socket)) return;
+  sendOnExit();
   socket.cork();
   if (corked.size === 0) process.nextTick(flushAll);
   corked.add(socket);
@@ -330,6 +366,6 @@ function closePayload(code = 1000, reason = '') {
   return payload;
 }
 
-Sender.closePayload = closePayload;
+Sender.toBuffer = toBuffer;
 
 module.exports = Sender;

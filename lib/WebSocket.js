@@ -5,6 +5,7 @@ const EventEmitter = require('events');
 const EventTarget = require('./EventTarget');
 const PerMessageDeflate = require('./PerMessageDeflate');
 const StreamTransport = require('./transports/StreamTransport');
+const { toBuffer } = require('./Sender');
 const { buildHostHeader, connect } = require('./connect');
 
 /** How long the close handshake may take, in milliseconds. */
@@ -49,6 +50,7 @@ function WebSocket(address, protocols, options) {
   this._closeCode = undefined;
   this._closeMessage = undefined;
   this._closeReceived = false;
+  this._closeSent = false;
   this._closeTimer = null;
   /** Whether the other end violated the protocol: nothing more is read. */
   this._failed = false;
@@ -99,10 +101,11 @@ Object.assign(WebSocket.prototype, {
         return;
     }
     try {
-      this._transport.close(code, data, () => {
+      this._transport.close(code, data, (error) => {
         if (this.readyState === CLOSED) return;
-        if (mayEndNow(this)) this.terminate();
-        else finishLater(this);
+        this._closeSent = true;
+        if (error) finish(this, true);
+        else if (mayEndNow(this)) this.terminate();
       });
     } catch (error) {
       this.emit('error', error);
@@ -111,6 +114,7 @@ Object.assign(WebSocket.prototype, {
     this.readyState = CLOSING;
     this._closeCode = code;
     this._closeMessage = data;
+    finishLater(this);
   },
 
   /** Shuts down the connection at once, without a close handshake. */
@@ -176,11 +180,14 @@ Object.assign(WebSocket.prototype, {
       cb(notOpened());
       return;
     }
+    const message = messageOptions(this, data, options);
     if (this._queue !== null) {
-      this._queue.push(() => this.send(data, options, cb), cb);
+      // What waits must not change when its sender uses the memory again.
+      const kept = typeof data === 'string' ? data : copyOf(data);
+      this._queue.push(() => this.send(kept, message, cb), cb);
       return;
     }
-    this._transport.send(data || '', messageOptions(this, data, options), cb);
+    this._transport.send(data || '', message, cb);
   },
 
   /**
@@ -280,6 +287,11 @@ class Waiting {
   fail() {
     for (const { cb } of this._all) if (cb) cb(notOpened());
   }
+}
+
+/** A copy of what is sent; it throws on what cannot be. */
+function copyOf(data) {
+  return Buffer.from(toBuffer(data));
 }
 
 function isOptions(value) {
@@ -415,19 +427,19 @@ function establish(ws, socket, head, options) {
   ws.emit('open');
 }
 
-function limitsOf(ws, { maxFragments = 0, strictMasking = false }) {
+function limitsOf(ws, { maxFragments, strictMasking }) {
   const limits = { maxFragments };
   if (strictMasking) limits.masked = ws._isServer;
   return limits;
 }
 
 /**
- * Whether the socket may end once a close frame is sent: the server ends it when
+ * Whether the socket may end, now that a close frame is sent: the server ends it when
  * both ends have sent one (RFC 6455, 7.1.1), and whoever fails the connection does
  * not wait (RFC 6455, 7.1.7).
  */
 function mayEndNow(ws) {
-  return ws._failed || (ws._closeReceived && ws._isServer);
+  return ws._closeSent && (ws._failed || (ws._closeReceived && ws._isServer));
 }
 
 /** Ends the connection if the other end does not do so in time. */

@@ -43,12 +43,14 @@ function WebSocketServer(options, callback) {
   if (isNone(port) && !server && !noServer) {
     throw new TypeError('missing or invalid options');
   }
+  deflateFor(this.options); // Throws on an option that is out of its range.
   this.path = path;
   if (clientTracking) this.clients = new Set();
 
   this._server = null;
   if (!isNone(port)) {
     this._server = http.createServer(upgradeRequired);
+    this._server.allowHalfOpen = false;
     attach(this);
     this._server.listen(port, host, backlog, callback);
   } else if (server) {
@@ -181,9 +183,16 @@ function completeUpgrade(wss, handshake, callback) {
     socket.destroy();
     return;
   }
+  let extension;
+  try {
+    extension = deflateFor(wss.options);
+  } catch {
+    refuse(socket, 500); // The options were changed since they were checked.
+    return;
+  }
   let extensions;
   try {
-    extensions = acceptExtensions(wss.options, request);
+    extensions = acceptExtensions(extension, request);
   } catch {
     refuse(socket, 400);
     return;
@@ -226,19 +235,28 @@ function completeUpgrade(wss, handshake, callback) {
 }
 
 /**
+ * The extension for one more connection; null if the options do without.
+ *
+ * @throws {Error} on an option that is out of its range
+ */
+function deflateFor({ maxPayload, perMessageDeflate }) {
+  if (!perMessageDeflate) return null;
+  const options = perMessageDeflate === true ? {} : perMessageDeflate;
+  return new PerMessageDeflate(options, true, maxPayload);
+}
+
+/**
  * Agrees on what the request offers.
  *
  * @returns {Object} the extensions agreed on, by name
  * @throws {Error} if an offer is invalid, or none of them is acceptable
  */
-function acceptExtensions({ maxPayload, perMessageDeflate }, { headers }) {
+function acceptExtensions(extension, { headers }) {
   const name = PerMessageDeflate.extensionName;
   const header = text(headers['sec-websocket-extensions']);
-  if (!perMessageDeflate || !header) return {};
+  if (extension === null || !header) return {};
   const offers = Extensions.parse(header);
   if (!Object.prototype.hasOwnProperty.call(offers, name)) return {};
-  const options = perMessageDeflate === true ? {} : perMessageDeflate;
-  const extension = new PerMessageDeflate(options, true, maxPayload);
   extension.accept(offers[name]);
   return { [name]: extension };
 }
@@ -294,9 +312,9 @@ function text(value) {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** The path of a request, without the query. */
+/** The path of a request, without scheme, authority and query. */
 function pathOf({ url }) {
-  return /^[^?#]*/.exec(url)[0];
+  return /^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#]*)?([^?#]*)/i.exec(url)[1];
 }
 
 module.exports = WebSocketServer;

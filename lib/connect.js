@@ -52,17 +52,20 @@ function connect(address, protocols, options, handler) {
   handler.start(version);
   let aborted = false;
   const req = (target.isSecure ? https : http).get(request);
-  if (options.handshakeTimeout) {
-    req.setTimeout(options.handshakeTimeout, () => {
+  let timer = null;
+  if (options.handshakeTimeout > 0) {
+    timer = setTimeout(() => {
       req.destroy(new Error('opening handshake has timed out'));
-    });
+    }, options.handshakeTimeout);
   }
 
   req.on('error', (error) => {
+    clearTimeout(timer);
     if (!aborted) handler.failed(error);
   });
 
   req.on('response', (res) => {
+    clearTimeout(timer);
     if (handler.unexpectedResponse(req, res)) return;
     aborted = true;
     req.destroy();
@@ -70,6 +73,7 @@ function connect(address, protocols, options, handler) {
   });
 
   req.on('upgrade', (res, socket, head) => {
+    clearTimeout(timer);
     if (aborted) {
       socket.destroy();
       return;
@@ -92,6 +96,7 @@ function connect(address, protocols, options, handler) {
 
   return () => {
     aborted = true;
+    clearTimeout(timer);
     req.destroy();
   };
 }

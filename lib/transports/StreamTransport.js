@@ -10,6 +10,9 @@ const Sender = require('../Sender');
  */
 const MAX_WAITING_PONGS = 256;
 
+/** How long a socket that has ended may take to send what it has, in milliseconds. */
+const LINGER = 30 * 1000;
+
 /**
  * Carries a connection over any Duplex: Node reads and writes, Rust decodes and
  * encodes.
@@ -60,8 +63,11 @@ class StreamTransport {
         receiver.add(chunk);
         ws.bytesReceived = received - receiver.unread;
       },
-      end: () => incoming.end(ws, false),
-      close: (hadError) => incoming.end(ws, hadError === true),
+      end: () => this._ended(() => incoming.end(ws, false)),
+      close: (hadError) => {
+        if (hadError === true) incoming.end(ws, true);
+        else this._ended(() => incoming.end(ws, false));
+      },
       error: (error) => incoming.socketError(ws, error),
     };
   }
@@ -102,8 +108,12 @@ class StreamTransport {
   }
 
   resume() {
-    this.receiver.resume();
-    this._socket.resume();
+    const { receiver, _socket: socket } = this;
+    receiver.resume();
+    // Behind what the receiver holds, whose handlers may pause again.
+    process.nextTick(() => {
+      if (!receiver.paused) socket.resume();
+    });
   }
 
   /** The bytes that the system has not yet taken. */
@@ -126,10 +136,21 @@ class StreamTransport {
       socket.removeListener(event, listener);
     }
     socket.on('error', () => socket.destroy());
-    if (destroy) socket.destroy();
-    else socket.end();
+    if (destroy) {
+      socket.destroy();
+      return;
+    }
+    socket.end();
     // What still comes is read and dropped, or the socket would never close.
     socket.resume();
+    const timer = setTimeout(() => socket.destroy(), LINGER);
+    socket.once('close', () => clearTimeout(timer));
+  }
+
+  /** Calls back once all that was received is handled: `pause` may hold some. */
+  _ended(callback) {
+    if (this.receiver.holds) this.receiver.ondrain = callback;
+    else callback();
   }
 
   /** Answers a ping. */

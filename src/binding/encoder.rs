@@ -126,12 +126,13 @@ pub fn frame(mut target: BufferSlice<'_>, flags: u32) -> Result<u32> {
 /// Turns messages into frames.
 #[napi]
 pub struct Encoder {
-    /// `None` while a task on another thread compresses with it.
+    /// `None` while a task on another thread compresses with it, and once closed.
     inner: Option<Inner>,
+    closed: bool,
 }
 
 fn in_use() -> Error {
-    Error::from_reason("the encoder is in use by compressAsync")
+    Error::from_reason("the encoder is closed, or in use by compressAsync")
 }
 
 #[napi]
@@ -146,6 +147,7 @@ impl Encoder {
                 deflate.map(PerMessageDeflate::deflater),
                 threshold,
             )),
+            closed: false,
         }
     }
 
@@ -212,7 +214,14 @@ impl Encoder {
     /// Takes the encoder back from the task that `compressAsync` started.
     #[napi]
     pub fn restore(&mut self, compressed: &mut Compressed) {
-        self.inner = compressed.inner.take();
+        self.inner = compressed.inner.take().filter(|_| !self.closed);
+    }
+
+    /// Frees what is held. Nothing can be sent any more.
+    #[napi]
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.inner = None;
     }
 }
 

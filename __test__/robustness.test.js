@@ -1,0 +1,228 @@
+'use strict';
+
+// What goes wrong at inconvenient moments.
+
+const assert = require('node:assert/strict');
+const { once } = require('events');
+const net = require('net');
+
+const WebSocket = require('..');
+const { ledger, listen, pair, request, url } = require('./support');
+
+const text = (data) => {
+  const payload = Buffer.from(data);
+  return Buffer.concat([Buffer.from([0x81, payload.length]), payload]);
+};
+
+describe('Robustness', () => {
+  const { track } = ledger();
+  let wss;
+
+  beforeEach(async () => {
+    wss = track(await listen({ perMessageDeflate: false }));
+  });
+
+  /** A bare socket that has done its handshake, and its WebSocket on the server. */
+  async function bare() {
+    const connected = once(wss, 'connection');
+    const socket = track(net.connect(wss._server.address().port, '127.0.0.1'));
+    socket.on('error', () => {});
+    socket.write(request());
+    const [server] = await connected;
+    await once(socket, 'data');
+    return { server, socket };
+  }
+
+  describe('pause', () => {
+    it('in a handler loses nothing that came with an end', async () => {
+      const { server, socket } = await bare();
+      const seen = [];
+      server.on('message', (data) => {
+        seen.push(data);
+        server.pause();
+        setImmediate(() => {
+          if (server.readyState === WebSocket.OPEN) server.resume();
+        });
+      });
+      const frames = Array.from({ length: 50 }, (_, i) => text(`${i}`));
+      socket.end(Buffer.concat(frames));
+      await once(server, 'close');
+      assert.deepEqual(
+        seen,
+        frames.map((_, i) => `${i}`),
+      );
+    });
+
+    it('in a handler keeps the sender waiting', async () => {
+      const { client, server } = await pair(wss);
+      const total = 64;
+      for (let i = 0; i < total; i++) client.send(Buffer.alloc(1 << 20));
+      for (let count = 1; count <= total; count++) {
+        await once(server, 'message');
+        server.pause();
+        if (count === 10) {
+          for (let i = 0; i < 100; i++) await new Promise(setImmediate);
+          // The rest is more than the system keeps between the two.
+          assert.ok(client.bufferedAmount > 32 << 20);
+        }
+        server.resume();
+      }
+      client.terminate();
+      await once(server, 'close');
+    });
+
+    it('survives a listener that throws after resume', async () => {
+      const { client, server } = await pair(wss);
+      const seen = [];
+      const errors = [];
+      const listeners = process.listeners('uncaughtException');
+      process.removeAllListeners('uncaughtException');
+      process.on('uncaughtException', (error) => errors.push(error.message));
+      try {
+        await new Promise((resolve) => {
+          server.on('message', (data) => {
+            seen.push(data);
+            if (data === '0') {
+              server.pause();
+              setImmediate(() => {
+                if (server.readyState === WebSocket.OPEN) server.resume();
+              });
+            }
+            if (data === '2') throw new Error('of the listener');
+            if (data === '4') resolve();
+          });
+          for (let i = 0; i < 4; i++) client.send(`${i}`);
+          setImmediate(() => setImmediate(() => client.send('4')));
+        });
+      } finally {
+        process.removeAllListeners('uncaughtException');
+        for (const each of listeners) process.on('uncaughtException', each);
+      }
+      assert.deepEqual(seen, ['0', '1', '2', '3', '4']);
+      assert.deepEqual(errors, ['of the listener']);
+    });
+  });
+
+  describe('close', () => {
+    it('ends in time although the other end reads nothing', async () => {
+      const { server, socket } = await bare();
+      socket.pause();
+      server.send(Buffer.alloc(32 << 20));
+
+      const { setTimeout: original } = global;
+      let expire;
+      global.setTimeout = (callback, delay, ...args) => {
+        if (delay === 30000) expire = () => callback(...args);
+        return original(callback, delay, ...args);
+      };
+      try {
+        server.close();
+      } finally {
+        global.setTimeout = original;
+      }
+      const closed = once(server, 'close');
+      expire();
+      assert.equal((await closed)[0], 1006);
+      assert.equal(wss.clients.size, 0);
+    });
+
+    it('from the other end lets what is being sent arrive', async () => {
+      const compressing = track(await listen({ perMessageDeflate: true }));
+      const { client, server } = await pair(compressing);
+      const seen = [];
+      client.on('message', (data) => seen.push(data.length));
+      const closed = once(client, 'close');
+      client.close(1001);
+      server.send('a'.repeat(5 << 20));
+      server.send('x');
+      server.close(1000);
+      await closed;
+      assert.deepEqual(seen, [5 << 20, 1]);
+    });
+  });
+
+  describe('stream', () => {
+    it('refuses at once what cannot be sent after it', async () => {
+      const { client, server } = await pair(wss);
+      const seen = [];
+      server.on('message', (data) => seen.push(data));
+      const sent = new Promise((resolve) => {
+        let fragments = 0;
+        client.stream((error, send) => {
+          if (fragments++ > 0) {
+            send('b', true);
+            return;
+          }
+          send('a');
+          assert.throws(() => client.send({}), TypeError);
+          client.send('after', resolve);
+        });
+      });
+      await sent;
+      client.close();
+      await once(server, 'close');
+      assert.deepEqual(seen, ['ab', 'after']);
+    });
+  });
+
+  describe('handshakeTimeout', () => {
+    it('holds even if the server answers a little at a time', async () => {
+      const server = track(
+        net.createServer((socket) => {
+          track(socket);
+          socket.on('error', () => {});
+          socket.write('HTTP/1.1 101 Switching Protocols\r\n');
+          const timer = setInterval(() => socket.write('X-A: b\r\n'), 5);
+          socket.on('close', () => clearInterval(timer));
+        }),
+      );
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const ws = new WebSocket(url(server), { handshakeTimeout: 50 });
+      const [error] = await once(ws, 'error');
+      assert.match(error.message, /timed out/);
+    });
+  });
+
+  describe('options', () => {
+    for (const perMessageDeflate of [
+      { serverMaxWindowBits: 99 },
+      { clientMaxWindowBits: 7 },
+      { level: 42 },
+      { memLevel: 0 },
+    ]) {
+      it(`${JSON.stringify(perMessageDeflate)} throws`, () => {
+        assert.throws(
+          () => new WebSocket.Server({ noServer: true, perMessageDeflate }),
+          /perMessageDeflate\.\w+ must be an integer/,
+        );
+        assert.throws(
+          () => new WebSocket('ws://127.0.0.1:1', { perMessageDeflate }),
+          /perMessageDeflate\.\w+ must be an integer/,
+        );
+      });
+    }
+
+    it('that are null are as good as none', async () => {
+      const server = track(
+        await listen({
+          maxFragments: null,
+          maxPayload: null,
+          perMessageDeflate: { threshold: '1', memLevel: null },
+        }),
+      );
+      const { client, server: accepted } = await pair(server);
+      accepted.on('message', (data) => accepted.send(data));
+      client.send('hello');
+      assert.equal((await once(client, 'message'))[0], 'hello');
+    });
+  });
+
+  it('takes a target in absolute form', () => {
+    const server = new WebSocket.Server({ noServer: true, path: '/a' });
+    for (const path of ['/a', '/a?b', 'http://h/a', 'http://h:1/a?b#c']) {
+      assert.equal(server.shouldHandle({ url: path }), true);
+    }
+    assert.equal(server.shouldHandle({ url: 'http://h/b' }), false);
+  });
+});
