@@ -213,6 +213,77 @@ impl Decoder {
         self.options.max_payload = max_payload;
     }
 
+    /// The buffer of the message under way, where the next bytes of the stream all
+    /// belong to its payload, uncompressed, and are `least` at least: a driver may read
+    /// from the network right into it, instead of handing the bytes to
+    /// [`next`](Self::next), and saves a copy.
+    ///
+    /// It appends no more bytes than the number that comes with the buffer, whose
+    /// capacity suffices for them, and then calls [`filled`](Self::filled).
+    pub fn direct(&mut self, least: usize) -> Option<(&mut Vec<u8>, usize)> {
+        let message = self.message.as_mut()?;
+        let is_data = matches!(
+            self.frame.opcode,
+            Opcode::Text | Opcode::Binary | Opcode::Continuation
+        );
+        let remaining = usize::try_from(self.frame.remaining).unwrap_or(usize::MAX);
+        let in_payload = matches!(self.state, State::Payload);
+        if !in_payload || !is_data || message.compressed || remaining < least {
+            return None;
+        }
+        let data = &mut message.data;
+        if data.capacity() == data.len() {
+            data.reserve_exact(data.len().max(least).min(remaining));
+        }
+        let room = (data.capacity() - data.len()).min(remaining);
+        Some((data, room))
+    }
+
+    /// Takes the bytes that were appended to the buffer of [`direct`](Self::direct),
+    /// which was `from` long before. They are unmasked in place.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    ///
+    /// # Panics
+    ///
+    /// If no message is under way, or more was appended than there was room for.
+    pub fn filled(&mut self, from: usize) -> Result<Option<Event>, ProtocolError> {
+        let message = self.message.as_mut().expect("a message is under way");
+        let added = &mut message.data[from..];
+        let phase = (self.frame.len - self.frame.remaining) % 4;
+        if let Some(key) = self.frame.mask {
+            mask::apply(added, key, phase as usize);
+        }
+        let added = added.len() as u64;
+        self.frame.remaining = (self.frame.remaining)
+            .checked_sub(added)
+            .expect("no more than there was room for");
+        let result = self.validate(from).and_then(|()| {
+            if self.frame.remaining > 0 {
+                return Ok(None);
+            }
+            self.state = BEFORE_HEAD;
+            if self.frame.fin {
+                self.finish_message().map(Some)
+            } else {
+                Ok(None)
+            }
+        });
+        if result.is_err() {
+            self.close();
+        }
+        result
+    }
+
+    /// Whether a compressed payload of `least` bytes or more is under way: worth
+    /// decoding on another thread.
+    pub fn is_heavy(&self, least: u64) -> bool {
+        let compressed = (self.message.as_ref()).is_some_and(|message| message.compressed);
+        matches!(self.state, State::Payload) && compressed && self.frame.len >= least
+    }
+
     /// Discards all that is still to come, and frees what is held.
     pub fn close(&mut self) {
         self.state = State::Closed;
@@ -435,22 +506,34 @@ impl Decoder {
             reserve(&mut message.data, range.len(), self.frame.remaining);
             message.data.extend_from_slice(&input[range]);
         }
-        if message.text {
-            // Before an error of the inflater, which comes later in the stream.
-            let valid = self.utf8.feed(&message.data[decoded_before..]);
-            valid.map_err(|_| ProtocolError::InvalidUtf8)?;
-        }
+        self.validate(decoded_before)?;
         decoded?;
-        if !ends {
-            return Ok(None);
+        if ends {
+            self.finish_message().map(Some)
+        } else {
+            Ok(None)
         }
-        let message = self.message.take().expect("it was here");
+    }
+
+    /// Validates what the message under way has gained, if it is text. This comes
+    /// before an error of the inflater, which stands later in the stream.
+    fn validate(&mut self, from: usize) -> Result<(), ProtocolError> {
+        match &self.message {
+            Some(message) if message.text => self
+                .utf8
+                .feed(&message.data[from..])
+                .map_err(|_| ProtocolError::InvalidUtf8),
+            _ => Ok(()),
+        }
+    }
+
+    /// The event of the message under way, which is complete.
+    fn finish_message(&mut self) -> Result<Event, ProtocolError> {
+        let message = self.message.take().expect("a message is under way");
         if message.text && self.utf8.finish().is_err() {
             return Err(ProtocolError::InvalidUtf8);
         }
-        Ok(Some(
-            self.data_event(message.text, Payload::Owned(message.data)),
-        ))
+        Ok(self.data_event(message.text, Payload::Owned(message.data)))
     }
 
     fn data_event(&self, text: bool, payload: Payload) -> Event {

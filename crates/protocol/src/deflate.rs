@@ -288,14 +288,14 @@ impl Inflater {
                 // (RFC 7692, 7.2.3.4).
                 context.reset(false);
             }
-            if data.is_empty() && out.len() < out.capacity() {
-                break;
-            }
-            if consumed == 0 && out.len() == before.1 && status != Status::StreamEnd {
+            let is_stuck = consumed == 0 && out.len() == before.1;
+            if data.is_empty() {
+                // Output that fills its room to the last byte may go on.
+                if is_stuck || status == Status::StreamEnd || out.len() < out.capacity() {
+                    break;
+                }
+            } else if is_stuck && status != Status::StreamEnd {
                 return Err(ProtocolError::InvalidDeflate);
-            }
-            if data.is_empty() && status == Status::StreamEnd {
-                break;
             }
         }
         self.context = Some(context);
@@ -557,6 +557,21 @@ mod tests {
         for _ in 0..2 {
             let data = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
             assert_eq!(inflate(&mut inflater, &data), b"Hello");
+        }
+    }
+
+    #[test]
+    fn output_may_fill_its_room_to_the_last_byte() {
+        let message = text(10_000);
+        let mut compressed = Vec::new();
+        deflater(DeflateOptions::default()).compress(&message, false, &mut compressed);
+        for spare in [0, 1, 100] {
+            let mut out = Vec::with_capacity(message.len() + spare);
+            let mut inflater = inflater(InflateOptions::default());
+            inflater
+                .decompress(&compressed, &mut out, usize::MAX)
+                .unwrap();
+            assert!(out == message);
         }
     }
 

@@ -201,3 +201,68 @@ fn many_empty_fragments_take_no_memory_and_one_limit() {
         Err(ProtocolError::TooManyFragments)
     );
 }
+
+#[test]
+fn a_long_payload_can_be_read_right_into_its_message() {
+    let text = "κόσμε".repeat(20_000);
+    for mask in [None, Some([9, 8, 7, 6])] {
+        let mut bytes = Vec::new();
+        let options = |fin| MessageOptions {
+            fin,
+            compress: false,
+            mask,
+        };
+        let mut encoder = Encoder::new(None, 0);
+        let (first, rest) = text.split_at(99_999 / 11 * 11);
+        encoder.message(
+            MessageKind::Text,
+            first.as_bytes(),
+            options(false),
+            &mut bytes,
+        );
+        encoder.ping(b"between", mask, &mut bytes);
+        encoder.message(
+            MessageKind::Text,
+            rest.as_bytes(),
+            options(true),
+            &mut bytes,
+        );
+
+        let mut decoder = Decoder::new(DecoderOptions::default(), None);
+        let mut stream = &bytes[..];
+        let mut seen = Vec::new();
+        let mut direct = 0;
+        while !stream.is_empty() {
+            if let Some((data, room)) = decoder.direct(1000) {
+                let (piece, rest) = stream.split_at(room.min(7777).min(stream.len()));
+                let from = data.len();
+                data.extend_from_slice(piece);
+                stream = rest;
+                direct += piece.len();
+                seen.extend(decoder.filled(from).unwrap());
+                continue;
+            }
+            let (piece, rest) = stream.split_at(stream.len().min(500));
+            let mut input = piece.to_vec();
+            stream = rest;
+            let mut at = 0;
+            while let Some(event) = decoder.next(&mut input, &mut at).unwrap() {
+                seen.push(event);
+            }
+        }
+        assert!(direct > text.len() / 2);
+        assert_eq!(seen.len(), 2);
+        assert_eq!(seen[1].payload.bytes(&[]), text.as_bytes());
+    }
+}
+
+#[test]
+fn what_is_read_right_into_its_message_is_judged_as_well() {
+    let mut decoder = Decoder::new(DecoderOptions::default(), None);
+    let mut head = b"\x81\x7f\0\0\0\0\0\x10\0\0text".to_vec();
+    assert_eq!(decoder.next(&mut head, &mut 0), Ok(None));
+    let (data, _) = decoder.direct(100).unwrap();
+    data.extend_from_slice(b"more\xff");
+    assert_eq!(decoder.filled(4), Err(ProtocolError::InvalidUtf8));
+    assert!(decoder.direct(100).is_none());
+}
