@@ -40,6 +40,9 @@ declare class WebSocket extends EventEmitter {
     options?: WebSocket.AcceptedOptions,
   );
 
+  /** How a connection is carried or, without one, all that the engine has. */
+  static diagnostics(ws?: WebSocket): WebSocket.Diagnostics;
+
   /** What binary data is in the `onmessage` interface. */
   binaryType: WebSocket.BinaryType;
   /** The bytes that were sent and that the system has not yet taken. */
@@ -199,6 +202,14 @@ declare namespace WebSocket {
     target: WebSocket;
     data: any;
     binary: boolean;
+  }
+
+  interface Diagnostics {
+    transport: 'native' | 'stream' | null;
+    host: 'inline' | 'thread' | null;
+    connections: number;
+    /** The bytes that were sent and that the system has not yet taken. */
+    queuedBytes: number;
   }
 
   interface ControlOptions {

@@ -366,6 +366,8 @@ function closePayload(code = 1000, reason = '') {
   return payload;
 }
 
+Sender.closePayload = closePayload;
+Sender.notSent = notSent;
 Sender.toBuffer = toBuffer;
 
 module.exports = Sender;

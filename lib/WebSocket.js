@@ -4,6 +4,7 @@ const EventEmitter = require('events');
 
 const EventTarget = require('./EventTarget');
 const PerMessageDeflate = require('./PerMessageDeflate');
+const NativeTransport = require('./transports/NativeTransport');
 const StreamTransport = require('./transports/StreamTransport');
 const { toBuffer } = require('./Sender');
 const { buildHostHeader, connect } = require('./connect');
@@ -411,7 +412,10 @@ function connectTo(ws, address, protocols, options) {
 
 /** Opens the connection over a socket on which both ends have agreed. */
 function establish(ws, socket, head, options) {
-  const transport = new StreamTransport(ws, socket, incoming, {
+  const Transport = NativeTransport.takes(socket)
+    ? NativeTransport
+    : StreamTransport;
+  const transport = new Transport(ws, socket, incoming, {
     extensions: ws.extensions,
     maxPayload: ws.maxPayload,
     limits: limitsOf(ws, options),
@@ -479,6 +483,25 @@ function conclude(ws, hadError) {
     ws.on('error', noop);
   }
 }
+
+/**
+ * How connections are carried, for people who look for a problem.
+ *
+ * @param {WebSocket} [ws] a connection; without it, all that the engine has
+ * @returns {Object} `transport` (`native`, `stream` or, before and after it is open,
+ *   null), `host` (`inline`, `thread` or null), `connections`, and `queuedBytes`, sent
+ *   and not yet taken by the system
+ */
+WebSocket.diagnostics = function diagnostics(ws) {
+  if (ws === undefined) return NativeTransport.diagnostics();
+  const transport = ws._transport;
+  return {
+    transport: transport && transport.name,
+    host: transport && transport.host,
+    connections: transport ? 1 : 0,
+    queuedBytes: ws.bufferedAmount,
+  };
+};
 
 WebSocket.buildHostHeader = buildHostHeader;
 

@@ -74,7 +74,11 @@ function run(title, count, command, args, env) {
 }
 
 /** The ways that a connection's bytes can go; the same tests run over each. */
-const WAYS = [{ OXWS_TRANSPORT: 'stream' }];
+const WAYS = [
+  { OXWS_TRANSPORT: 'stream' },
+  { OXWS_HOST: 'inline' },
+  { OXWS_HOST: 'thread' },
+];
 
 async function main() {
   await run('eslint', asOne, bin('eslint'), ['.']);
@@ -100,10 +104,10 @@ async function main() {
   const checkout = process.env.OXWS_WS_CHECKOUT;
   if (checkout) {
     const script = path.join(__dirname, 'test-ws.js');
-    await run('the suite of ws', () => ({}), process.execPath, [
-      script,
-      checkout,
-    ]);
+    for (const way of WAYS) {
+      const title = `the suite of ws (${Object.values(way).join(' ')})`;
+      await run(title, () => ({}), process.execPath, [script, checkout], way);
+    }
   } else {
     total.skipped++;
     console.log(

@@ -72,6 +72,14 @@ class StreamTransport {
     };
   }
 
+  get name() {
+    return 'stream';
+  }
+
+  get host() {
+    return null;
+  }
+
   /** Begins to read; `head` is what was read already. */
   start(head) {
     const socket = this._socket;

@@ -77,6 +77,25 @@ pub struct Limits {
     pub masked: Option<bool>,
 }
 
+impl Limits {
+    /// The limits as the protocol has them.
+    pub(super) fn options(&self) -> DecoderOptions {
+        let mut options = DecoderOptions {
+            max_payload: payload_limit(self.max_payload),
+            masking: match self.masked {
+                None => Masking::Any,
+                Some(true) => Masking::Required,
+                Some(false) => Masking::Forbidden,
+            },
+            ..DecoderOptions::default()
+        };
+        if self.max_fragments > 0 {
+            options.max_fragments = self.max_fragments;
+        }
+        options
+    }
+}
+
 /// Turns chunks of bytes into messages.
 #[napi]
 pub struct Decoder {
@@ -90,20 +109,8 @@ impl Decoder {
     /// A decoder at the beginning of a connection.
     #[napi(constructor)]
     pub fn new(limits: Limits, deflate: Option<&PerMessageDeflate>) -> Result<Self> {
-        let mut options = DecoderOptions {
-            masking: match limits.masked {
-                None => Masking::Any,
-                Some(true) => Masking::Required,
-                Some(false) => Masking::Forbidden,
-            },
-            ..DecoderOptions::default()
-        };
-        options.max_payload = payload_limit(limits.max_payload);
-        if limits.max_fragments > 0 {
-            options.max_fragments = limits.max_fragments;
-        }
         Ok(Self {
-            inner: Inner::new(options, deflate.map(PerMessageDeflate::inflater)),
+            inner: Inner::new(limits.options(), deflate.map(PerMessageDeflate::inflater)),
             owned: Vec::new(),
             error: None,
         })

@@ -2,6 +2,8 @@
 
 mod decoder;
 mod encoder;
+#[cfg(unix)]
+mod engine;
 mod handshake;
 mod panic;
 mod permessage_deflate;

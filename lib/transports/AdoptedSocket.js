@@ -1,0 +1,85 @@
+'use strict';
+
+/** A stream's usual mark, in bytes, from which on it asks its writer to wait. */
+const HIGH_WATER_MARK = 16 * 1024;
+
+/**
+ * Node's socket while the engine reads and writes in its place. It stays the
+ * connection's identity, and what programs do with `ws._socket` acts on the engine:
+ * writing, ending, pausing, `unref`, and looking for backpressure.
+ */
+class AdoptedSocket {
+  constructor(socket, transport, engine) {
+    this._socket = socket;
+    this._engine = engine;
+    this._keepsAlive = true;
+    engine.keepAlive(1);
+
+    const isCongested = () => transport.bufferedAmount >= HIGH_WATER_MARK;
+    const methods = {
+      write: (chunk, encoding, cb) => {
+        if (typeof encoding === 'function') {
+          cb = encoding;
+          encoding = undefined;
+        }
+        const isText = typeof chunk === 'string';
+        transport.write(isText ? Buffer.from(chunk, encoding) : chunk, cb);
+        return !isCongested();
+      },
+      end: (...args) => {
+        if (args.length > 0 && typeof args[0] !== 'function') {
+          socket.write(...args);
+        }
+        engine.flush();
+        engine.native.end(transport.id);
+        return socket;
+      },
+      pause: () => {
+        transport.pause();
+        return socket;
+      },
+      resume: () => {
+        transport.resume();
+        return socket;
+      },
+      ref: () => this._keepAlive(true),
+      unref: () => this._keepAlive(false),
+    };
+    const getters = {
+      bufferSize: () => transport.bufferedAmount,
+      writableLength: () => transport.bufferedAmount,
+      writableNeedDrain: isCongested,
+    };
+    for (const [name, value] of Object.entries(methods)) {
+      this._define(name, { value, writable: true });
+    }
+    for (const [name, get] of Object.entries(getters)) {
+      this._define(name, { get });
+    }
+    this._names = Object.keys(methods).concat(Object.keys(getters));
+  }
+
+  _define(name, descriptor) {
+    Object.defineProperty(
+      this._socket,
+      name,
+      Object.assign({ configurable: true, enumerable: false }, descriptor),
+    );
+  }
+
+  _keepAlive(alive) {
+    if (this._keepsAlive !== alive) {
+      this._keepsAlive = alive;
+      this._engine.keepAlive(alive ? 1 : -1);
+    }
+    return this._socket;
+  }
+
+  /** Makes it Node's own socket again. */
+  giveBack() {
+    this._keepAlive(false);
+    for (const name of this._names) delete this._socket[name];
+  }
+}
+
+module.exports = AdoptedSocket;

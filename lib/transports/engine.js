@@ -1,0 +1,234 @@
+'use strict';
+
+// The engine of this environment, seen from JavaScript: the memory that events and
+// messages are exchanged in, and the table of its connections. There is no call per
+// message in either direction: events come in one call for all that is there, and
+// messages go in one call at the end of the tick, or of that call.
+
+const { AsyncResource } = require('async_hooks');
+
+const native = require('../native');
+
+// The inbox's rows, as the engine has them.
+const IN_ROW = 6;
+const IN_ROWS = 8192;
+const IN_BYTES = 1 << 20;
+
+// The outbox's rows: connection, flags, start and end of the payload.
+const OUT_ROW = 4;
+const OUT_ROWS = 8192;
+const OUT_BYTES = 1 << 20;
+
+/** A connection's number has its place in the table in these low bits. */
+const PLACE_BITS = 20;
+const PLACE_MASK = (1 << PLACE_BITS) - 1;
+const TURNS = 1 << (32 - PLACE_BITS);
+
+/** Set in the flags of a message that was taken back. */
+const SKIP = 0x400;
+
+/** A string takes at most this many bytes for each of its units, as UTF-8. */
+const MAX_BYTES_PER_UNIT = 3;
+
+// Made here, where programs begin, rather than at the first connection: its context is
+// nobody's.
+const resource = new AsyncResource('OXWS');
+
+/** What events are called with: `transport.receive(row)`. */
+class Engine {
+  constructor(host, threads) {
+    this.rows = new Uint32Array(IN_ROW * IN_ROWS);
+    this.bytes = Buffer.from(new ArrayBuffer(IN_BYTES));
+    this._outRows = new Uint32Array(OUT_ROW * OUT_ROWS);
+    this._outBytes = Buffer.from(new ArrayBuffer(OUT_BYTES));
+    this._outCount = 0;
+    this._outUsed = 0;
+    /** Counts the flushes: what was posted before the last is the engine's to count. */
+    this.flushes = 0;
+    /** The next row of the inbox. */
+    this._cursor = 0;
+    this._dispatching = false;
+    this._scheduled = false;
+
+    /** The transports, by place. */
+    this._transports = [];
+    this._turns = [];
+    this._free = [];
+    /** The number of connections that keep the process alive. */
+    this._alive = 0;
+
+    this.native = resource.runInAsyncScope(
+      () =>
+        new native.Engine(
+          host,
+          threads,
+          (count) => this._dispatch(count),
+          resource,
+          this.rows,
+          this.bytes,
+          this._outRows,
+          this._outBytes,
+        ),
+    );
+    process.on('exit', () => this.flush());
+  }
+
+  /** `inline` or `thread`. */
+  get host() {
+    return this.native.host;
+  }
+
+  /** The number of connections. */
+  get connections() {
+    return this._transports.length - this._free.length;
+  }
+
+  /** The transports. */
+  transports() {
+    return this._transports.filter((transport) => transport !== undefined);
+  }
+
+  /** A number for a new connection. */
+  open(transport) {
+    let place = this._free.pop();
+    if (place === undefined) {
+      place = this._transports.length;
+      if (place > PLACE_MASK) throw new Error('too many connections');
+      this._turns.push(0);
+    }
+    this._transports[place] = transport;
+    return ((this._turns[place] << PLACE_BITS) | place) >>> 0;
+  }
+
+  /** Forgets a connection; its number is not used again soon. */
+  close(id) {
+    const place = id & PLACE_MASK;
+    this._transports[place] = undefined;
+    this._turns[place] = (this._turns[place] + 1) % TURNS;
+    this._free.push(place);
+  }
+
+  /** Counts the connections that keep the process alive. */
+  keepAlive(change) {
+    const was = this._alive > 0;
+    this._alive += change;
+    if (was !== this._alive > 0) this.native.keepAlive(!was);
+  }
+
+  /** Puts a text into the outbox; its length in bytes, or -1 if it is too long. */
+  postText(id, flags, text) {
+    const most = text.length * MAX_BYTES_PER_UNIT;
+    if (!this._makeRoom(most)) return -1;
+    const length = this._outBytes.utf8Write(text, this._outUsed, most);
+    this._post(id, flags, length);
+    return length;
+  }
+
+  /** Puts bytes, which are not too long, into the outbox; their number. */
+  postBytes(id, flags, bytes) {
+    this._makeRoom(bytes.length);
+    this._outBytes.set(bytes, this._outUsed);
+    this._post(id, flags, bytes.length);
+    return bytes.length;
+  }
+
+  _makeRoom(length) {
+    if (this._outUsed + length > OUT_BYTES || this._outCount === OUT_ROWS) {
+      if (length > OUT_BYTES) return false;
+      this.flush();
+    }
+    return true;
+  }
+
+  _post(id, flags, length) {
+    const rows = this._outRows;
+    const at = this._outCount * OUT_ROW;
+    rows[at] = id;
+    rows[at + 1] = flags;
+    rows[at + 2] = this._outUsed;
+    this._outUsed += length;
+    rows[at + 3] = this._outUsed;
+    this._outCount++;
+    if (!this._dispatching && !this._scheduled) {
+      this._scheduled = true;
+      process.nextTick(flush, this);
+    }
+  }
+
+  /**
+   * Takes back the messages of a connection that are still here, from the first for
+   * which `matches(flags, length)` holds; calls `taken(flags)` for each.
+   */
+  takeBack(id, matches, taken) {
+    const rows = this._outRows;
+    let found = false;
+    for (let at = 0; at < this._outCount * OUT_ROW; at += OUT_ROW) {
+      if (rows[at] !== id || rows[at + 1] & SKIP) continue;
+      found = found || matches(rows[at + 1], rows[at + 3] - rows[at + 2]);
+      if (!found) continue;
+      taken(rows[at + 1]);
+      rows[at + 1] |= SKIP;
+    }
+  }
+
+  /** Hands over what is in the outbox. */
+  flush() {
+    const count = this._empty();
+    if (count > 0) this.native.flush(count);
+  }
+
+  _empty() {
+    const count = this._outCount;
+    this._outCount = 0;
+    this._outUsed = 0;
+    if (count > 0) this.flushes++;
+    return count;
+  }
+
+  /**
+   * Called by the engine with the number of rows in the inbox; it gives the number of
+   * rows in the outbox. If a listener throws, the engine calls again for the rest.
+   */
+  _dispatch(count) {
+    this._dispatching = true;
+    const { rows, _transports: transports } = this;
+    while (this._cursor < count) {
+      const at = this._cursor++ * IN_ROW;
+      const id = rows[at];
+      const transport = transports[id & PLACE_MASK];
+      if (transport !== undefined && transport.id === id) transport.receive(at);
+    }
+    this._cursor = 0;
+    this._dispatching = false;
+    return this._empty();
+  }
+}
+
+function flush(engine) {
+  engine._scheduled = false;
+  engine.flush();
+}
+
+let engine = null;
+let isMissing = native.Engine === undefined;
+
+/** The engine, or null where there can be none. */
+function theEngine() {
+  if (engine === null && !isMissing) {
+    const threads = Number(process.env.OXWS_THREADS) || 1;
+    const preferred = process.platform === 'linux' ? 'inline' : 'thread';
+    try {
+      engine = new Engine(process.env.OXWS_HOST || preferred, threads);
+    } catch {
+      isMissing = true;
+    }
+  }
+  return engine;
+}
+
+/** The engine, if it was needed already. */
+function startedEngine() {
+  return engine;
+}
+
+module.exports = { startedEngine, theEngine };

@@ -1,0 +1,361 @@
+//! `Engine`: adopted sockets, their events and messages.
+
+use std::ptr::{self, NonNull};
+use std::rc::Rc;
+
+use napi::bindgen_prelude::{Buffer, BufferSlice, FnArgs, Function, Object, Result, Uint32Array};
+use napi::{sys, Env, Error, JsValue, Status};
+use napi_derive::napi;
+use oxws_protocol::{Decoder, Encoder};
+
+use super::decoder::Limits;
+use super::panic::guard;
+use super::permessage_deflate::PerMessageDeflate;
+use crate::engine::connection::Counters;
+use crate::engine::core::{Command, Opening};
+use crate::engine::host::inline::Inline;
+use crate::engine::host::thread::Threaded;
+use crate::engine::host::{Boundary, Host};
+use crate::engine::outbox::Flags;
+use crate::engine::region::Region;
+use crate::engine::socket::Adopted;
+
+/// Calls the JavaScript function that takes events.
+struct Caller {
+    env: sys::napi_env,
+    function: sys::napi_ref,
+    context: sys::napi_async_context,
+}
+
+/// What a call came to.
+enum Called {
+    Returned(usize),
+    Threw,
+    /// JavaScript cannot run any more.
+    Over,
+}
+
+impl Caller {
+    fn new(
+        env: &Env,
+        function: &Function<'_, FnArgs<(u32,)>, u32>,
+        resource: &Object<'_>,
+    ) -> Result<Self> {
+        let env = env.raw();
+        let mut reference = ptr::null_mut();
+        let mut name = ptr::null_mut();
+        let mut context = ptr::null_mut();
+        // SAFETY: called on the environment's thread with values of its own.
+        let statuses = unsafe {
+            [
+                sys::napi_create_reference(env, function.raw(), 1, &mut reference),
+                sys::napi_create_string_utf8(env, c"OXWS".as_ptr(), 4, &mut name),
+                sys::napi_async_init(env, resource.raw(), name, &mut context),
+            ]
+        };
+        if statuses
+            .iter()
+            .any(|status| *status != sys::Status::napi_ok)
+        {
+            return Err(Error::from_reason("the engine cannot call JavaScript"));
+        }
+        Ok(Self {
+            env,
+            function: reference,
+            context,
+        })
+    }
+
+    /// Calls it with the number of rows in the inbox, and again for the rest if a
+    /// listener throws. Promises and ticks run when it returns.
+    fn dispatch(&self, rows: usize) -> usize {
+        // Each call that throws has got at least one row further.
+        for _ in 0..=rows {
+            match self.call(rows) {
+                Called::Returned(sent) => return sent,
+                Called::Threw => {}
+                Called::Over => break,
+            }
+        }
+        0
+    }
+
+    fn call(&self, rows: usize) -> Called {
+        let env = self.env;
+        // SAFETY: on the environment's thread, outside of any other call; every value
+        // lives within the scope.
+        unsafe {
+            let mut scope = ptr::null_mut();
+            if sys::napi_open_handle_scope(env, &mut scope) != sys::Status::napi_ok {
+                return Called::Over;
+            }
+            let mut function = ptr::null_mut();
+            let mut receiver = ptr::null_mut();
+            let mut argument = ptr::null_mut();
+            let mut result = ptr::null_mut();
+            sys::napi_get_reference_value(env, self.function, &mut function);
+            sys::napi_get_global(env, &mut receiver);
+            sys::napi_create_uint32(env, rows as u32, &mut argument);
+            let status = sys::napi_make_callback(
+                env,
+                self.context,
+                receiver,
+                function,
+                1,
+                &argument,
+                &mut result,
+            );
+            let called = match status {
+                sys::Status::napi_ok => {
+                    let mut sent = 0;
+                    match sys::napi_get_value_uint32(env, result, &mut sent) {
+                        sys::Status::napi_ok => Called::Returned(sent as usize),
+                        _ => Called::Over,
+                    }
+                }
+                sys::Status::napi_pending_exception => {
+                    let mut error = ptr::null_mut();
+                    sys::napi_get_and_clear_last_exception(env, &mut error);
+                    match sys::napi_fatal_exception(env, error) {
+                        sys::Status::napi_ok => Called::Threw,
+                        _ => Called::Over,
+                    }
+                }
+                _ => Called::Over,
+            };
+            sys::napi_close_handle_scope(env, scope);
+            called
+        }
+    }
+}
+
+/// The engine of one environment.
+#[napi]
+pub struct Engine {
+    host: Rc<dyn Host>,
+    counters: Counters,
+    /// Keeps the memory that is shared.
+    _memory: (Uint32Array, Buffer, Uint32Array, Buffer),
+}
+
+/// What a connection begins with.
+#[napi(object)]
+pub struct Adoption {
+    /// The connection's number.
+    pub id: u32,
+    /// The descriptor of Node's socket.
+    pub fd: i32,
+    /// Whether it is a TCP socket; a Unix-domain socket otherwise.
+    pub is_tcp: bool,
+    /// Whether this end masks what it sends by itself.
+    pub masks: bool,
+    /// Payloads shorter than this are not compressed, in bytes.
+    pub threshold: f64,
+}
+
+#[napi]
+impl Engine {
+    /// The engine, on the host `inline` or `thread`; where `inline` cannot be, `thread`
+    /// is used. It throws where neither can be.
+    #[napi(constructor)]
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        env: Env,
+        host: String,
+        threads: u32,
+        dispatch: Function<'_, FnArgs<(u32,)>, u32>,
+        resource: Object<'_>,
+        mut inbox_rows: Uint32Array,
+        mut inbox_bytes: Buffer,
+        mut outbox_rows: Uint32Array,
+        mut outbox_bytes: Buffer,
+    ) -> Result<Self> {
+        let mut uv_loop = ptr::null_mut();
+        // SAFETY: on the environment's thread.
+        let status = unsafe { sys::napi_get_uv_event_loop(env.raw(), &mut uv_loop) };
+        if status != sys::Status::napi_ok {
+            return Err(Error::from_reason("there is no libuv"));
+        }
+        let caller = Caller::new(&env, &dispatch, &resource)?;
+        // SAFETY: `_memory` keeps the memory for as long as the host, which `close`
+        // ends before the environment's values go. JavaScript does not run while the
+        // engine uses it, and the engine does not while JavaScript runs.
+        let boundary = unsafe {
+            Boundary {
+                inbox_rows: region(inbox_rows.as_mut()),
+                inbox_bytes: region(&mut inbox_bytes),
+                outbox_rows: region(outbox_rows.as_mut()),
+                outbox_bytes: region(&mut outbox_bytes),
+            }
+        };
+        let dispatch = Box::new(move |rows| caller.dispatch(rows));
+        let threads = threads as usize;
+        let counters = Counters::default();
+        // SAFETY: the loop is that of this thread; the clean-up hook closes the host
+        // before the loop goes.
+        let host: Option<Rc<dyn Host>> = unsafe {
+            if host == "thread" {
+                Threaded::start(
+                    uv_loop.cast(),
+                    boundary,
+                    dispatch,
+                    threads,
+                    counters.clone(),
+                )
+                .map(|host| host as Rc<dyn Host>)
+            } else {
+                match Inline::start(uv_loop.cast(), boundary, dispatch) {
+                    Ok(host) => Some(host),
+                    Err((boundary, dispatch)) => Threaded::start(
+                        uv_loop.cast(),
+                        boundary,
+                        dispatch,
+                        threads,
+                        counters.clone(),
+                    )
+                    .map(|host| host as Rc<dyn Host>),
+                }
+            }
+        };
+        let host = host.ok_or_else(|| Error::from_reason("the engine has no host here"))?;
+        let hosted = host.clone();
+        env.add_env_cleanup_hook(hosted, |host| host.close())?;
+        Ok(Self {
+            host,
+            counters,
+            _memory: (inbox_rows, inbox_bytes, outbox_rows, outbox_bytes),
+        })
+    }
+
+    /// `inline` or `thread`.
+    #[napi(getter)]
+    pub fn host(&self) -> &'static str {
+        self.host.name()
+    }
+
+    /// Takes over a socket that Node does not read from any more; `head` is what it
+    /// had read. It throws if the descriptor cannot be duplicated.
+    #[napi]
+    pub fn adopt(
+        &self,
+        adoption: Adoption,
+        limits: Limits,
+        head: BufferSlice<'_>,
+        deflate: Option<&PerMessageDeflate>,
+    ) -> Result<()> {
+        guard(|| {
+            // SAFETY: JavaScript has the socket open, and does not run meanwhile.
+            let socket = unsafe { Adopted::duplicate(adoption.fd, adoption.is_tcp) }
+                .map_err(|error| Error::from_reason(error.to_string()))?;
+            let options = limits.options();
+            let threshold = adoption.threshold.max(0.0) as usize;
+            self.host.run(Command::Open(Box::new(Opening {
+                id: adoption.id,
+                socket,
+                decoder: Decoder::new(options, deflate.map(PerMessageDeflate::inflater)),
+                encoder: Encoder::new(deflate.map(PerMessageDeflate::deflater), threshold),
+                masks: adoption.masks,
+                queued: self.counters.open(adoption.id),
+                head: head.to_vec(),
+            })));
+            Ok(())
+        })
+    }
+
+    /// Sends the first rows of the outbox.
+    #[napi]
+    pub fn flush(&self, rows: u32) -> Result<()> {
+        guard(|| {
+            self.host.flush(rows as usize);
+            Ok(())
+        })
+    }
+
+    /// Sends a long message that is not copied, unless it must be.
+    #[napi]
+    pub fn send_long(&self, id: u32, flags: u32, data: Buffer) -> Result<()> {
+        guard(|| {
+            self.host.run(Command::SendShared {
+                id,
+                flags: Flags(flags),
+                payload: Box::new(data),
+            });
+            Ok(())
+        })
+    }
+
+    /// The bytes of a connection that the engine has and the system has not taken.
+    #[napi]
+    pub fn queued_bytes(&self, id: u32) -> f64 {
+        self.counters.bytes(id) as f64
+    }
+
+    /// Stops receiving.
+    #[napi]
+    pub fn pause(&self, id: u32) -> Result<()> {
+        self.run(Command::Pause(id))
+    }
+
+    /// Goes on receiving.
+    #[napi]
+    pub fn resume(&self, id: u32) -> Result<()> {
+        self.run(Command::Resume(id))
+    }
+
+    /// Ends this direction of the socket when all is written.
+    #[napi]
+    pub fn end(&self, id: u32) -> Result<()> {
+        self.run(Command::End(id))
+    }
+
+    /// Lets go of a connection when all is written.
+    #[napi]
+    pub fn release(&self, id: u32) -> Result<()> {
+        self.run(Command::Release(id))
+    }
+
+    /// Lets go of a connection at once.
+    #[napi]
+    pub fn destroy(&self, id: u32) -> Result<()> {
+        self.run(Command::Destroy(id))
+    }
+
+    fn run(&self, command: Command) -> Result<()> {
+        guard(|| {
+            self.host.run(command);
+            Ok(())
+        })
+    }
+
+    /// Takes a long payload of the inbox, which is UTF-8, as a string.
+    #[napi]
+    pub fn take_text(&self, number: u32) -> Result<String> {
+        String::from_utf8(self.host.take_large(number))
+            .map_err(|_| Error::new(Status::GenericFailure, "the payload is not text"))
+    }
+
+    /// Takes a long payload of the inbox.
+    #[napi]
+    pub fn take_buffer<'env>(&self, env: &'env Env, number: u32) -> Result<BufferSlice<'env>> {
+        let mut bytes = self.host.take_large(number);
+        bytes.shrink_to_fit();
+        BufferSlice::from_data(env, bytes)
+    }
+
+    /// Whether the loop stays alive for the sake of open connections.
+    #[napi]
+    pub fn keep_alive(&self, alive: bool) {
+        self.host.keep_alive(alive);
+    }
+}
+
+/// Memory of JavaScript's.
+///
+/// # Safety
+///
+/// As [`Region::borrowed`].
+unsafe fn region<T>(memory: &mut [T]) -> Region<T> {
+    let start = NonNull::from(&mut *memory).cast();
+    // SAFETY: promised by the caller.
+    unsafe { Region::borrowed(start, memory.len()) }
+}

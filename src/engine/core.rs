@@ -1,0 +1,307 @@
+//! The connections, and the verbs that JavaScript has.
+//!
+//! All of it runs on one thread, within the context of its runtime and `LocalSet`.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::{Context, Waker};
+
+use oxws_protocol::{Decoder, Encoder};
+
+use super::connection::{Compression, Connection, Queued, Shared};
+use super::driver::Driver;
+use super::inbox::{kind, Inbox, Row};
+use super::outbox::{self, Flags};
+use super::socket::Adopted;
+
+/// A connection's number is its place in the table in the low bits, and in the high
+/// bits how often that place was taken: a number is not used again soon.
+const PLACE_BITS: u32 = 20;
+
+/// The place of a connection in the table.
+pub(crate) fn place(id: u32) -> usize {
+    (id & ((1 << PLACE_BITS) - 1)) as usize
+}
+
+/// What a connection begins with.
+pub(crate) struct Opening {
+    pub(crate) id: u32,
+    pub(crate) socket: Adopted,
+    pub(crate) decoder: Decoder,
+    pub(crate) encoder: Encoder,
+    /// Whether this end masks what it sends.
+    pub(crate) masks: bool,
+    pub(crate) queued: Queued,
+    /// What Node had read already.
+    pub(crate) head: Vec<u8>,
+}
+
+/// What JavaScript asks of the engine.
+pub(crate) enum Command {
+    Open(Box<Opening>),
+    SendShared {
+        id: u32,
+        flags: Flags,
+        payload: Shared,
+    },
+    Pause(u32),
+    Resume(u32),
+    /// Ends this direction of the socket when all is written.
+    End(u32),
+    /// Lets go of the connection when all is written.
+    Release(u32),
+    /// Lets go of the connection at once.
+    Destroy(u32),
+}
+
+impl Command {
+    /// The connection that it is for.
+    pub(crate) fn id(&self) -> u32 {
+        match self {
+            Self::Open(opening) => opening.id,
+            Self::SendShared { id, .. }
+            | Self::Pause(id)
+            | Self::Resume(id)
+            | Self::End(id)
+            | Self::Release(id)
+            | Self::Destroy(id) => *id,
+        }
+    }
+}
+
+/// The engine.
+pub(crate) struct Core {
+    pub(crate) inbox: RefCell<Inbox>,
+    connections: RefCell<Vec<Option<Rc<Connection>>>>,
+    /// Connections that have something to write.
+    dirty: RefCell<Vec<Rc<Connection>>>,
+    /// Connections that have sent messages whose sending is to be told.
+    acked: RefCell<Vec<Rc<Connection>>>,
+    /// Who waits for news, where the host does not look for itself.
+    watcher: RefCell<Option<Waker>>,
+    /// Whether what is sent was counted when it set out.
+    counts_ahead: bool,
+}
+
+impl Core {
+    pub(crate) fn new(inbox: Inbox, counts_ahead: bool) -> Rc<Self> {
+        Rc::new(Self {
+            counts_ahead,
+            inbox: RefCell::new(inbox),
+            connections: RefCell::default(),
+            dirty: RefCell::default(),
+            acked: RefCell::default(),
+            watcher: RefCell::default(),
+        })
+    }
+
+    fn get(&self, id: u32) -> Option<Rc<Connection>> {
+        let place = place(id);
+        let connections = self.connections.borrow();
+        let connection = connections.get(place)?.as_ref()?;
+        (connection.id == id).then(|| connection.clone())
+    }
+
+    /// Carries out a command. Those for a connection that is gone have no effect.
+    pub(crate) fn run(self: &Rc<Self>, command: Command) {
+        match command {
+            Command::Open(opening) => self.open(*opening),
+            Command::SendShared { id, flags, payload } => {
+                if let Some(connection) = self.get(id) {
+                    let len = (*payload).as_ref().len();
+                    self.compress(&connection, connection.send_shared(flags, payload));
+                    if self.counts_ahead {
+                        connection.discount(len);
+                    }
+                    connection.flush();
+                    self.note_acked(&connection);
+                }
+            }
+            Command::Pause(id) => self.with(id, |connection| connection.set_paused(true)),
+            Command::Resume(id) => self.with(id, |connection| connection.set_paused(false)),
+            Command::End(id) => self.with(id, Connection::end),
+            Command::Release(id) => self.with(id, Connection::release),
+            Command::Destroy(id) => {
+                self.with(id, Connection::destroy);
+                self.forget(id);
+            }
+        }
+    }
+
+    fn with(&self, id: u32, verb: impl FnOnce(&Connection)) {
+        if let Some(connection) = self.get(id) {
+            verb(&connection);
+        }
+    }
+
+    fn open(self: &Rc<Self>, opening: Opening) {
+        let Opening { id, .. } = opening;
+        let (reader, writer) = match opening.socket.register() {
+            Ok(halves) => halves,
+            Err(error) => {
+                let number = error.raw_os_error().unwrap_or_default();
+                let row = Row::bare(id, kind::ERROR, number as u32);
+                self.inbox.borrow_mut().push(row);
+                return;
+            }
+        };
+        let connection = Rc::new(Connection::new(
+            id,
+            writer,
+            opening.encoder,
+            opening.masks,
+            opening.queued,
+        ));
+        let place = place(id);
+        let mut connections = self.connections.borrow_mut();
+        if connections.len() <= place {
+            connections.resize_with(place + 1, || None);
+        }
+        connections[place] = Some(connection.clone());
+        let driver = Driver::new(
+            self.clone(),
+            connection,
+            reader,
+            opening.decoder,
+            opening.head,
+        );
+        let core = self.clone();
+        tokio::task::spawn_local(async move {
+            driver.await;
+            core.forget(id);
+        });
+    }
+
+    fn forget(&self, id: u32) {
+        let place = place(id);
+        if let Some(slot) = self.connections.borrow_mut().get_mut(place) {
+            if slot.as_ref().is_some_and(|connection| connection.id == id) {
+                *slot = None;
+            }
+        }
+    }
+
+    /// Sends the messages of an outbox: each connection's in one system call.
+    pub(crate) fn send(self: &Rc<Self>, rows: &[u32], bytes: &[u8]) {
+        let mut current: Option<Rc<Connection>> = None;
+        for entry in outbox::entries(rows, bytes) {
+            let is_same = current
+                .as_ref()
+                .is_some_and(|connection| connection.id == entry.id);
+            if !is_same {
+                current = self.get(entry.id);
+                if let Some(connection) = &current {
+                    self.mark_dirty(connection);
+                }
+            }
+            if let Some(connection) = &current {
+                let compression = connection.send(entry.flags, entry.payload);
+                self.compress(connection, compression);
+                if self.counts_ahead {
+                    connection.discount(entry.payload.len());
+                }
+            }
+        }
+        self.flush();
+    }
+
+    pub(crate) fn mark_dirty(&self, connection: &Rc<Connection>) {
+        if !connection.dirty.replace(true) {
+            self.dirty.borrow_mut().push(connection.clone());
+        }
+    }
+
+    /// Writes what connections have to write.
+    pub(crate) fn flush(&self) {
+        let mut dirty = std::mem::take(&mut *self.dirty.borrow_mut());
+        for connection in dirty.drain(..) {
+            connection.dirty.set(false);
+            connection.flush();
+            self.note_acked(&connection);
+        }
+        // The list's memory is used again.
+        let mut list = self.dirty.borrow_mut();
+        if list.is_empty() {
+            *list = dirty;
+        }
+    }
+
+    /// Remembers that sent messages are to be told.
+    pub(crate) fn note_acked(&self, connection: &Rc<Connection>) {
+        if connection.has_acked() {
+            self.acked.borrow_mut().push(connection.clone());
+        }
+    }
+
+    /// Puts into the inbox what messages are sent, as far as there is room.
+    pub(crate) fn report_acked(&self) {
+        let mut acked = self.acked.borrow_mut();
+        let inbox = &mut *self.inbox.borrow_mut();
+        while let Some(connection) = acked.last() {
+            if !inbox.has_row() {
+                return;
+            }
+            let count = connection.take_acked();
+            if count > 0 {
+                inbox.push(Row::bare(connection.id, kind::SENT, count));
+                continue;
+            }
+            if connection.take_drained() {
+                inbox.push(Row::bare(connection.id, kind::DRAIN, 0));
+            }
+            acked.pop();
+        }
+    }
+
+    /// Whether there is something to tell.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.inbox.borrow().is_empty() || !self.acked.borrow().is_empty()
+    }
+
+    /// Whether there is something to write or, if that is possible, to tell; if not,
+    /// the task is woken when there may be.
+    pub(crate) fn poll_news(&self, context: &Context<'_>, can_tell: bool) -> bool {
+        *self.watcher.borrow_mut() = Some(context.waker().clone());
+        !self.dirty.borrow().is_empty() || (can_tell && self.has_news())
+    }
+
+    /// Wakes who waits for news.
+    pub(crate) fn wake_watcher(&self) {
+        if let Some(watcher) = self.watcher.borrow_mut().take() {
+            watcher.wake();
+        }
+    }
+
+    /// Drops all connections.
+    pub(crate) fn clear(&self) {
+        self.connections.borrow_mut().clear();
+        self.dirty.borrow_mut().clear();
+        self.acked.borrow_mut().clear();
+    }
+
+    /// Has a message compressed on another thread, and those that follow it.
+    fn compress(self: &Rc<Self>, connection: &Rc<Connection>, first: Option<Compression>) {
+        let Some(first) = first else {
+            return;
+        };
+        let core = self.clone();
+        let connection = connection.clone();
+        tokio::task::spawn_local(async move {
+            let mut next = Some(first);
+            while let Some(compression) = next {
+                let task = tokio::task::spawn_blocking(move || compression.run());
+                let Ok(done) = task.await else {
+                    // It panicked, and the encoder is lost.
+                    connection.destroy();
+                    let row = Row::bare(connection.id, kind::ERROR, 0);
+                    core.inbox.borrow_mut().push(row);
+                    return;
+                };
+                next = connection.end_compression(done);
+                connection.flush();
+                core.note_acked(&connection);
+                core.wake_watcher();
+            }
+        });
+    }
+}

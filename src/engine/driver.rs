@@ -1,0 +1,430 @@
+//! The task of one connection: it receives, and writes on when the socket takes more.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::{pin, Pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::BufMut;
+use oxws_protocol::{Decoder, Event, EventKind, JsClass, Payload, ProtocolError};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::task::JoinHandle;
+
+use super::connection::Connection;
+use super::core::Core;
+use super::inbox::{kind, Inbox, Row, READ};
+use super::socket::ReadHalf;
+
+/// Reads of one connection before the others have their turn.
+const MAX_READS: usize = 8;
+
+/// A plain payload of which at least this much is still to come, in bytes, is read
+/// right into the memory that JavaScript will own.
+const DIRECT: usize = 64 * 1024;
+
+/// A message at least this long, in bytes, is handed over in its own memory; a shorter
+/// one is copied to the inbox, which costs less than that memory's finalizer.
+const LARGE: usize = 32 * 1024;
+
+/// A compressed payload at least this long, in bytes, is decoded on another thread.
+const HEAVY: u64 = 64 * 1024;
+
+/// The task.
+pub(crate) struct Driver {
+    core: Rc<Core>,
+    connection: Rc<Connection>,
+    reader: ReadHalf,
+    decoding: Decoding,
+    /// Input that is read and not yet decoded: Node had read it, or the inbox was full.
+    rest: Vec<u8>,
+    /// Events that were decoded elsewhere.
+    events: VecDeque<(Event, u32)>,
+    /// Bytes received since the last event.
+    wire: u32,
+    /// What ends the connection, and is still to be told.
+    last: Option<Last>,
+    ended: bool,
+}
+
+/// Where the decoder is.
+enum Decoding {
+    Here(Decoder),
+    Elsewhere(JoinHandle<Elsewhere>),
+    Over,
+}
+
+/// What comes back from another thread.
+struct Elsewhere {
+    decoder: Decoder,
+    events: VecDeque<(Event, u32)>,
+    error: Option<ProtocolError>,
+    wire: u32,
+}
+
+/// What ends a connection.
+enum Last {
+    Eof,
+    Failed(io::Error),
+    Violation(ProtocolError),
+}
+
+/// Whether there is more to do at once.
+enum Step {
+    Again,
+    /// Something wakes the task.
+    Wait,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        core: Rc<Core>,
+        connection: Rc<Connection>,
+        reader: ReadHalf,
+        decoder: Decoder,
+        head: Vec<u8>,
+    ) -> Self {
+        Self {
+            core,
+            connection,
+            reader,
+            decoding: Decoding::Here(decoder),
+            rest: head,
+            events: VecDeque::new(),
+            wire: 0,
+            last: None,
+            ended: false,
+        }
+    }
+
+    fn step(&mut self, context: &mut Context<'_>) -> Step {
+        let core = self.core.clone();
+        let inbox = &mut *core.inbox.borrow_mut();
+        if let Decoding::Elsewhere(task) = &mut self.decoding {
+            let Poll::Ready(result) = Pin::new(task).poll(context) else {
+                return Step::Wait;
+            };
+            self.come_back(result.ok());
+        }
+        while !self.events.is_empty() {
+            if !inbox.has_row() {
+                inbox.wait(context);
+                return Step::Wait;
+            }
+            if let Some((event, wire)) = self.events.pop_front() {
+                self.deliver(inbox, event, wire, 0);
+            }
+        }
+        if self.last.is_some() {
+            return self.end(inbox, context);
+        }
+        let Decoding::Here(decoder) = &mut self.decoding else {
+            return Step::Wait;
+        };
+        if decoder.is_heavy(HEAVY) {
+            return self.read_elsewhere(context);
+        }
+        if self.rest.is_empty() {
+            if let Some((data, room)) = decoder.direct(DIRECT) {
+                let from = data.len();
+                let mut target = data.limit(room);
+                let read = pin!(self.reader.read_buf(&mut target)).poll(context);
+                return match read {
+                    Poll::Pending => Step::Wait,
+                    Poll::Ready(Ok(0)) => self.finish(Last::Eof),
+                    Poll::Ready(Err(error)) => self.finish(Last::Failed(error)),
+                    Poll::Ready(Ok(count)) => {
+                        let result = decoder.filled(from);
+                        self.wire = self.wire.saturating_add(count as u32);
+                        match result {
+                            Ok(None) => {}
+                            Ok(Some(event)) => {
+                                let wire = std::mem::take(&mut self.wire);
+                                self.events.push_back((event, wire));
+                            }
+                            Err(error) => return self.finish(Last::Violation(error)),
+                        }
+                        Step::Again
+                    }
+                };
+            }
+        }
+        self.read(inbox, context)
+    }
+
+    /// Reads from the socket to the inbox, and decodes it there.
+    fn read(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
+        let len = match self.rest.len() {
+            0 => READ,
+            rest => rest.min(READ),
+        };
+        let has_row = inbox.has_row();
+        let Some((room, start)) = inbox.room(len).filter(|_| has_row) else {
+            inbox.wait(context);
+            return Step::Wait;
+        };
+        let count = if self.rest.is_empty() {
+            let mut buffer = ReadBuf::new(room);
+            match Pin::new(&mut self.reader).poll_read(context, &mut buffer) {
+                Poll::Pending => return Step::Wait,
+                Poll::Ready(Err(error)) => return self.finish(Last::Failed(error)),
+                Poll::Ready(Ok(())) => buffer.filled().len(),
+            }
+        } else {
+            room.copy_from_slice(&self.rest[..len]);
+            self.rest.drain(..len);
+            len
+        };
+        if count == 0 {
+            return self.finish(Last::Eof);
+        }
+        self.decode(inbox, start, count)
+    }
+
+    /// Decodes what stands in the inbox.
+    fn decode(&mut self, inbox: &mut Inbox, start: usize, count: usize) -> Step {
+        inbox.keep(start + count);
+        let mut at = 0;
+        let mut is_used = false;
+        loop {
+            if !inbox.has_row() {
+                let left = inbox.slice(start, count)[at..].iter().copied();
+                self.rest.splice(..0, left);
+                break;
+            }
+            let Decoding::Here(decoder) = &mut self.decoding else {
+                break;
+            };
+            let before = at;
+            let result = decoder.next(inbox.slice(start, count), &mut at);
+            self.wire = self.wire.saturating_add((at - before) as u32);
+            match result {
+                Ok(None) => break,
+                Ok(Some(event)) => {
+                    is_used |= matches!(event.payload, Payload::Input(_));
+                    let wire = std::mem::take(&mut self.wire);
+                    self.deliver(inbox, event, wire, start);
+                }
+                Err(error) => {
+                    self.finish(Last::Violation(error));
+                    break;
+                }
+            }
+        }
+        if !is_used {
+            inbox.give_back(start, start + count);
+        }
+        Step::Again
+    }
+
+    /// Puts an event into the inbox, which has a row for it.
+    fn deliver(&mut self, inbox: &mut Inbox, event: Event, wire: u32, chunk: usize) {
+        let mut kind = match event.kind {
+            EventKind::Text => kind::TEXT,
+            EventKind::Binary => kind::BINARY,
+            EventKind::Ping => kind::PING,
+            EventKind::Pong => kind::PONG,
+            EventKind::Close(_) => kind::CLOSE,
+        };
+        let extra = match event.kind {
+            EventKind::Close(code) => u32::from(code.unwrap_or_default()),
+            _ => 0,
+        };
+        if event.masked {
+            kind |= kind::MASKED;
+        }
+        let (start, end) = match event.payload {
+            Payload::Input(range) => (chunk + range.start, chunk + range.end),
+            Payload::Owned(bytes) => match inbox.copy(&bytes, LARGE) {
+                Some(start) => (start, start + bytes.len()),
+                None => {
+                    kind |= kind::LARGE;
+                    (inbox.push_large(bytes) as usize, 0)
+                }
+            },
+        };
+        if event.kind == EventKind::Ping {
+            self.connection.answer(inbox.slice(start, end - start));
+            self.core.mark_dirty(&self.connection);
+        }
+        inbox.push(Row {
+            id: self.connection.id,
+            kind,
+            start: start as u32,
+            end: end as u32,
+            wire,
+            extra,
+        });
+    }
+
+    /// Reads a piece of a long compressed payload, and has it decoded elsewhere.
+    fn read_elsewhere(&mut self, context: &mut Context<'_>) -> Step {
+        let mut input = std::mem::take(&mut self.rest);
+        if input.is_empty() {
+            input.reserve_exact(READ);
+            match pin!(self.reader.read_buf(&mut input)).poll(context) {
+                Poll::Pending => return Step::Wait,
+                Poll::Ready(Ok(0)) => return self.finish(Last::Eof),
+                Poll::Ready(Err(error)) => return self.finish(Last::Failed(error)),
+                Poll::Ready(Ok(_)) => {}
+            }
+        }
+        let Decoding::Here(decoder) = std::mem::replace(&mut self.decoding, Decoding::Over) else {
+            return Step::Wait;
+        };
+        let wire = self.wire;
+        let task = tokio::task::spawn_blocking(move || decode_all(decoder, input, wire));
+        self.decoding = Decoding::Elsewhere(task);
+        Step::Again
+    }
+
+    /// Takes the decoder back; `None` if the other thread panicked.
+    fn come_back(&mut self, result: Option<Elsewhere>) {
+        let Some(result) = result else {
+            self.decoding = Decoding::Over;
+            self.last = Some(Last::Failed(io::ErrorKind::Other.into()));
+            return;
+        };
+        self.decoding = Decoding::Here(result.decoder);
+        self.events = result.events;
+        self.wire = result.wire;
+        if let Some(error) = result.error {
+            self.finish(Last::Violation(error));
+        }
+    }
+
+    fn finish(&mut self, last: Last) -> Step {
+        self.decoding = Decoding::Over;
+        self.last = Some(last);
+        Step::Again
+    }
+
+    /// Tells what ends the connection.
+    fn end(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
+        let text = match &self.last {
+            Some(Last::Violation(error)) => format!("{}:{error}", error.name()),
+            _ => String::new(),
+        };
+        let place = inbox.copy(text.as_bytes(), usize::MAX);
+        let (Some(start), true) = (place, inbox.has_row()) else {
+            inbox.wait(context);
+            return Step::Wait;
+        };
+        let id = self.connection.id;
+        let row = match self.last.take() {
+            None => return Step::Wait,
+            Some(Last::Eof) => Row::bare(id, kind::END, 0),
+            Some(Last::Failed(error)) => {
+                let number = error.raw_os_error().unwrap_or_default();
+                Row::bare(id, kind::ERROR, number as u32)
+            }
+            Some(Last::Violation(error)) => Row {
+                start: start as u32,
+                end: (start + text.len()) as u32,
+                wire: std::mem::take(&mut self.wire),
+                kind: match error.js_class() {
+                    JsClass::Error => kind::VIOLATION,
+                    JsClass::RangeError => kind::VIOLATION | kind::RANGE,
+                },
+                ..Row::bare(id, 0, error.close_code().into())
+            },
+        };
+        self.ended = !matches!(row.kind & 0xff, kind::VIOLATION);
+        inbox.push(row);
+        Step::Again
+    }
+
+    /// Reads and drops what comes after a violation, until the other end has ended.
+    fn discard(&mut self, context: &mut Context<'_>) -> Step {
+        let mut waste = [0; 4096];
+        let mut buffer = ReadBuf::new(&mut waste);
+        match Pin::new(&mut self.reader).poll_read(context, &mut buffer) {
+            Poll::Pending => Step::Wait,
+            Poll::Ready(Err(error)) => self.finish(Last::Failed(error)),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => self.finish(Last::Eof),
+            Poll::Ready(Ok(())) => Step::Again,
+        }
+    }
+}
+
+/// Decodes a piece on another thread.
+fn decode_all(mut decoder: Decoder, mut input: Vec<u8>, mut wire: u32) -> Elsewhere {
+    let mut events = VecDeque::new();
+    let mut error = None;
+    let mut at = 0;
+    loop {
+        let before = at;
+        let result = decoder.next(&mut input, &mut at);
+        wire = wire.saturating_add((at - before) as u32);
+        match result {
+            Ok(None) => break,
+            Ok(Some(mut event)) => {
+                let bytes = event.payload.bytes(&input).to_vec();
+                event.payload = Payload::Owned(bytes);
+                events.push_back((event, std::mem::take(&mut wire)));
+            }
+            Err(violation) => {
+                error = Some(violation);
+                break;
+            }
+        }
+    }
+    Elsewhere {
+        decoder,
+        events,
+        error,
+        wire,
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let result = this.advance(context);
+        this.core.wake_watcher();
+        result
+    }
+}
+
+impl Driver {
+    fn advance(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let this = self;
+        let connection = this.connection.clone();
+        connection.set_driver(context);
+        let _ = connection.poll_flush(context);
+        this.core.note_acked(&connection);
+        if connection.is_destroyed() {
+            return Poll::Ready(());
+        }
+        for _ in 0..MAX_READS {
+            if connection.is_released() && connection.is_idle() {
+                let inbox = &mut *this.core.inbox.borrow_mut();
+                if inbox.push(Row::bare(connection.id, kind::RELEASED, 0)) {
+                    connection.destroy();
+                    return Poll::Ready(());
+                }
+                inbox.wait(context);
+                return Poll::Pending;
+            }
+            let has_nothing_to_do =
+                this.ended || connection.is_released() || connection.is_paused();
+            if has_nothing_to_do {
+                return Poll::Pending;
+            }
+            let is_over = matches!(this.decoding, Decoding::Over) && this.last.is_none();
+            let step = if is_over && this.events.is_empty() {
+                this.discard(context)
+            } else {
+                this.step(context)
+            };
+            if let Step::Wait = step {
+                return Poll::Pending;
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,331 @@
+//! The engine inside libuv's loop: a tokio runtime whose epoll descriptor libuv watches.
+//!
+//! When the descriptor is readable, [`Inline::pump`] turns tokio's driver without
+//! blocking, runs the tasks that this woke, and calls JavaScript with what they found.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::os::fd::{AsRawFd, RawFd};
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Wake, Waker};
+use std::thread::ThreadId;
+
+use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
+use tokio::task::LocalSet;
+
+use super::super::core::{Command, Core};
+use super::super::inbox::Inbox;
+use super::super::outbox::ROW;
+use super::super::region::Region;
+use super::super::uv::{Async, AsyncSender, Loop, Poll, Uv};
+use super::{Boundary, Dispatch, Host};
+
+/// Turns of the driver in a row, before libuv's other handles have theirs.
+const MAX_TURNS: usize = 16;
+
+/// The host.
+pub(crate) struct Inline {
+    core: Rc<Core>,
+    runtime: RefCell<Option<Runtime>>,
+    tasks: RefCell<Option<LocalSet>>,
+    alarm: Arc<Alarm>,
+    outbox_rows: RefCell<Region<u32>>,
+    outbox_bytes: RefCell<Region<u8>>,
+    dispatch: Dispatch,
+    poll: RefCell<Option<Poll>>,
+    doorbell: RefCell<Option<Async>>,
+    pumping: Cell<bool>,
+}
+
+/// Remembers that tasks are woken, and wakes the loop if another thread did it.
+struct Alarm {
+    rung: AtomicBool,
+    home: ThreadId,
+    doorbell: Mutex<Option<AsyncSender>>,
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let was_rung = self.rung.swap(true, Ordering::AcqRel);
+        if !was_rung && std::thread::current().id() != self.home {
+            let doorbell = self.doorbell.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(doorbell) = *doorbell {
+                // SAFETY: `close` takes the sender out, under the lock, before it
+                // drops the handle.
+                unsafe { doorbell.send() };
+            }
+        }
+    }
+}
+
+impl Inline {
+    /// Starts the host; `None` where it cannot be: without libuv or epoll, or if the
+    /// check at its start fails.
+    ///
+    /// # Safety
+    ///
+    /// `loop_` is the loop of this thread, and outlives the host.
+    pub(crate) unsafe fn start(
+        loop_: Loop,
+        boundary: Boundary,
+        dispatch: Dispatch,
+    ) -> Result<Rc<Self>, (Boundary, Dispatch)> {
+        let Some((uv, runtime, epoll)) = prepare() else {
+            return Err((boundary, dispatch));
+        };
+        let host = Rc::new(Self {
+            core: Core::new(Inbox::new(boundary.inbox_rows, boundary.inbox_bytes), false),
+            runtime: RefCell::new(Some(runtime)),
+            tasks: RefCell::new(Some(LocalSet::new())),
+            alarm: Arc::new(Alarm {
+                // The tasks have no waker before they are first run.
+                rung: AtomicBool::new(true),
+                home: std::thread::current().id(),
+                doorbell: Mutex::new(None),
+            }),
+            outbox_rows: RefCell::new(boundary.outbox_rows),
+            outbox_bytes: RefCell::new(boundary.outbox_bytes),
+            dispatch,
+            poll: RefCell::new(None),
+            doorbell: RefCell::new(None),
+            pumping: Cell::new(false),
+        });
+        let pump = |host: Weak<Self>| {
+            Box::new(move || {
+                if let Some(host) = host.upgrade() {
+                    host.pump();
+                }
+            })
+        };
+        // SAFETY: promised by the caller.
+        let poll = unsafe { Poll::start(uv, loop_, epoll, pump(Rc::downgrade(&host))) };
+        // SAFETY: promised by the caller.
+        let doorbell = unsafe { Async::start(uv, loop_, pump(Rc::downgrade(&host))) };
+        match (poll, doorbell) {
+            (Some(poll), Some(doorbell)) => {
+                let mut sender = host
+                    .alarm
+                    .doorbell
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                *sender = Some(doorbell.sender());
+                drop(sender);
+                host.poll.replace(Some(poll));
+                host.doorbell.replace(Some(doorbell));
+                Ok(host)
+            }
+            _ => Err(host.dismantle()),
+        }
+    }
+
+    /// Gives back what it was made of.
+    fn dismantle(self: Rc<Self>) -> (Boundary, Dispatch) {
+        let Ok(host) = Rc::try_unwrap(self) else {
+            unreachable!("only weak references are given away");
+        };
+        let core = Rc::try_unwrap(host.core).ok().expect("no task has it yet");
+        let (inbox_rows, inbox_bytes) = core.inbox.into_inner().into_memory();
+        let boundary = Boundary {
+            inbox_rows,
+            inbox_bytes,
+            outbox_rows: host.outbox_rows.into_inner(),
+            outbox_bytes: host.outbox_bytes.into_inner(),
+        };
+        (boundary, host.dispatch)
+    }
+
+    /// Does what there is to do.
+    fn pump(&self) {
+        if self.pumping.replace(true) {
+            return;
+        }
+        for _ in 0..MAX_TURNS {
+            let ran = self.turn();
+            let told = self.tell();
+            if !ran && !told {
+                break;
+            }
+        }
+        self.pumping.set(false);
+        self.ring_if_needed();
+    }
+
+    /// Turns the driver once without blocking, and runs the tasks that are woken;
+    /// whether there were any.
+    fn turn(&self) -> bool {
+        let runtime = self.runtime.borrow();
+        let Some(runtime) = runtime.as_ref() else {
+            return false;
+        };
+        runtime.block_on(tokio::task::yield_now());
+        let waker = Waker::from(self.alarm.clone());
+        let mut context = Context::from_waker(&waker);
+        let mut ran = false;
+        while self.alarm.rung.swap(false, Ordering::AcqRel) {
+            ran = true;
+            let _runtime = runtime.enter();
+            if let Some(tasks) = self.tasks.borrow_mut().as_mut() {
+                let _ = Pin::new(tasks).poll(&mut context);
+            }
+            if !self.core.inbox.borrow().is_empty() {
+                break;
+            }
+        }
+        self.core.flush();
+        ran
+    }
+
+    /// Calls JavaScript with what there is to tell; whether there was something.
+    fn tell(&self) -> bool {
+        self.core.report_acked();
+        let count = self.core.inbox.borrow().row_count();
+        if count == 0 {
+            return false;
+        }
+        let sent = (self.dispatch)(count);
+        self.flush(sent);
+        self.core.inbox.borrow_mut().clear();
+        true
+    }
+
+    /// Has the loop come back if something is left to do.
+    fn ring_if_needed(&self) {
+        if self.alarm.rung.load(Ordering::Acquire) || self.core.has_news() {
+            if let Some(doorbell) = self.doorbell.borrow().as_ref() {
+                doorbell.send();
+            }
+        }
+    }
+
+    /// Runs `body` where tasks can be spawned and sockets registered.
+    fn within(&self, body: impl FnOnce()) {
+        let runtime = self.runtime.borrow();
+        let tasks = self.tasks.borrow();
+        let (Some(runtime), Some(tasks)) = (runtime.as_ref(), tasks.as_ref()) else {
+            return;
+        };
+        let _runtime = runtime.enter();
+        let _tasks = tasks.enter();
+        body();
+    }
+}
+
+impl Host for Inline {
+    fn name(&self) -> &'static str {
+        "inline"
+    }
+
+    fn run(&self, command: Command) {
+        self.within(|| self.core.run(command));
+        if !self.pumping.get() {
+            self.core.flush();
+            self.ring_if_needed();
+        }
+    }
+
+    fn flush(&self, rows: usize) {
+        if rows > 0 {
+            self.within(|| {
+                let table = self.outbox_rows.borrow();
+                let bytes = self.outbox_bytes.borrow();
+                self.core.send(&table[..rows * ROW], &bytes);
+            });
+        }
+        if !self.pumping.get() {
+            self.ring_if_needed();
+        }
+    }
+
+    fn take_large(&self, number: u32) -> Vec<u8> {
+        self.core.inbox.borrow_mut().take_large(number)
+    }
+
+    fn keep_alive(&self, alive: bool) {
+        if let Some(poll) = self.poll.borrow().as_ref() {
+            poll.keep_alive(alive);
+        }
+    }
+
+    fn close(&self) {
+        let mut sender = self
+            .alarm
+            .doorbell
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *sender = None;
+        drop(sender);
+        self.poll.replace(None);
+        self.doorbell.replace(None);
+        // The tasks go before their runtime.
+        self.tasks.replace(None);
+        self.core.clear();
+        if let Some(runtime) = self.runtime.replace(None) {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A runtime, and the epoll descriptor of its driver, once it is shown to work.
+fn prepare() -> Option<(&'static Uv, Runtime, RawFd)> {
+    let uv = Uv::find()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+        .ok()?;
+    let epoll = {
+        let _guard = runtime.enter();
+        let (probe, other) = UnixStream::pair().ok()?;
+        let epoll = epoll_that_watches(probe.as_raw_fd())?;
+        // The check: the driver's descriptor turns readable when a socket does.
+        runtime.block_on(tokio::task::yield_now());
+        other.try_write(b"x").ok()?;
+        is_readable(epoll).then_some(epoll)?
+    };
+    runtime.block_on(tokio::task::yield_now());
+    Some((uv, runtime, epoll))
+}
+
+/// Threads that compress and decompress long messages.
+const BLOCKING_THREADS: usize = 4;
+
+/// The epoll descriptor of this process that watches `fd`; tokio does not tell, Linux
+/// does.
+fn epoll_that_watches(fd: RawFd) -> Option<RawFd> {
+    let is_watched = |line: &str| {
+        line.strip_prefix("tfd:")
+            .and_then(|rest| rest.split_whitespace().next())
+            .is_some_and(|number| number.parse() == Ok(fd))
+    };
+    std::fs::read_dir("/proc/self/fd")
+        .ok()?
+        .flatten()
+        .filter(|entry| {
+            std::fs::read_link(entry.path())
+                .is_ok_and(|target| target.as_os_str() == "anon_inode:[eventpoll]")
+        })
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .find(|number: &RawFd| {
+            std::fs::read_to_string(format!("/proc/self/fdinfo/{number}"))
+                .is_ok_and(|info| info.lines().any(is_watched))
+        })
+}
+
+/// Whether a descriptor is readable right now.
+fn is_readable(fd: RawFd) -> bool {
+    let mut watched = libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: it is one valid entry, and the call does not wait.
+    unsafe { libc::poll(&mut watched, 1, 0) == 1 }
+}

@@ -1,0 +1,43 @@
+//! Where the engine runs.
+//!
+//! Both hosts run the same [`Core`](super::core::Core): `inline` on JavaScript's own
+//! thread, inside libuv's loop; `thread` on threads of its own.
+
+pub(crate) mod inline;
+pub(crate) mod thread;
+
+use super::core::Command;
+use super::region::Region;
+
+/// The memory that JavaScript and the engine exchange events and messages in.
+pub(crate) struct Boundary {
+    pub(crate) inbox_rows: Region<u32>,
+    pub(crate) inbox_bytes: Region<u8>,
+    pub(crate) outbox_rows: Region<u32>,
+    pub(crate) outbox_bytes: Region<u8>,
+}
+
+/// Calls JavaScript with the number of rows in the inbox, and gives the number of rows
+/// that JavaScript has left in the outbox.
+pub(crate) type Dispatch = Box<dyn Fn(usize) -> usize>;
+
+/// A place for the engine to run. All of it is for JavaScript's thread.
+pub(crate) trait Host {
+    /// `inline` or `thread`.
+    fn name(&self) -> &'static str;
+
+    /// Carries out a command.
+    fn run(&self, command: Command);
+
+    /// Sends the first `rows` rows of the outbox.
+    fn flush(&self, rows: usize);
+
+    /// Takes the payload with this number; while JavaScript is called only.
+    fn take_large(&self, number: u32) -> Vec<u8>;
+
+    /// Whether the loop stays alive for the sake of open connections.
+    fn keep_alive(&self, alive: bool);
+
+    /// Ends everything. Nothing is called any more.
+    fn close(&self);
+}

@@ -1,0 +1,350 @@
+//! The engine on threads of its own. What crosses is copied, in batches: one doorbell
+//! rings for all that is found while JavaScript is busy.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::thread::JoinHandle;
+
+use tokio::sync::Notify;
+use tokio::task::LocalSet;
+
+use super::super::connection::Counters;
+use super::super::core::{Command, Core};
+use super::super::inbox::{Inbox, ROW as INBOX_ROW};
+use super::super::outbox::ROW;
+use super::super::region::Region;
+use super::super::uv::{Async, AsyncSender, Loop, Uv};
+use super::{Boundary, Dispatch, Host};
+
+/// The most batches that JavaScript is called with, before the loop's other handles
+/// have their turn.
+const MAX_BATCHES: usize = 16;
+
+/// The host.
+pub(crate) struct Threaded {
+    workers: RefCell<Vec<Worker>>,
+    boundary: RefCell<Boundary>,
+    dispatch: Dispatch,
+    doorbell: RefCell<Option<Async>>,
+    /// The payloads of the batch that JavaScript is called with.
+    large: RefCell<Vec<Vec<u8>>>,
+    dispatching: Cell<bool>,
+    counters: Counters,
+}
+
+/// A thread, and what it shares.
+struct Worker {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What JavaScript's thread and the engine's share.
+struct Shared {
+    orders: Mutex<Vec<Order>>,
+    /// Rings when there are orders, or the batch was taken.
+    bell: Notify,
+    /// The events that JavaScript is to see next.
+    batch: Mutex<Option<Batch>>,
+    doorbell: Mutex<Option<AsyncSender>>,
+}
+
+/// What the engine is told.
+enum Order {
+    Run(Command),
+    Send { rows: Vec<u32>, bytes: Vec<u8> },
+    Stop,
+}
+
+/// Events on their way to JavaScript.
+struct Batch {
+    rows: Vec<u32>,
+    bytes: Vec<u8>,
+    large: Vec<Vec<u8>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic leaves lists whole: they are only pushed to and taken.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Threaded {
+    /// Starts the host with this many threads; `None` without libuv.
+    ///
+    /// # Safety
+    ///
+    /// `loop_` is the loop of this thread, and outlives the host.
+    pub(crate) unsafe fn start(
+        loop_: Loop,
+        boundary: Boundary,
+        dispatch: Dispatch,
+        threads: usize,
+        counters: Counters,
+    ) -> Option<Rc<Self>> {
+        let uv = Uv::find()?;
+        let inbox_size = (boundary.inbox_rows.len(), boundary.inbox_bytes.len());
+        let host = Rc::new(Self {
+            workers: RefCell::default(),
+            boundary: RefCell::new(boundary),
+            dispatch,
+            doorbell: RefCell::new(None),
+            large: RefCell::default(),
+            dispatching: Cell::new(false),
+            counters,
+        });
+        let weak: Weak<Self> = Rc::downgrade(&host);
+        let receive = Box::new(move || {
+            if let Some(host) = weak.upgrade() {
+                host.receive();
+            }
+        });
+        // SAFETY: promised by the caller.
+        let doorbell = unsafe { Async::start(uv, loop_, receive) }?;
+        for number in 0..threads.max(1) {
+            let shared = Arc::new(Shared {
+                orders: Mutex::default(),
+                bell: Notify::new(),
+                batch: Mutex::new(None),
+                doorbell: Mutex::new(Some(doorbell.sender())),
+            });
+            let theirs = shared.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("oxws {number}"))
+                .spawn(move || serve(&theirs, inbox_size))
+                .ok()?;
+            host.workers.borrow_mut().push(Worker {
+                shared,
+                thread: Some(thread),
+            });
+        }
+        host.doorbell.replace(Some(doorbell));
+        Some(host)
+    }
+
+    /// Calls JavaScript with the batches that are there.
+    fn receive(&self) {
+        if self.dispatching.replace(true) {
+            return;
+        }
+        let mut left = MAX_BATCHES;
+        while left > 0 && self.receive_one_each() {
+            left -= 1;
+        }
+        self.dispatching.set(false);
+        if left == 0 {
+            if let Some(doorbell) = self.doorbell.borrow().as_ref() {
+                doorbell.send();
+            }
+        }
+    }
+
+    /// Calls JavaScript with a batch of each thread; whether there was one.
+    fn receive_one_each(&self) -> bool {
+        let shared: Vec<_> = (self.workers.borrow().iter())
+            .map(|worker| worker.shared.clone())
+            .collect();
+        let mut any = false;
+        for shared in shared {
+            let Some(batch) = lock(&shared.batch).take() else {
+                continue;
+            };
+            any = true;
+            shared.bell.notify_one();
+            let count = batch.rows.len() / INBOX_ROW;
+            {
+                let boundary = &mut *self.boundary.borrow_mut();
+                boundary.inbox_rows[..batch.rows.len()].copy_from_slice(&batch.rows);
+                boundary.inbox_bytes[..batch.bytes.len()].copy_from_slice(&batch.bytes);
+            }
+            self.large.replace(batch.large);
+            let sent = (self.dispatch)(count);
+            self.large.replace(Vec::new());
+            self.flush(sent);
+        }
+        any
+    }
+
+    /// The thread that has a connection.
+    fn worker_of(&self, id: u32) -> Option<Arc<Shared>> {
+        let workers = self.workers.borrow();
+        let count = workers.len().max(1);
+        let worker = workers.get(id as usize % count)?;
+        Some(worker.shared.clone())
+    }
+
+    fn order(shared: &Shared, order: Order) {
+        lock(&shared.orders).push(order);
+        shared.bell.notify_one();
+    }
+}
+
+impl Host for Threaded {
+    fn name(&self) -> &'static str {
+        "thread"
+    }
+
+    fn run(&self, command: Command) {
+        // What JavaScript keeps must not be let go of on another thread.
+        let command = match command {
+            Command::SendShared { id, flags, payload } => {
+                let copy = (*payload).as_ref().to_vec();
+                self.counters.add(id, copy.len());
+                Command::SendShared {
+                    id,
+                    flags,
+                    payload: Box::new(copy),
+                }
+            }
+            command => command,
+        };
+        if let Some(shared) = self.worker_of(command.id()) {
+            Self::order(&shared, Order::Run(command));
+        }
+    }
+
+    fn flush(&self, rows: usize) {
+        if rows == 0 {
+            return;
+        }
+        let boundary = self.boundary.borrow();
+        let table = &boundary.outbox_rows[..rows * ROW];
+        for row in table.chunks_exact(ROW) {
+            self.counters.add(row[0], (row[3] - row[2]) as usize);
+        }
+        let end = table
+            .chunks_exact(ROW)
+            .map(|row| row[3] as usize)
+            .max()
+            .unwrap_or(0);
+        let bytes = &boundary.outbox_bytes[..end.min(boundary.outbox_bytes.len())];
+        let workers = self.workers.borrow();
+        if let [worker] = workers.as_slice() {
+            let order = Order::Send {
+                rows: table.to_vec(),
+                bytes: bytes.to_vec(),
+            };
+            Self::order(&worker.shared, order);
+            return;
+        }
+        for (number, worker) in workers.iter().enumerate() {
+            let mut rows = Vec::new();
+            let mut own = Vec::new();
+            for row in table.chunks_exact(ROW) {
+                if row[0] as usize % workers.len() != number {
+                    continue;
+                }
+                let Some(payload) = bytes.get(row[2] as usize..row[3] as usize) else {
+                    continue;
+                };
+                let start = own.len() as u32;
+                own.extend_from_slice(payload);
+                rows.extend_from_slice(&[row[0], row[1], start, own.len() as u32]);
+            }
+            if !rows.is_empty() {
+                Self::order(&worker.shared, Order::Send { rows, bytes: own });
+            }
+        }
+    }
+
+    fn take_large(&self, number: u32) -> Vec<u8> {
+        self.large
+            .borrow_mut()
+            .get_mut(number as usize)
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    fn keep_alive(&self, alive: bool) {
+        if let Some(doorbell) = self.doorbell.borrow().as_ref() {
+            doorbell.keep_alive(alive);
+        }
+    }
+
+    fn close(&self) {
+        let mut workers = self.workers.take();
+        for worker in &workers {
+            *lock(&worker.shared.doorbell) = None;
+            Self::order(&worker.shared, Order::Stop);
+        }
+        for worker in &mut workers {
+            if let Some(thread) = worker.thread.take() {
+                let _ = thread.join();
+            }
+        }
+        self.doorbell.replace(None);
+    }
+}
+
+/// What a thread does.
+fn serve(shared: &Arc<Shared>, (rows, bytes): (usize, usize)) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+    else {
+        return;
+    };
+    let tasks = LocalSet::new();
+    let core = Core::new(Inbox::new(Region::owned(rows), Region::owned(bytes)), true);
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        tasks.block_on(&runtime, work(shared, &core));
+    }));
+    drop(tasks);
+    core.clear();
+    runtime.shutdown_background();
+    drop(result);
+}
+
+async fn work(shared: &Shared, core: &Rc<Core>) {
+    loop {
+        let orders = std::mem::take(&mut *lock(&shared.orders));
+        for order in orders {
+            match order {
+                Order::Run(command) => core.run(command),
+                Order::Send { rows, bytes } => core.send(&rows, &bytes),
+                Order::Stop => return,
+            }
+        }
+        core.flush();
+        let can_tell = publish(shared, core);
+
+        let mut ring = std::pin::pin!(shared.bell.notified());
+        poll_fn(|context| {
+            if core.poll_news(context, can_tell) {
+                return Poll::Ready(());
+            }
+            std::future::Future::poll(ring.as_mut(), context)
+        })
+        .await;
+        // The tasks that are woken run first: one batch for all of them.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Hands over what there is to tell, if JavaScript has taken the batch before;
+/// whether it has.
+fn publish(shared: &Shared, core: &Core) -> bool {
+    let mut batch = lock(&shared.batch);
+    if batch.is_some() {
+        return false;
+    }
+    core.report_acked();
+    let inbox = &mut *core.inbox.borrow_mut();
+    if inbox.is_empty() {
+        return true;
+    }
+    *batch = Some(Batch {
+        rows: inbox.rows().to_vec(),
+        bytes: inbox.bytes().to_vec(),
+        large: inbox.take_all_large(),
+    });
+    inbox.clear();
+    drop(batch);
+    if let Some(doorbell) = *lock(&shared.doorbell) {
+        // SAFETY: `close` takes the sender out, under the lock, before it drops the
+        // handle.
+        unsafe { doorbell.send() };
+    }
+    false
+}

@@ -1,0 +1,196 @@
+//! Events on their way to JavaScript: a row of numbers each, and their payloads.
+
+use std::task::{Context, Waker};
+
+use super::region::Region;
+
+/// Numbers in a row: connection, kind, start and end of the payload, wire bytes, and
+/// one that depends on the kind.
+pub(crate) const ROW: usize = 6;
+
+/// The largest read from a socket, in bytes; there is room for one while the inbox
+/// is not full.
+pub(crate) const READ: usize = 64 * 1024;
+
+/// What an event is. The numbers of frames are their opcodes.
+pub(crate) mod kind {
+    pub(crate) const TEXT: u32 = 1;
+    pub(crate) const BINARY: u32 = 2;
+    /// The last number of the row is the code, or 0.
+    pub(crate) const CLOSE: u32 = 8;
+    pub(crate) const PING: u32 = 9;
+    pub(crate) const PONG: u32 = 10;
+    /// A violation of the protocol: the payload is its description.
+    pub(crate) const VIOLATION: u32 = 16;
+    /// The other end sends no more.
+    pub(crate) const END: u32 = 17;
+    /// The socket failed; the last number of the row is the system's error number.
+    pub(crate) const ERROR: u32 = 18;
+    /// The system has taken messages; the last number of the row is how many.
+    pub(crate) const SENT: u32 = 19;
+    /// All is sent that was to be, and the connection is let go of.
+    pub(crate) const RELEASED: u32 = 20;
+    /// The socket took no more for a while, and has now taken all.
+    pub(crate) const DRAIN: u32 = 21;
+    /// Set where the frame was masked.
+    pub(crate) const MASKED: u32 = 0x100;
+    /// Set where the payload is in memory of its own: its start is its number.
+    pub(crate) const LARGE: u32 = 0x200;
+    /// Set where a violation is a `RangeError`.
+    pub(crate) const RANGE: u32 = 0x400;
+}
+
+/// An event to be put in.
+#[derive(Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) id: u32,
+    pub(crate) kind: u32,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) wire: u32,
+    pub(crate) extra: u32,
+}
+
+impl Row {
+    /// An event without a payload.
+    pub(crate) fn bare(id: u32, kind: u32, extra: u32) -> Self {
+        Self {
+            id,
+            kind,
+            start: 0,
+            end: 0,
+            wire: 0,
+            extra,
+        }
+    }
+}
+
+/// The events that JavaScript has not yet seen.
+pub(crate) struct Inbox {
+    rows: Region<u32>,
+    bytes: Region<u8>,
+    row_count: usize,
+    byte_count: usize,
+    large: Vec<Vec<u8>>,
+    waiting: Vec<Waker>,
+}
+
+impl Inbox {
+    /// An empty inbox in this memory.
+    pub(crate) fn new(rows: Region<u32>, bytes: Region<u8>) -> Self {
+        assert!(rows.len() >= 2 * ROW && bytes.len() >= READ);
+        Self {
+            rows,
+            bytes,
+            row_count: 0,
+            byte_count: 0,
+            large: Vec::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.row_count == 0
+    }
+
+    pub(crate) fn row_count(&self) -> usize {
+        self.row_count
+    }
+
+    pub(crate) fn rows(&self) -> &[u32] {
+        &self.rows[..self.row_count * ROW]
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.byte_count]
+    }
+
+    pub(crate) fn has_row(&self) -> bool {
+        (self.row_count + 1) * ROW <= self.rows.len()
+    }
+
+    /// Room for `len` bytes, and its position. They are kept only once `keep` says so.
+    pub(crate) fn room(&mut self, len: usize) -> Option<(&mut [u8], usize)> {
+        let start = self.byte_count;
+        let room = self.bytes.get_mut(start..start + len)?;
+        Some((room, start))
+    }
+
+    /// Keeps what was written to `room` up to this position.
+    pub(crate) fn keep(&mut self, end: usize) {
+        self.byte_count = self.byte_count.max(end);
+    }
+
+    /// What was written to `room`.
+    pub(crate) fn slice(&mut self, start: usize, len: usize) -> &mut [u8] {
+        &mut self.bytes[start..start + len]
+    }
+
+    /// Takes back what `keep` kept, if nothing came behind it.
+    pub(crate) fn give_back(&mut self, start: usize, end: usize) {
+        if self.byte_count == end {
+            self.byte_count = start;
+        }
+    }
+
+    /// Copies bytes in, if they are fewer than `limit` and there is room; where.
+    pub(crate) fn copy(&mut self, bytes: &[u8], limit: usize) -> Option<usize> {
+        if bytes.len() >= limit {
+            return None;
+        }
+        let (room, start) = self.room(bytes.len())?;
+        room.copy_from_slice(bytes);
+        self.keep(start + bytes.len());
+        Some(start)
+    }
+
+    /// Adds an event; whether there was room for it.
+    pub(crate) fn push(&mut self, row: Row) -> bool {
+        let start = self.row_count * ROW;
+        let Some(target) = self.rows.get_mut(start..start + ROW) else {
+            return false;
+        };
+        target.copy_from_slice(&[row.id, row.kind, row.start, row.end, row.wire, row.extra]);
+        self.row_count += 1;
+        true
+    }
+
+    /// Keeps a payload in memory of its own; its number.
+    pub(crate) fn push_large(&mut self, payload: Vec<u8>) -> u32 {
+        self.large.push(payload);
+        (self.large.len() - 1) as u32
+    }
+
+    /// Takes out a payload that is in memory of its own.
+    pub(crate) fn take_large(&mut self, number: u32) -> Vec<u8> {
+        self.large
+            .get_mut(number as usize)
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// Takes out all payloads that are in memory of their own.
+    pub(crate) fn take_all_large(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.large)
+    }
+
+    /// Wakes the task when `clear` has made room.
+    pub(crate) fn wait(&mut self, context: &Context<'_>) {
+        self.waiting.push(context.waker().clone());
+    }
+
+    /// The memory that it is in.
+    pub(crate) fn into_memory(self) -> (Region<u32>, Region<u8>) {
+        (self.rows, self.bytes)
+    }
+
+    /// Forgets all events, and wakes who waits for room.
+    pub(crate) fn clear(&mut self) {
+        self.row_count = 0;
+        self.byte_count = 0;
+        self.large.clear();
+        for waker in self.waiting.drain(..) {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Messages on their way from JavaScript: a row of numbers each, and their payloads.
+
+use oxws_protocol::frame::Opcode;
+use oxws_protocol::MessageKind;
+
+/// Numbers in a row: connection, flags, start and end of the payload.
+pub(crate) const ROW: usize = 4;
+
+/// What to send. The low eight bits are the first byte of a frame's head (RFC 6455,
+/// 5.2); RSV1 asks for compression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Flags(pub(crate) u32);
+
+impl Flags {
+    const FIN: u32 = 0x80;
+    const RSV1: u32 = 0x40;
+    const MASK: u32 = 0x100;
+    const ACK: u32 = 0x200;
+    const SKIP: u32 = 0x400;
+    const RAW: u32 = 0x800;
+
+    pub(crate) fn fin(self) -> bool {
+        self.0 & Self::FIN != 0
+    }
+
+    pub(crate) fn compress(self) -> bool {
+        self.0 & Self::RSV1 != 0
+    }
+
+    pub(crate) fn mask(self) -> bool {
+        self.0 & Self::MASK != 0
+    }
+
+    /// Whether to tell when the system has taken it.
+    pub(crate) fn ack(self) -> bool {
+        self.0 & Self::ACK != 0
+    }
+
+    /// Whether it was taken back.
+    pub(crate) fn skip(self) -> bool {
+        self.0 & Self::SKIP != 0
+    }
+
+    /// Whether it is written as it is, without a frame around it.
+    pub(crate) fn raw(self) -> bool {
+        self.0 & Self::RAW != 0
+    }
+
+    /// The kind of a message, or the opcode of a control frame.
+    pub(crate) fn what(self) -> Option<What> {
+        Some(match self.0 & 0x0f {
+            0x1 => What::Message(MessageKind::Text),
+            0x2 => What::Message(MessageKind::Binary),
+            0x8 => What::Control(Opcode::Close),
+            0x9 => What::Control(Opcode::Ping),
+            0xa => What::Control(Opcode::Pong),
+            _ => return None,
+        })
+    }
+}
+
+/// What is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Message(MessageKind),
+    Control(Opcode),
+}
+
+/// A row, read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry<'a> {
+    pub(crate) id: u32,
+    pub(crate) flags: Flags,
+    pub(crate) payload: &'a [u8],
+}
+
+/// The messages in `rows`, whose payloads are in `bytes`. Rows that point beyond them
+/// are left out.
+pub(crate) fn entries<'a>(
+    rows: &'a [u32],
+    bytes: &'a [u8],
+) -> impl Iterator<Item = Entry<'a>> + 'a {
+    rows.chunks_exact(ROW).filter_map(move |row| {
+        let payload = bytes.get(row[2] as usize..row[3] as usize)?;
+        let flags = Flags(row[1]);
+        (!flags.skip()).then_some(Entry {
+            id: row[0],
+            flags,
+            payload,
+        })
+    })
+}

@@ -1,0 +1,270 @@
+//! The few functions of libuv that the hosts need, taken from the running program: a
+//! runtime that has none of them, or another loop, has no host.
+
+use std::ffi::{c_int, c_void};
+use std::sync::OnceLock;
+
+use libloading::os::unix::Library;
+
+/// A handle of libuv's, of whatever kind.
+pub(crate) type Handle = *mut c_void;
+
+/// A loop of libuv's.
+pub(crate) type Loop = *mut c_void;
+
+const UV_ASYNC: c_int = 1;
+const UV_POLL: c_int = 8;
+const UV_READABLE: c_int = 1;
+
+type AsyncCallback = extern "C" fn(Handle);
+type PollCallback = extern "C" fn(Handle, c_int, c_int);
+type CloseCallback = extern "C" fn(Handle);
+
+/// The functions.
+pub(crate) struct Uv {
+    handle_size: unsafe extern "C" fn(c_int) -> usize,
+    handle_get_data: unsafe extern "C" fn(Handle) -> *mut c_void,
+    handle_set_data: unsafe extern "C" fn(Handle, *mut c_void),
+    async_init: unsafe extern "C" fn(Loop, Handle, AsyncCallback) -> c_int,
+    async_send: unsafe extern "C" fn(Handle) -> c_int,
+    poll_init: unsafe extern "C" fn(Loop, Handle, c_int) -> c_int,
+    poll_start: unsafe extern "C" fn(Handle, c_int, PollCallback) -> c_int,
+    close: unsafe extern "C" fn(Handle, CloseCallback),
+    reference: unsafe extern "C" fn(Handle),
+    unreference: unsafe extern "C" fn(Handle),
+}
+
+impl Uv {
+    /// The functions of this program, if it has them.
+    pub(crate) fn find() -> Option<&'static Self> {
+        static FOUND: OnceLock<Option<Uv>> = OnceLock::new();
+        FOUND.get_or_init(Self::look_up).as_ref()
+    }
+
+    fn look_up() -> Option<Self> {
+        let program = Library::this();
+        // SAFETY: the types are those of libuv's documentation, unchanged since 1.19.
+        unsafe {
+            Some(Self {
+                handle_size: *program.get(b"uv_handle_size\0").ok()?,
+                handle_get_data: *program.get(b"uv_handle_get_data\0").ok()?,
+                handle_set_data: *program.get(b"uv_handle_set_data\0").ok()?,
+                async_init: *program.get(b"uv_async_init\0").ok()?,
+                async_send: *program.get(b"uv_async_send\0").ok()?,
+                poll_init: *program.get(b"uv_poll_init\0").ok()?,
+                poll_start: *program.get(b"uv_poll_start\0").ok()?,
+                close: *program.get(b"uv_close\0").ok()?,
+                reference: *program.get(b"uv_ref\0").ok()?,
+                unreference: *program.get(b"uv_unref\0").ok()?,
+            })
+        }
+    }
+}
+
+/// Memory for a handle, which libuv uses until it is closed.
+fn allocate(uv: &Uv, kind: c_int) -> Handle {
+    // SAFETY: it only looks up a number.
+    let size = unsafe { (uv.handle_size)(kind) };
+    let memory = vec![0u128; size.div_ceil(16)].into_boxed_slice();
+    Box::into_raw(memory).cast()
+}
+
+/// Frees the memory of a handle that is closed.
+fn free(uv: &Uv, kind: c_int, handle: Handle) {
+    // SAFETY: as in `allocate`.
+    let size = unsafe { (uv.handle_size)(kind) };
+    let memory = std::ptr::slice_from_raw_parts_mut(handle.cast::<u128>(), size.div_ceil(16));
+    // SAFETY: it is `allocate`'s, and libuv does not use it any more.
+    drop(unsafe { Box::from_raw(memory) });
+}
+
+/// What is called on the loop's thread.
+type Callback = Box<dyn Fn()>;
+
+/// Whether the loop stays alive, and what is called: behind a handle's data pointer.
+struct Data {
+    callback: Callback,
+}
+
+fn call(handle: Handle) {
+    let Some(uv) = Uv::find() else { return };
+    // SAFETY: the data is set when the handle is made, and freed when it is closed.
+    let data = unsafe { (uv.handle_get_data)(handle) }.cast::<Data>();
+    // A panic must not unwind into libuv. The callback guards itself as well.
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        // SAFETY: as above.
+        (unsafe { &(*data).callback })();
+    }));
+}
+
+extern "C" fn on_poll(handle: Handle, _status: c_int, _events: c_int) {
+    call(handle);
+}
+
+extern "C" fn on_async(handle: Handle) {
+    call(handle);
+}
+
+fn free_data(uv: &Uv, handle: Handle) {
+    // SAFETY: set from a box when the handle was made; nothing is called any more.
+    drop(unsafe { Box::from_raw((uv.handle_get_data)(handle).cast::<Data>()) });
+}
+
+extern "C" fn on_poll_closed(handle: Handle) {
+    if let Some(uv) = Uv::find() {
+        free_data(uv, handle);
+        free(uv, UV_POLL, handle);
+    }
+}
+
+extern "C" fn on_async_closed(handle: Handle) {
+    if let Some(uv) = Uv::find() {
+        free_data(uv, handle);
+        free(uv, UV_ASYNC, handle);
+    }
+}
+
+/// Calls back when a descriptor is readable.
+pub(crate) struct Poll {
+    uv: &'static Uv,
+    handle: Handle,
+}
+
+impl Poll {
+    /// Watches `fd` in this loop; it does not keep the loop alive until
+    /// [`keep_alive`](Self::keep_alive).
+    ///
+    /// # Safety
+    ///
+    /// `loop_` is the loop of this thread, and outlives the handle.
+    pub(crate) unsafe fn start(
+        uv: &'static Uv,
+        loop_: Loop,
+        fd: c_int,
+        callback: Callback,
+    ) -> Option<Self> {
+        let handle = allocate(uv, UV_POLL);
+        // SAFETY: the memory is large enough; the rest is promised by the caller.
+        if unsafe { (uv.poll_init)(loop_, handle, fd) } != 0 {
+            free(uv, UV_POLL, handle);
+            return None;
+        }
+        let data = Box::into_raw(Box::new(Data { callback }));
+        // SAFETY: the handle is initialised.
+        unsafe {
+            (uv.handle_set_data)(handle, data.cast());
+            (uv.unreference)(handle);
+            if (uv.poll_start)(handle, UV_READABLE, on_poll) != 0 {
+                (uv.close)(handle, on_poll_closed);
+                return None;
+            }
+        }
+        Some(Self { uv, handle })
+    }
+
+    /// Whether it keeps the loop alive.
+    pub(crate) fn keep_alive(&self, alive: bool) {
+        // SAFETY: the handle is not closed before `self` is dropped.
+        unsafe {
+            if alive {
+                (self.uv.reference)(self.handle);
+            } else {
+                (self.uv.unreference)(self.handle);
+            }
+        }
+    }
+}
+
+impl Drop for Poll {
+    fn drop(&mut self) {
+        // SAFETY: it is closed once, here, on the loop's thread.
+        unsafe { (self.uv.close)(self.handle, on_poll_closed) };
+    }
+}
+
+/// Calls back, on the loop's thread, when any thread asks for it.
+pub(crate) struct Async {
+    uv: &'static Uv,
+    handle: Handle,
+}
+
+impl Async {
+    /// A handle in this loop, which does not keep it alive.
+    ///
+    /// # Safety
+    ///
+    /// `loop_` is the loop of this thread, and outlives the handle.
+    pub(crate) unsafe fn start(uv: &'static Uv, loop_: Loop, callback: Callback) -> Option<Self> {
+        let handle = allocate(uv, UV_ASYNC);
+        // SAFETY: the memory is large enough; the rest is promised by the caller.
+        if unsafe { (uv.async_init)(loop_, handle, on_async) } != 0 {
+            free(uv, UV_ASYNC, handle);
+            return None;
+        }
+        let data = Box::into_raw(Box::new(Data { callback }));
+        // SAFETY: the handle is initialised.
+        unsafe {
+            (uv.handle_set_data)(handle, data.cast());
+            (uv.unreference)(handle);
+        }
+        Some(Self { uv, handle })
+    }
+
+    /// Asks for the callback.
+    pub(crate) fn send(&self) {
+        // SAFETY: the handle is not closed before `self` is dropped.
+        unsafe { (self.uv.async_send)(self.handle) };
+    }
+
+    /// Whether it keeps the loop alive.
+    pub(crate) fn keep_alive(&self, alive: bool) {
+        // SAFETY: the handle is not closed before `self` is dropped.
+        unsafe {
+            if alive {
+                (self.uv.reference)(self.handle);
+            } else {
+                (self.uv.unreference)(self.handle);
+            }
+        }
+    }
+
+    /// What other threads ask with.
+    pub(crate) fn sender(&self) -> AsyncSender {
+        AsyncSender {
+            uv: self.uv,
+            handle: self.handle,
+        }
+    }
+}
+
+impl Drop for Async {
+    fn drop(&mut self) {
+        // SAFETY: it is closed once, here, on the loop's thread; who holds a sender
+        // has promised not to use it any more.
+        unsafe { (self.uv.close)(self.handle, on_async_closed) };
+    }
+}
+
+/// Asks an [`Async`] for its callback, from any thread.
+#[derive(Clone, Copy)]
+pub(crate) struct AsyncSender {
+    uv: &'static Uv,
+    handle: Handle,
+}
+
+// SAFETY: libuv allows `uv_async_send`, and nothing else, from any thread.
+unsafe impl Send for AsyncSender {}
+// SAFETY: as above.
+unsafe impl Sync for AsyncSender {}
+
+impl AsyncSender {
+    /// Asks for the callback.
+    ///
+    /// # Safety
+    ///
+    /// The [`Async`] is not dropped yet.
+    pub(crate) unsafe fn send(&self) {
+        // SAFETY: promised by the caller.
+        unsafe { (self.uv.async_send)(self.handle) };
+    }
+}
