@@ -1,19 +1,10 @@
 'use strict';
 
 const PerMessageDeflate = require('./PerMessageDeflate');
+const flags = require('./flags');
 const native = require('./native');
 
-// Bits of a frame's flags: the first byte of its head (RFC 6455, 5.2), and MASK.
-const FIN = 0x80;
-const RSV1 = 0x40;
-const MASK = 0x100;
-
-const TEXT = 0x1;
-const BINARY = 0x2;
-const CLOSE = 0x8;
-const PING = 0x9;
-const PONG = 0xa;
-
+const { CLOSE, FIN, MASK, PING, PONG, RSV1 } = flags;
 const { HEAD_ROOM } = native;
 
 /** The longest payload of a control frame, in bytes (RFC 6455, 5.5). */
@@ -74,12 +65,12 @@ class Sender {
    * @param {Object} options `binary`, `compress`, `fin` and `mask`
    * @param {Function} [cb] called once the system has taken it, or with an error
    */
-  send(data, { binary, compress, fin, mask }, cb) {
-    const flags =
-      (binary ? BINARY : TEXT) |
-      (fin ? FIN : 0) |
-      (compress ? RSV1 : 0) |
-      (mask ? MASK : 0);
+  send(data, options, cb) {
+    this.post(data, flags.ofMessage(options), cb);
+  }
+
+  /** As `send`, with the options as flags. */
+  post(data, flags, cb) {
     if (typeof data !== 'string') data = toBuffer(data);
     if (this._socket === null) {
       this._fail(notSent(), cb);

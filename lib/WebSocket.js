@@ -8,6 +8,7 @@ const NativeTransport = require('./transports/NativeTransport');
 const StreamTransport = require('./transports/StreamTransport');
 const { toBuffer } = require('./Sender');
 const { buildHostHeader, connect } = require('./connect');
+const { BINARY, FIN, MASK, RSV1, TEXT } = require('./flags');
 
 /** How long the close handshake may take, in milliseconds. */
 const CLOSE_TIMEOUT = 30 * 1000;
@@ -55,6 +56,8 @@ function WebSocket(address, protocols, options) {
   this._closeTimer = null;
   /** Whether the other end violated the protocol: nothing more is read. */
   this._failed = false;
+  /** The flags of a message that has no options. */
+  this._flags = 0;
   this._isServer = Array.isArray(address);
   /** Aborts the opening handshake, while there is one. */
   this._abort = null;
@@ -153,14 +156,14 @@ Object.assign(WebSocket.prototype, {
   ping(data, options, dontFailWhenClosed) {
     if (dontFailWhenClosed === true && this.readyState !== OPEN) return;
     mustBeOpen(this);
-    this._transport.ping(data, { mask: masks(this, options) });
+    this._transport.ping(data, masks(this, options));
   },
 
   /** Sends a pong: as `ping`. */
   pong(data, options, dontFailWhenClosed) {
     if (dontFailWhenClosed === true && this.readyState !== OPEN) return;
     mustBeOpen(this);
-    this._transport.pong(data, { mask: masks(this, options) });
+    this._transport.pong(data, masks(this, options));
   },
 
   /**
@@ -181,14 +184,14 @@ Object.assign(WebSocket.prototype, {
       cb(notOpened());
       return;
     }
-    const message = messageOptions(this, data, options);
-    if (this._queue !== null) {
-      // What waits must not change when its sender uses the memory again.
-      const kept = typeof data === 'string' ? data : copyOf(data);
-      this._queue.push(() => this.send(kept, message, cb), cb);
+    const flags = flagsOf(this, data, options);
+    if (this._queue === null) {
+      this._transport.send(data || '', flags, cb);
       return;
     }
-    this._transport.send(data || '', message, cb);
+    // What waits must not change when its sender uses the memory again.
+    const kept = typeof data === 'string' ? data : copyOf(data);
+    this._queue.push(() => sendLater(this, kept, flags, cb), cb);
   },
 
   /**
@@ -220,16 +223,15 @@ Object.assign(WebSocket.prototype, {
         cb(notOpened());
         return;
       }
-      const fragment = messageOptions(this, data, options);
-      fragment.binary = !!(options && options.binary);
-      fragment.fin = final === true;
+      const fin = final === true;
+      const fragment = Object.assign({ binary: false }, options, { fin });
       try {
-        this._transport.send(data || '', fragment);
+        this._transport.send(data || '', flagsOf(this, data, fragment));
       } catch (error) {
         cb(error);
         return;
       }
-      if (!fragment.fin) {
+      if (!fin) {
         process.nextTick(cb, null, send);
         return;
       }
@@ -290,6 +292,17 @@ class Waiting {
   }
 }
 
+/** Sends what has waited for a stream, unless another has begun. */
+function sendLater(ws, data, flags, cb) {
+  if (ws.readyState !== OPEN) {
+    if (cb) cb(notOpened());
+  } else if (ws._queue !== null) {
+    ws._queue.push(() => sendLater(ws, data, flags, cb), cb);
+  } else {
+    ws._transport.send(data, flags, cb);
+  }
+}
+
 /** A copy of what is sent; it throws on what cannot be. */
 function copyOf(data) {
   return Buffer.from(toBuffer(data));
@@ -312,20 +325,25 @@ function masks(ws, options) {
   return options && options.mask !== undefined ? !!options.mask : !ws._isServer;
 }
 
-/** The options of a message, all of them, as the transport takes them. */
-function messageOptions(ws, data, options) {
-  const given = options || {};
-  const { binary = isBinary(data), compress = true, fin } = given;
-  return {
-    binary: !!binary,
-    compress: !!compress && PerMessageDeflate.extensionName in ws.extensions,
-    fin: fin !== false,
-    mask: masks(ws, given),
-  };
+/** The flags of a message, as its options and its kind of data have them. */
+function flagsOf(ws, data, options) {
+  if (options === undefined || options === null) {
+    return ws._flags | (isBinary(data) ? BINARY : TEXT);
+  }
+  const { binary = isBinary(data), compress = true, fin } = options;
+  return (
+    (binary ? BINARY : TEXT) |
+    (fin === false ? 0 : FIN) |
+    (compress ? ws._flags & RSV1 : 0) |
+    (masks(ws, options) ? MASK : 0)
+  );
 }
 
 function isBinary(data) {
-  return ArrayBuffer.isView(data) || data instanceof ArrayBuffer;
+  return (
+    typeof data === 'object' &&
+    (ArrayBuffer.isView(data) || data instanceof ArrayBuffer)
+  );
 }
 
 /** Emits an error that the other end caused: only where somebody listens for it. */
@@ -421,6 +439,10 @@ function establish(ws, socket, head, options) {
     limits: limitsOf(ws, options),
     masks: !ws._isServer,
   });
+  ws._flags =
+    FIN |
+    (ws._isServer ? 0 : MASK) |
+    (PerMessageDeflate.extensionName in ws.extensions ? RSV1 : 0);
   ws._transport = transport;
   ws._receiver = transport.receiver;
   ws._sender = transport.sender;

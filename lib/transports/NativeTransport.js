@@ -6,25 +6,14 @@ const util = require('util');
 
 const PerMessageDeflate = require('../PerMessageDeflate');
 const Sender = require('../Sender');
+const flags = require('../flags');
 const AdoptedSocket = require('./AdoptedSocket');
 const { startedEngine, theEngine } = require('./engine');
 
+const { ACK, BINARY, CLOSE, FIN, MASK, PING, PONG, RAW, RSV1, TEXT } = flags;
 const { closePayload, toBuffer } = Sender;
 
-// Bits of a message's flags: the first byte of its head (RFC 6455, 5.2), and the
-// engine's own.
-const FIN = 0x80;
-const RSV1 = 0x40;
-const MASK = 0x100;
-const ACK = 0x200;
-const RAW = 0x800;
-
-// Kinds of events; those of frames are their opcodes.
-const TEXT = 0x1;
-const BINARY = 0x2;
-const CLOSE = 0x8;
-const PING = 0x9;
-const PONG = 0xa;
+// Kinds of events beside those of frames, which are their opcodes.
 const VIOLATION = 16;
 const END = 17;
 const ERROR = 18;
@@ -162,21 +151,16 @@ class NativeTransport {
     this._adopted = new AdoptedSocket(socket, this, this._engine);
   }
 
-  /** Sends a message, or a fragment of one; `options` as Sender has them. */
-  send(data, { binary, compress, fin, mask }, cb) {
-    const flags =
-      (binary ? BINARY : TEXT) |
-      (fin ? FIN : 0) |
-      (compress ? RSV1 : 0) |
-      (mask ? MASK : 0);
+  /** Sends a message, or a fragment of one. */
+  send(data, flags, cb) {
     this._post(data, flags, cb);
   }
 
-  ping(data, { mask }, cb) {
+  ping(data, mask, cb) {
     this._control(PING, toBuffer(data), mask, cb);
   }
 
-  pong(data, { mask }, cb) {
+  pong(data, mask, cb) {
     this._control(PONG, toBuffer(data), mask, cb);
   }
 
@@ -274,18 +258,22 @@ class NativeTransport {
         return;
     }
     if (this._released) return;
-    const event = { what, data, wire: rows[at + 4], extra };
-    if (this._paused || this._held.length > 0) this._held.push(event);
-    else this._handle(event);
+    const wire = rows[at + 4];
+    if (this._paused || this._held.length > 0) {
+      this._held.push({ what, data, wire, extra });
+    } else {
+      this._handle(what, data, wire, extra);
+    }
   }
 
   /** Handles an event, in the context that the connection was made in. */
-  _handle(event) {
-    if (this._context === null) this._emit(event);
-    else this._context.runInAsyncScope(this._emit, this, event);
+  _handle(what, data, wire, extra) {
+    const context = this._context;
+    if (context === null) this._emit(what, data, wire, extra);
+    else context.runInAsyncScope(this._emit, this, what, data, wire, extra);
   }
 
-  _emit({ what, data, wire, extra }) {
+  _emit(what, data, wire, extra) {
     const { _ws: ws, _incoming: incoming } = this;
     ws.bytesReceived += wire;
     const masked = (what & MASKED) !== 0;
@@ -322,7 +310,8 @@ class NativeTransport {
     let thrown = true;
     try {
       while (this._held.length > 0 && !this._paused) {
-        this._handle(this._held.shift());
+        const { what, data, wire, extra } = this._held.shift();
+        this._handle(what, data, wire, extra);
       }
       thrown = false;
     } finally {
@@ -420,15 +409,15 @@ class SenderView {
   }
 
   send(data, options, cb) {
-    this._transport.send(data, options, cb);
+    this._transport.send(data, flags.ofMessage(options), cb);
   }
 
-  ping(data, options, cb) {
-    this._transport.ping(data, options, cb);
+  ping(data, { mask }, cb) {
+    this._transport.ping(data, mask, cb);
   }
 
-  pong(data, options, cb) {
-    this._transport.pong(data, options, cb);
+  pong(data, { mask }, cb) {
+    this._transport.pong(data, mask, cb);
   }
 
   close(code, reason, mask, cb) {

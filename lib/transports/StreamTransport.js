@@ -91,17 +91,17 @@ class StreamTransport {
     }
   }
 
-  /** Sends a message, or a fragment of one; `options` as Sender has them. */
-  send(data, options, cb) {
-    this.sender.send(data, options, cb);
+  /** Sends a message, or a fragment of one. */
+  send(data, flags, cb) {
+    this.sender.post(data, flags, cb);
   }
 
-  ping(data, options) {
-    this.sender.ping(data, options);
+  ping(data, mask) {
+    this.sender.ping(data, { mask });
   }
 
-  pong(data, options) {
-    this.sender.pong(data, options);
+  pong(data, mask) {
+    this.sender.pong(data, { mask });
   }
 
   /** Sends a close frame. */

@@ -7,6 +7,7 @@
 
 const { AsyncResource } = require('async_hooks');
 
+const { SKIP } = require('../flags');
 const native = require('../native');
 
 // The inbox's rows, as the engine has them.
@@ -23,9 +24,6 @@ const OUT_BYTES = 1 << 20;
 const PLACE_BITS = 20;
 const PLACE_MASK = (1 << PLACE_BITS) - 1;
 const TURNS = 1 << (32 - PLACE_BITS);
-
-/** Set in the flags of a message that was taken back. */
-const SKIP = 0x400;
 
 /** A string takes at most this many bytes for each of its units, as UTF-8. */
 const MAX_BYTES_PER_UNIT = 3;
