@@ -430,10 +430,7 @@ function connectTo(ws, address, protocols, options) {
 
 /** Opens the connection over a socket on which both ends have agreed. */
 function establish(ws, socket, head, options) {
-  const Transport = NativeTransport.takes(socket)
-    ? NativeTransport
-    : StreamTransport;
-  const transport = new Transport(ws, socket, incoming, {
+  const transport = openTransport(ws, socket, head, {
     extensions: ws.extensions,
     maxPayload: ws.maxPayload,
     limits: limitsOf(ws, options),
@@ -448,9 +445,19 @@ function establish(ws, socket, head, options) {
   ws._sender = transport.sender;
   ws._socket = socket;
   ws._abort = null;
-  transport.start(head);
   ws.readyState = OPEN;
   ws.emit('open');
+}
+
+/** The engine where it can take over the socket, and Node's streams elsewhere. */
+function openTransport(ws, socket, head, options) {
+  if (NativeTransport.takes(socket)) {
+    const transport = new NativeTransport(ws, socket, incoming, options);
+    if (transport.start(head)) return transport;
+  }
+  const transport = new StreamTransport(ws, socket, incoming, options);
+  transport.start(head);
+  return transport;
 }
 
 function limitsOf(ws, { maxFragments, strictMasking }) {

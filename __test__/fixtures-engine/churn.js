@@ -57,6 +57,14 @@ async function settle(count) {
   }
 }
 
+/** Waits for the number of descriptors to stay as it is for a while. */
+async function rest() {
+  for (let last = -1; last !== descriptors();) {
+    last = descriptors();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
 async function main() {
   const perMessageDeflate = false;
   const wss = new WebSocket.Server({
@@ -67,7 +75,6 @@ async function main() {
   wss.setMaxListeners(0);
   await once(wss._server, 'listening');
   const url = `ws://127.0.0.1:${wss._server.address().port}`;
-  const idle = descriptors();
   const closes = { once: 0, again: 0 };
 
   async function connection(number) {
@@ -103,8 +110,10 @@ async function main() {
     }
   }
 
-  await run(300);
-  await settle(idle);
+  await run(50);
+  await rest();
+  await run(250);
+  await rest();
   global.gc();
   const before = { fds: descriptors(), rss: process.memoryUsage().rss };
   closes.once = 0;

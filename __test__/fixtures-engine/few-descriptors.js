@@ -13,7 +13,7 @@ const COUNT = 100;
 function open(port) {
   let left = COUNT;
   const done = () => {
-    if (--left === 0) process.send('all');
+    if (--left === 0 && process.connected) process.send('all');
   };
   const next = (i) => {
     if (i === COUNT) return;

@@ -36,11 +36,12 @@ async function main() {
   const workers = ['a', 'b', 'c'].map(
     (name) => new Worker(__filename, { workerData: { name, url } }),
   );
+  const exits = workers.map((worker) => once(worker, 'exit'));
   const counts = await Promise.all([
     talk(url, 'main'),
     ...workers.map(async (worker) => (await once(worker, 'message'))[0]),
   ]);
-  await Promise.all(workers.map((worker) => once(worker, 'exit')));
+  await Promise.all(exits);
   wss.close(() => process.stdout.write(JSON.stringify({ counts })));
 }
 

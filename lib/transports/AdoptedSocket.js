@@ -1,5 +1,9 @@
 'use strict';
 
+const net = require('net');
+
+const EMPTY = Buffer.alloc(0);
+
 /** A stream's usual mark, in bytes, from which on it asks its writer to wait. */
 const HIGH_WATER_MARK = 16 * 1024;
 
@@ -13,9 +17,15 @@ class AdoptedSocket {
     this._socket = socket;
     this._engine = engine;
     this._keepsAlive = true;
+    this._isDraining = false;
     engine.keepAlive(1);
 
-    const isCongested = () => transport.bufferedAmount >= HIGH_WATER_MARK;
+    const isCongested = () => {
+      const congested = transport.bufferedAmount >= HIGH_WATER_MARK;
+      // Who is told to wait is told when to go on.
+      if (congested) this._drainLater(transport);
+      return congested;
+    };
     const methods = {
       write: (chunk, encoding, cb) => {
         if (typeof encoding === 'function') {
@@ -28,11 +38,17 @@ class AdoptedSocket {
       },
       end: (...args) => {
         if (args.length > 0 && typeof args[0] !== 'function') {
-          socket.write(...args);
+          socket.write(args[0], args[1]);
         }
+        const cb = args[args.length - 1];
+        if (typeof cb === 'function') socket.once('close', cb);
         engine.flush();
         engine.native.end(transport.id);
         return socket;
+      },
+      setTimeout: (timeout, cb) => {
+        transport.isTimed = timeout > 0;
+        return net.Socket.prototype.setTimeout.call(socket, timeout, cb);
       },
       pause: () => {
         transport.pause();
@@ -65,6 +81,16 @@ class AdoptedSocket {
       name,
       Object.assign({ configurable: true, enumerable: false }, descriptor),
     );
+  }
+
+  /** Emits 'drain' once all that is sent now is taken by the system. */
+  _drainLater(transport) {
+    if (this._isDraining) return;
+    this._isDraining = true;
+    transport.write(EMPTY, (error) => {
+      this._isDraining = false;
+      if (!error) this._socket.emit('drain');
+    });
   }
 
   _keepAlive(alive) {

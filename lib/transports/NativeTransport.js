@@ -19,7 +19,6 @@ const END = 17;
 const ERROR = 18;
 const SENT = 19;
 const RELEASED = 20;
-const DRAIN = 21;
 
 // Bits of an event's kind.
 const KIND = 0xff;
@@ -100,6 +99,8 @@ class NativeTransport {
     this._paused = false;
     this._released = false;
     this._timer = null;
+    /** Whether the socket has a timeout, which traffic puts off. */
+    this.isTimed = false;
     /** The bytes posted, as long as the engine has counted this many flushes. */
     this._posted = 0;
     this._postedAt = -1;
@@ -116,22 +117,38 @@ class NativeTransport {
     };
   }
 
-  /** Takes over the socket; `head` is what was read already. */
+  /**
+   * Takes over the socket; `head` is what was read already. Whether it could: there
+   * may be no more descriptors, and the socket is as it was then.
+   */
   start(head) {
     const socket = this._socket;
-    const handle = socket._handle;
+    // What Node has read and nobody has taken comes behind the head.
+    const read = socket.readableLength > 0 ? socket.read() : null;
+    const chunks = [head, read].filter((chunk) => chunk && chunk.length > 0);
+    try {
+      this._adopt(Buffer.concat(chunks));
+    } catch {
+      this._engine.close(this.id);
+      this.id = -1;
+      if (read !== null) socket.unshift(read);
+      return false;
+    }
     socket.setTimeout(0);
     socket.setNoDelay();
     for (const [event, listener] of Object.entries(this._listeners)) {
       socket.on(event, listener);
     }
-    // What Node has read and nobody has taken comes behind the head.
-    const read = socket.readableLength > 0 ? socket.read() : null;
-    const chunks = [head, read].filter((chunk) => chunk && chunk.length > 0);
     socket.pause();
-    handle.readStop();
+    socket._handle.readStop();
     // Node starts to read again unless it takes the handle to be reading.
-    handle.reading = true;
+    socket._handle.reading = true;
+    this._adopted = new AdoptedSocket(socket, this, this._engine);
+    return true;
+  }
+
+  _adopt(head) {
+    const handle = this._socket._handle;
     this._engine.native.adopt(
       {
         id: this.id,
@@ -145,10 +162,9 @@ class NativeTransport {
         maxFragments: Math.max(0, Math.floor(this._limits.maxFragments) || 0),
         masked: this._limits.masked,
       },
-      chunks.length === 1 ? chunks[0] : Buffer.concat(chunks),
+      head,
       this._extension === null ? null : this._extension.native,
     );
-    this._adopted = new AdoptedSocket(socket, this, this._engine);
   }
 
   /** Sends a message, or a fragment of one. */
@@ -224,6 +240,7 @@ class NativeTransport {
   /** Takes an event from this position of the engine's inbox. */
   receive(at) {
     const { native, rows, bytes } = this._engine;
+    if (this.isTimed) this._socket._unrefTimer();
     const what = rows[at + 1];
     const kind = what & KIND;
     const start = rows[at + 2];
@@ -232,6 +249,7 @@ class NativeTransport {
     let data = null;
     switch (kind) {
       case TEXT:
+      case CLOSE:
         data =
           what & LARGE ? native.takeText(start) : bytes.utf8Slice(start, end);
         break;
@@ -243,15 +261,11 @@ class NativeTransport {
             ? native.takeBuffer(start)
             : Buffer.from(bytes.subarray(start, end));
         break;
-      case CLOSE:
       case VIOLATION:
         data = bytes.utf8Slice(start, end);
         break;
       case SENT:
         this._sent(extra);
-        return;
-      case DRAIN:
-        this._socket.emit('drain');
         return;
       case RELEASED:
         this._destroy();
@@ -307,11 +321,13 @@ class NativeTransport {
 
   /** Handles what was held back, and then has the engine go on. */
   _goOn() {
+    const context = this._context || this._engine.resource;
     let thrown = true;
     try {
       while (this._held.length > 0 && !this._paused) {
         const { what, data, wire, extra } = this._held.shift();
-        this._handle(what, data, wire, extra);
+        // Not in the context of who resumes.
+        context.runInAsyncScope(this._emit, this, what, data, wire, extra);
       }
       thrown = false;
     } finally {
@@ -329,6 +345,7 @@ class NativeTransport {
 
   _post(data, flags, cb) {
     const { _engine: engine } = this;
+    if (this.isTimed) this._socket._unrefTimer();
     if (cb) flags |= ACK;
     let length = -1;
     if (typeof data === 'string') {

@@ -32,9 +32,12 @@ const MAX_BYTES_PER_UNIT = 3;
 // nobody's.
 const resource = new AsyncResource('OXWS');
 
-/** What events are called with: `transport.receive(row)`. */
+/** Calls `transport.receive(row)` for each event. */
 class Engine {
   constructor(host, threads) {
+    /** The context that is nobody's. */
+    this.resource = resource;
+
     this.rows = new Uint32Array(IN_ROW * IN_ROWS);
     this.bytes = Buffer.from(new ArrayBuffer(IN_BYTES));
     this._outRows = new Uint32Array(OUT_ROW * OUT_ROWS);
@@ -171,24 +174,30 @@ class Engine {
 
   /** Hands over what is in the outbox. */
   flush() {
-    const count = this._empty();
-    if (count > 0) this.native.flush(count);
-  }
-
-  _empty() {
     const count = this._outCount;
+    if (count === 0) return;
     this._outCount = 0;
     this._outUsed = 0;
-    if (count > 0) this.flushes++;
-    return count;
+    this.flushes++;
+    this.native.flush(count);
   }
 
   /**
-   * Called by the engine with the number of rows in the inbox; it gives the number of
-   * rows in the outbox. If a listener throws, the engine calls again for the rest.
+   * Called by the engine with the number of rows in the inbox. If a listener throws,
+   * the engine calls again for the rest.
    */
   _dispatch(count) {
     this._dispatching = true;
+    try {
+      this._deliver(count);
+    } finally {
+      this._dispatching = false;
+      // Before the ticks and promises of the listeners run, which may send as well.
+      this.flush();
+    }
+  }
+
+  _deliver(count) {
     const { rows, _transports: transports } = this;
     while (this._cursor < count) {
       const at = this._cursor++ * IN_ROW;
@@ -197,8 +206,6 @@ class Engine {
       if (transport !== undefined && transport.id === id) transport.receive(at);
     }
     this._cursor = 0;
-    this._dispatching = false;
-    return this._empty();
   }
 }
 

@@ -11,12 +11,12 @@ use oxws_protocol::{Decoder, Encoder};
 use super::decoder::Limits;
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
-use crate::engine::connection::Counters;
 use crate::engine::core::{Command, Opening};
 use crate::engine::host::inline::Inline;
 use crate::engine::host::thread::Threaded;
 use crate::engine::host::{Boundary, Host};
 use crate::engine::outbox::Flags;
+use crate::engine::queued::Counters;
 use crate::engine::region::Region;
 use crate::engine::socket::Adopted;
 
@@ -29,7 +29,7 @@ struct Caller {
 
 /// What a call came to.
 enum Called {
-    Returned(usize),
+    Returned,
     Threw,
     /// JavaScript cannot run any more.
     Over,
@@ -38,7 +38,7 @@ enum Called {
 impl Caller {
     fn new(
         env: &Env,
-        function: &Function<'_, FnArgs<(u32,)>, u32>,
+        function: &Function<'_, FnArgs<(u32,)>, ()>,
         resource: &Object<'_>,
     ) -> Result<Self> {
         let env = env.raw();
@@ -68,16 +68,14 @@ impl Caller {
 
     /// Calls it with the number of rows in the inbox, and again for the rest if a
     /// listener throws. Promises and ticks run when it returns.
-    fn dispatch(&self, rows: usize) -> usize {
+    fn dispatch(&self, rows: usize) {
         // Each call that throws has got at least one row further.
         for _ in 0..=rows {
             match self.call(rows) {
-                Called::Returned(sent) => return sent,
                 Called::Threw => {}
-                Called::Over => break,
+                Called::Returned | Called::Over => break,
             }
         }
-        0
     }
 
     fn call(&self, rows: usize) -> Called {
@@ -106,13 +104,7 @@ impl Caller {
                 &mut result,
             );
             let called = match status {
-                sys::Status::napi_ok => {
-                    let mut sent = 0;
-                    match sys::napi_get_value_uint32(env, result, &mut sent) {
-                        sys::Status::napi_ok => Called::Returned(sent as usize),
-                        _ => Called::Over,
-                    }
-                }
+                sys::Status::napi_ok => Called::Returned,
                 sys::Status::napi_pending_exception => {
                     let mut error = ptr::null_mut();
                     sys::napi_get_and_clear_last_exception(env, &mut error);
@@ -163,7 +155,7 @@ impl Engine {
         env: Env,
         host: String,
         threads: u32,
-        dispatch: Function<'_, FnArgs<(u32,)>, u32>,
+        dispatch: Function<'_, FnArgs<(u32,)>, ()>,
         resource: Object<'_>,
         mut inbox_rows: Uint32Array,
         mut inbox_bytes: Buffer,
@@ -346,6 +338,13 @@ impl Engine {
     #[napi]
     pub fn keep_alive(&self, alive: bool) {
         self.host.keep_alive(alive);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Before the memory goes that the host has.
+        self.host.close();
     }
 }
 

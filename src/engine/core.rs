@@ -3,15 +3,18 @@
 //! All of it runs on one thread, within the context of its runtime and `LocalSet`.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use oxws_protocol::{Decoder, Encoder};
 
-use super::connection::{Compression, Connection, Queued, Shared};
+use super::connection::Connection;
 use super::driver::Driver;
 use super::inbox::{kind, Inbox, Row};
+use super::out::{Compression, Shared};
 use super::outbox::{self, Flags};
+use super::queued::Queued;
 use super::socket::Adopted;
 
 /// A connection's number is its place in the table in the low bits, and in the high
@@ -140,8 +143,7 @@ impl Core {
             Ok(halves) => halves,
             Err(error) => {
                 let number = error.raw_os_error().unwrap_or_default();
-                let row = Row::bare(id, kind::ERROR, number as u32);
-                self.inbox.borrow_mut().push(row);
+                self.report(Row::bare(id, kind::ERROR, number as u32));
                 return;
             }
         };
@@ -228,7 +230,7 @@ impl Core {
 
     /// Remembers that sent messages are to be told.
     pub(crate) fn note_acked(&self, connection: &Rc<Connection>) {
-        if connection.has_acked() {
+        if connection.has_news() {
             self.acked.borrow_mut().push(connection.clone());
         }
     }
@@ -244,13 +246,23 @@ impl Core {
             let count = connection.take_acked();
             if count > 0 {
                 inbox.push(Row::bare(connection.id, kind::SENT, count));
-                continue;
-            }
-            if connection.take_drained() {
-                inbox.push(Row::bare(connection.id, kind::DRAIN, 0));
             }
             acked.pop();
         }
+    }
+
+    /// Tells something as soon as there is room in the inbox.
+    pub(crate) fn report(self: &Rc<Self>, row: Row) {
+        let core = self.clone();
+        tokio::task::spawn_local(poll_fn(move |context| {
+            let inbox = &mut *core.inbox.borrow_mut();
+            if inbox.push(row) {
+                core.wake_watcher();
+                return Poll::Ready(());
+            }
+            inbox.wait(context);
+            Poll::Pending
+        }));
     }
 
     /// Whether there is something to tell.
@@ -293,8 +305,7 @@ impl Core {
                 let Ok(done) = task.await else {
                     // It panicked, and the encoder is lost.
                     connection.destroy();
-                    let row = Row::bare(connection.id, kind::ERROR, 0);
-                    core.inbox.borrow_mut().push(row);
+                    core.report(Row::bare(connection.id, kind::ERROR, 0));
                     return;
                 };
                 next = connection.end_compression(done);

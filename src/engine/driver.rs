@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::pin::{pin, Pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -19,6 +20,12 @@ use super::socket::ReadHalf;
 
 /// Reads of one connection before the others have their turn.
 const MAX_READS: usize = 8;
+
+/// Events of one connection before the others have their turn.
+const MAX_EVENTS: usize = 1024;
+
+/// Input that was read before is decoded in pieces of this many bytes.
+const PIECE: usize = 4 * 1024;
 
 /// A plain payload of which at least this much is still to come, in bytes, is read
 /// right into the memory that JavaScript will own.
@@ -73,6 +80,8 @@ enum Last {
 /// Whether there is more to do at once.
 enum Step {
     Again,
+    /// There is, but the others have their turn first.
+    Yield,
     /// Something wakes the task.
     Wait,
 }
@@ -157,7 +166,7 @@ impl Driver {
     fn read(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
         let len = match self.rest.len() {
             0 => READ,
-            rest => rest.min(READ),
+            rest => rest.min(PIECE),
         };
         let has_row = inbox.has_row();
         let Some((room, start)) = inbox.room(len).filter(|_| has_row) else {
@@ -187,8 +196,9 @@ impl Driver {
         inbox.keep(start + count);
         let mut at = 0;
         let mut is_used = false;
+        let mut left = MAX_EVENTS;
         loop {
-            if !inbox.has_row() {
+            if !inbox.has_row() || left == 0 {
                 let left = inbox.slice(start, count)[at..].iter().copied();
                 self.rest.splice(..0, left);
                 break;
@@ -202,6 +212,7 @@ impl Driver {
             match result {
                 Ok(None) => break,
                 Ok(Some(event)) => {
+                    left -= 1;
                     is_used |= matches!(event.payload, Payload::Input(_));
                     let wire = std::mem::take(&mut self.wire);
                     self.deliver(inbox, event, wire, start);
@@ -215,7 +226,11 @@ impl Driver {
         if !is_used {
             inbox.give_back(start, start + count);
         }
-        Step::Again
+        if left == 0 {
+            Step::Yield
+        } else {
+            Step::Again
+        }
     }
 
     /// Puts an event into the inbox, which has a row for it.
@@ -234,6 +249,14 @@ impl Driver {
         if event.masked {
             kind |= kind::MASKED;
         }
+        if event.kind == EventKind::Ping {
+            let payload = match &event.payload {
+                Payload::Input(range) => &*inbox.slice(chunk + range.start, range.len()),
+                Payload::Owned(bytes) => bytes,
+            };
+            self.connection.answer(payload);
+            self.core.mark_dirty(&self.connection);
+        }
         let (start, end) = match event.payload {
             Payload::Input(range) => (chunk + range.start, chunk + range.end),
             Payload::Owned(bytes) => match inbox.copy(&bytes, LARGE) {
@@ -244,10 +267,6 @@ impl Driver {
                 }
             },
         };
-        if event.kind == EventKind::Ping {
-            self.connection.answer(inbox.slice(start, end - start));
-            self.core.mark_dirty(&self.connection);
-        }
         inbox.push(Row {
             id: self.connection.id,
             kind,
@@ -383,9 +402,15 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let result = this.advance(context);
+        let result = catch_unwind(AssertUnwindSafe(|| this.advance(context)));
         this.core.wake_watcher();
-        result
+        result.unwrap_or_else(|_| {
+            // The connection at fault ends; the others go on.
+            this.connection.destroy();
+            this.core
+                .report(Row::bare(this.connection.id, kind::ERROR, 0));
+            Poll::Ready(())
+        })
     }
 }
 
@@ -420,8 +445,10 @@ impl Driver {
             } else {
                 this.step(context)
             };
-            if let Step::Wait = step {
-                return Poll::Pending;
+            match step {
+                Step::Again => {}
+                Step::Wait => return Poll::Pending,
+                Step::Yield => break,
             }
         }
         context.waker().wake_by_ref();

@@ -12,6 +12,9 @@ pub(crate) const ROW: usize = 6;
 /// is not full.
 pub(crate) const READ: usize = 64 * 1024;
 
+/// Bytes of payloads in memory of their own, beyond which the inbox is full.
+const MAX_LARGE: usize = 4 * 1024 * 1024;
+
 /// What an event is. The numbers of frames are their opcodes.
 pub(crate) mod kind {
     pub(crate) const TEXT: u32 = 1;
@@ -30,8 +33,6 @@ pub(crate) mod kind {
     pub(crate) const SENT: u32 = 19;
     /// All is sent that was to be, and the connection is let go of.
     pub(crate) const RELEASED: u32 = 20;
-    /// The socket took no more for a while, and has now taken all.
-    pub(crate) const DRAIN: u32 = 21;
     /// Set where the frame was masked.
     pub(crate) const MASKED: u32 = 0x100;
     /// Set where the payload is in memory of its own: its start is its number.
@@ -72,6 +73,7 @@ pub(crate) struct Inbox {
     row_count: usize,
     byte_count: usize,
     large: Vec<Vec<u8>>,
+    large_bytes: usize,
     waiting: Vec<Waker>,
 }
 
@@ -85,6 +87,7 @@ impl Inbox {
             row_count: 0,
             byte_count: 0,
             large: Vec::new(),
+            large_bytes: 0,
             waiting: Vec::new(),
         }
     }
@@ -105,8 +108,9 @@ impl Inbox {
         &self.bytes[..self.byte_count]
     }
 
+    /// Whether there is room for an event, of whatever length.
     pub(crate) fn has_row(&self) -> bool {
-        (self.row_count + 1) * ROW <= self.rows.len()
+        (self.row_count + 1) * ROW <= self.rows.len() && self.large_bytes < MAX_LARGE
     }
 
     /// Room for `len` bytes, and its position. They are kept only once `keep` says so.
@@ -157,6 +161,7 @@ impl Inbox {
 
     /// Keeps a payload in memory of its own; its number.
     pub(crate) fn push_large(&mut self, payload: Vec<u8>) -> u32 {
+        self.large_bytes += payload.len();
         self.large.push(payload);
         (self.large.len() - 1) as u32
     }
@@ -189,6 +194,7 @@ impl Inbox {
         self.row_count = 0;
         self.byte_count = 0;
         self.large.clear();
+        self.large_bytes = 0;
         for waker in self.waiting.drain(..) {
             waker.wake();
         }

@@ -4,7 +4,9 @@
 //! | room           | holds                                                        |
 //! |----------------|--------------------------------------------------------------|
 //! | [`core`]       | the connections, and the verbs that JavaScript has            |
-//! | [`connection`] | what one connection sends                                     |
+//! | [`connection`] | one connection                                               |
+//! | [`out`]        | what it has to write                                         |
+//! | [`queued`]     | how much that is: `bufferedAmount`                           |
 //! | [`driver`]     | the task of one connection: it receives                       |
 //! | [`socket`]     | adoption of a descriptor that Node opened                     |
 //! | [`inbox`]      | events on their way to JavaScript                             |
@@ -26,7 +28,11 @@ pub(crate) mod host;
 #[cfg(unix)]
 pub(crate) mod inbox;
 #[cfg(unix)]
+pub(crate) mod out;
+#[cfg(unix)]
 pub(crate) mod outbox;
+#[cfg(unix)]
+pub(crate) mod queued;
 #[cfg(unix)]
 pub(crate) mod region;
 #[cfg(unix)]

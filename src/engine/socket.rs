@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::{tcp, unix, TcpStream, UnixStream};
 
 /// A descriptor of the engine's own for a socket that Node has, too: closing either
@@ -79,13 +80,29 @@ pub(crate) enum WriteHalf {
 }
 
 impl WriteHalf {
-    pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match (self, slices) {
-            (Self::Tcp(half), [one]) => half.try_write(one),
-            (Self::Tcp(half), many) => half.try_write_vectored(many),
-            (Self::Unix(half), [one]) => half.try_write(one),
-            (Self::Unix(half), many) => half.try_write_vectored(many),
+    /// Writes as much as the socket takes at once.
+    ///
+    /// tokio would not try before its driver has told it that the socket is writable,
+    /// and what is sent right after a connection is made would not go out at once.
+    pub(crate) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let socket = match self {
+            Self::Tcp(half) => SockRef::from(half.as_ref()),
+            Self::Unix(half) => SockRef::from(half.as_ref()),
+        };
+        let result = match slices {
+            [one] => socket.send(one),
+            many => socket.send_vectored(many),
+        };
+        let refused = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        if result.as_ref().is_err_and(refused) {
+            // tokio is to wait for the socket to be writable anew.
+            let forget = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = match self {
+                Self::Tcp(half) => half.as_ref().try_io(Interest::WRITABLE, forget),
+                Self::Unix(half) => half.as_ref().try_io(Interest::WRITABLE, forget),
+            };
         }
+        result
     }
 
     /// Whether the socket takes something; the task is woken when it may.
@@ -100,12 +117,8 @@ impl WriteHalf {
     pub(crate) fn shutdown(&self) {
         // It fails where the other end is gone already.
         let _ = match self {
-            Self::Tcp(half) => {
-                socket2::SockRef::from(half.as_ref()).shutdown(std::net::Shutdown::Write)
-            }
-            Self::Unix(half) => {
-                socket2::SockRef::from(half.as_ref()).shutdown(std::net::Shutdown::Write)
-            }
+            Self::Tcp(half) => SockRef::from(half.as_ref()).shutdown(std::net::Shutdown::Write),
+            Self::Unix(half) => SockRef::from(half.as_ref()).shutdown(std::net::Shutdown::Write),
         };
     }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Wake, Waker};
 use std::thread::ThreadId;
+use std::time::{Duration, Instant};
 
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
@@ -22,10 +23,10 @@ use super::super::inbox::Inbox;
 use super::super::outbox::ROW;
 use super::super::region::Region;
 use super::super::uv::{Async, AsyncSender, Loop, Poll, Uv};
-use super::{Boundary, Dispatch, Host};
+use super::{Boundary, Cleared, Dispatch, Host};
 
-/// Turns of the driver in a row, before libuv's other handles have theirs.
-const MAX_TURNS: usize = 16;
+/// How long to go on before libuv's other handles, timers among them, have their turn.
+const MAX_TIME: Duration = Duration::from_millis(4);
 
 /// The host.
 pub(crate) struct Inline {
@@ -147,14 +148,17 @@ impl Inline {
         if self.pumping.replace(true) {
             return;
         }
-        for _ in 0..MAX_TURNS {
+        let pumping = Cleared(&self.pumping);
+        let start = Instant::now();
+        loop {
             let ran = self.turn();
             let told = self.tell();
-            if !ran && !told {
+            let is_quiet = !ran && !told;
+            if is_quiet || start.elapsed() > MAX_TIME {
                 break;
             }
         }
-        self.pumping.set(false);
+        drop(pumping);
         self.ring_if_needed();
     }
 
@@ -190,8 +194,7 @@ impl Inline {
         if count == 0 {
             return false;
         }
-        let sent = (self.dispatch)(count);
-        self.flush(sent);
+        (self.dispatch)(count);
         self.core.inbox.borrow_mut().clear();
         true
     }

@@ -6,6 +6,8 @@
 pub(crate) mod inline;
 pub(crate) mod thread;
 
+use std::cell::Cell;
+
 use super::core::Command;
 use super::region::Region;
 
@@ -17,9 +19,17 @@ pub(crate) struct Boundary {
     pub(crate) outbox_bytes: Region<u8>,
 }
 
-/// Calls JavaScript with the number of rows in the inbox, and gives the number of rows
-/// that JavaScript has left in the outbox.
-pub(crate) type Dispatch = Box<dyn Fn(usize) -> usize>;
+/// Calls JavaScript with the number of rows in the inbox.
+pub(crate) type Dispatch = Box<dyn Fn(usize)>;
+
+/// Clears a flag at the end of its scope, also where that panics.
+pub(crate) struct Cleared<'a>(pub(crate) &'a Cell<bool>);
+
+impl Drop for Cleared<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
 
 /// A place for the engine to run. All of it is for JavaScript's thread.
 pub(crate) trait Host {

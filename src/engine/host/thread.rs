@@ -11,13 +11,13 @@ use std::thread::JoinHandle;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
-use super::super::connection::Counters;
 use super::super::core::{Command, Core};
 use super::super::inbox::{Inbox, ROW as INBOX_ROW};
-use super::super::outbox::ROW;
+use super::super::outbox::{entries, ROW};
+use super::super::queued::Counters;
 use super::super::region::Region;
 use super::super::uv::{Async, AsyncSender, Loop, Uv};
-use super::{Boundary, Dispatch, Host};
+use super::{Boundary, Cleared, Dispatch, Host};
 
 /// The most batches that JavaScript is called with, before the loop's other handles
 /// have their turn.
@@ -128,11 +128,12 @@ impl Threaded {
         if self.dispatching.replace(true) {
             return;
         }
+        let dispatching = Cleared(&self.dispatching);
         let mut left = MAX_BATCHES;
         while left > 0 && self.receive_one_each() {
             left -= 1;
         }
-        self.dispatching.set(false);
+        drop(dispatching);
         if left == 0 {
             if let Some(doorbell) = self.doorbell.borrow().as_ref() {
                 doorbell.send();
@@ -159,9 +160,8 @@ impl Threaded {
                 boundary.inbox_bytes[..batch.bytes.len()].copy_from_slice(&batch.bytes);
             }
             self.large.replace(batch.large);
-            let sent = (self.dispatch)(count);
+            (self.dispatch)(count);
             self.large.replace(Vec::new());
-            self.flush(sent);
         }
         any
     }
@@ -210,8 +210,8 @@ impl Host for Threaded {
         }
         let boundary = self.boundary.borrow();
         let table = &boundary.outbox_rows[..rows * ROW];
-        for row in table.chunks_exact(ROW) {
-            self.counters.add(row[0], (row[3] - row[2]) as usize);
+        for entry in entries(table, &boundary.outbox_bytes) {
+            self.counters.add(entry.id, entry.payload.len());
         }
         let end = table
             .chunks_exact(ROW)

@@ -1,0 +1,996 @@
+'use strict';
+
+// What must survive the speed: order, backpressure, contexts, and nothing left behind,
+// whichever way a connection is carried. OXWS_TRANSPORT and OXWS_HOST choose it.
+
+const assert = require('node:assert/strict');
+const { AsyncLocalStorage } = require('async_hooks');
+const { spawn } = require('child_process');
+const { once } = require('events');
+const fs = require('fs');
+const http = require('http');
+const net = require('net');
+const path = require('path');
+
+const WebSocket = require('..');
+const {
+  closing,
+  frame,
+  ledger,
+  listen,
+  listenHttp,
+  url,
+} = require('./support');
+
+const FIXTURES = path.join(__dirname, 'fixtures-engine');
+const FD = '/proc/self/fd';
+const MIB = 1 << 20;
+const IS_STREAM = process.env.OXWS_TRANSPORT === 'stream';
+
+/** A short unmasked frame of text. */
+const text = (data) => frame(1, data, { key: null });
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Collects what is thrown where nobody catches it, while `body` runs. */
+async function uncaught(body) {
+  const errors = [];
+  const listeners = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  process.on('uncaughtException', (error) => errors.push(error.message));
+  try {
+    await body();
+  } finally {
+    process.removeAllListeners('uncaughtException');
+    for (const each of listeners) process.on('uncaughtException', each);
+  }
+  return errors;
+}
+
+describe('The engine', () => {
+  const { track, pair, join, bareClient, bareServer } = ledger();
+  const children = new Set();
+
+  afterEach(() => {
+    for (const child of children) child.kill('SIGKILL');
+    children.clear();
+  });
+
+  /** Starts a program of the fixtures, which ends with the test. */
+  function start(name, args = [], { node = [], ipc = false, limit } = {}) {
+    const file = path.join(FIXTURES, `${name}.js`);
+    const command = [process.execPath, ...node, file, ...args.map(String)];
+    const [program, ...rest] = limit
+      ? ['sh', '-c', `ulimit -n ${limit}; exec "$@"`, 'sh', ...command]
+      : command;
+    const child = spawn(program, rest, {
+      stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? ['ipc'] : [])],
+    });
+    children.add(child);
+    child.output = '';
+    child.errors = '';
+    child.stdout.on('data', (chunk) => (child.output += chunk));
+    child.stderr.on('data', (chunk) => (child.errors += chunk));
+    child.ended = once(child, 'close').then(([code, signal]) => {
+      children.delete(child);
+      return { code, signal, output: child.output, errors: child.errors };
+    });
+    return child;
+  }
+
+  /** What a program of the fixtures tells when it has ended well. */
+  async function run(name, args, options) {
+    const ended = await start(name, args, options).ended;
+    assert.deepEqual(
+      { code: ended.code, signal: ended.signal },
+      { code: 0, signal: null },
+      `${ended.output}\n${ended.errors}`,
+    );
+    return JSON.parse(ended.output);
+  }
+
+  describe('order', () => {
+    const SIZES = [1, 70000, 3, 125, 65536, 10, 300000, 0, 66000, 40000, 5];
+    const messages = Array.from({ length: 66 }, (_, i) => {
+      const size = SIZES[i % SIZES.length];
+      return `${i}:${'abc'.repeat(size / 3)}`;
+    });
+
+    for (const perMessageDeflate of [false, { threshold: 0 }]) {
+      const how = perMessageDeflate ? 'compressed' : 'plain';
+
+      it(`of events is that of the wire, ${how}`, async function () {
+        this.timeout(10000);
+        const { client, server } = await pair(
+          { perMessageDeflate },
+          { perMessageDeflate },
+        );
+        const seen = [];
+        server.on('message', (data) => seen.push(data));
+        server.on('ping', (data) => seen.push(`ping ${data}`));
+        server.on('pong', (data) => seen.push(`pong ${data}`));
+        server.on('close', () => seen.push('close'));
+        const expected = [];
+        messages.forEach((message, i) => {
+          client.send(message);
+          client.ping(`${i}`);
+          expected.push(message, `ping ${i}`);
+          if (i % 3 === 0) {
+            client.pong(`${i}`);
+            expected.push(`pong ${i}`);
+          }
+        });
+        const closed = closing(client);
+        client.close();
+        await closed;
+        if (!seen.includes('close')) await once(server, 'close');
+        await turn();
+        expected.push('close');
+        assert.equal(seen.length, expected.length);
+        seen.forEach((event, i) => assert.ok(event === expected[i], `at ${i}`));
+      });
+
+      it(`of the callbacks of send is that of sending, ${how}`, async () => {
+        const { client, server } = await pair(
+          { perMessageDeflate },
+          { perMessageDeflate },
+        );
+        const called = [];
+        const errors = [];
+        let received = 0;
+        const all = new Promise((resolve) => {
+          const check = () => {
+            const { length } = messages;
+            if (called.length >= length && received === length) resolve();
+          };
+          server.on('message', () => {
+            received++;
+            check();
+          });
+          messages.forEach((message, i) => {
+            client.send(message, (error) => {
+              called.push(i);
+              if (error) errors.push(error);
+              check();
+            });
+          });
+        });
+        await all;
+        client.close();
+        await once(client, 'close');
+        await turn();
+        assert.deepEqual(
+          called,
+          messages.map((_, i) => i),
+        );
+        assert.deepEqual(errors, []);
+      });
+    }
+
+    it('holds for callbacks of what is not sent', async () => {
+      const { client, server } = await pair({ perMessageDeflate: false });
+      server.pause();
+      const called = [];
+      const errors = [];
+      const done = new Promise((resolve) => {
+        for (let i = 0; i < 32; i++) {
+          client.send(Buffer.alloc(MIB), (error) => {
+            called.push(i);
+            errors.push(Boolean(error));
+            if (called.length === 32) resolve();
+          });
+        }
+      });
+      await turn();
+      client._socket.destroy();
+      await done;
+      await turn();
+      assert.deepEqual(
+        called,
+        Array.from({ length: 32 }, (_, i) => i),
+      );
+      assert.ok(errors.includes(true));
+      assert.deepEqual(errors, [...errors].sort());
+    });
+
+    it('holds for what a handler sends at once and after a while', async () => {
+      const { client, server } = await pair({ perMessageDeflate: false });
+      server.on('message', async (data) => {
+        server.send(`first ${data}`);
+        await null;
+        server.send(`second ${data}`);
+        process.nextTick(() => server.send(`third ${data}`));
+      });
+      const seen = [];
+      client.on('message', (data) => seen.push(data));
+      const total = 200;
+      const done = new Promise((resolve) => {
+        client.on('message', () => {
+          if (seen.length === 3 * total) resolve();
+        });
+      });
+      for (let i = 0; i < total; i++) client.send(`${i}`);
+      await done;
+      const numbers = Array.from({ length: total }, (_, i) => i);
+      assert.equal(new Set(seen).size, 3 * total);
+      for (const which of ['first', 'second', 'third']) {
+        assert.deepEqual(
+          seen.filter((data) => data.startsWith(which)),
+          numbers.map((i) => `${which} ${i}`),
+        );
+      }
+    });
+
+    it('holds for the answers to a flood of pings', async function () {
+      this.timeout(10000);
+      const wss = track(await listen({ perMessageDeflate: false }));
+      const floods = await Promise.all(
+        Array.from({ length: 4 }, () => bareClient(wss)),
+      );
+      const count = 6000;
+      await Promise.all(
+        floods.map(async ({ server, socket, wire }, number) => {
+          let received = 0;
+          server.on('message', () => received++);
+          const pieces = [];
+          for (let i = 0; i < count; i++) {
+            pieces.push(frame(2, Buffer.alloc(200), { key: null }));
+            if (i % 300 === 0) {
+              pieces.push(frame(2, Buffer.alloc(100000), { key: null }));
+            }
+            const data = `${number}-${i}-`.padEnd(125, 'p');
+            pieces.push(frame(9, data, { key: null }));
+          }
+          socket.write(Buffer.concat(pieces));
+          let last = -1;
+          while (last < count - 1) {
+            const pong = await wire.frame();
+            assert.ok(pong, 'the connection ends');
+            assert.equal(pong.opcode, 10);
+            const [, which, at] = /^(\d)-(\d+)-p+$/.exec(`${pong.payload}`);
+            assert.equal(Number(which), number);
+            // Some are left out if they come too fast, but never the last.
+            assert.ok(Number(at) > last);
+            last = Number(at);
+          }
+          while (received < count + count / 300) await turn();
+        }),
+      );
+    });
+  });
+
+  describe('a listener that throws', () => {
+    it('does not stop the rest of the batch', async () => {
+      const wss = track(await listen({ perMessageDeflate: false }));
+      const { server, socket } = await bareClient(wss);
+      const seen = [];
+      const errors = await uncaught(async () => {
+        server.on('message', (data) => {
+          seen.push(data);
+          if (data % 10 === 3) throw new Error(`at ${data}`);
+        });
+        const frames = Array.from({ length: 50 }, (_, i) => text(`${i}`));
+        socket.end(Buffer.concat(frames));
+        await closing(server);
+      });
+      assert.deepEqual(
+        seen,
+        Array.from({ length: 50 }, (_, i) => `${i}`),
+      );
+      assert.deepEqual(
+        errors,
+        [3, 13, 23, 33, 43].map((i) => `at ${i}`),
+      );
+    });
+
+    it('does not stop what was sent before', async () => {
+      const { client, server } = await pair({ perMessageDeflate: false });
+      const errors = await uncaught(async () => {
+        server.on('message', (data) => {
+          server.send(`before ${data}`, () => {
+            throw new Error(`callback ${data}`);
+          });
+          throw new Error(`message ${data}`);
+        });
+        const echoes = new Promise((resolve) => {
+          const seen = [];
+          client.on('message', (data) => {
+            if (seen.push(data) === 3) resolve(seen);
+          });
+        });
+        for (let i = 0; i < 3; i++) client.send(`${i}`);
+        assert.deepEqual(await echoes, ['before 0', 'before 1', 'before 2']);
+        client.close();
+        await once(client, 'close');
+      });
+      assert.deepEqual(errors.sort(), [
+        'callback 0',
+        'callback 1',
+        'callback 2',
+        'message 0',
+        'message 1',
+        'message 2',
+      ]);
+    });
+
+    it("on 'close' stops neither others nor the clean-up", async () => {
+      const wss = track(await listen({ perMessageDeflate: false }));
+      const pairs = [];
+      for (let i = 0; i < 3; i++) pairs.push(await join(wss));
+      const errors = await uncaught(async () => {
+        const closed = pairs
+          .flatMap(({ client, server }) => [client, server])
+          .map(closing);
+        for (const { client } of pairs) {
+          client.on('close', () => {
+            throw new Error('on close');
+          });
+        }
+        for (const { server } of pairs) server.close();
+        await Promise.all(closed);
+        await turn();
+      });
+      assert.deepEqual(errors, ['on close', 'on close', 'on close']);
+      assert.equal(wss.clients.size, 0);
+    });
+  });
+
+  describe('a busy connection', () => {
+    /** Keeps a connection of `wss` busy until `stop`, at the returned object. */
+    async function flood(wss) {
+      const { server, socket } = await bareClient(wss);
+      const busy = { count: 0, stop: () => (busy.stopped = true) };
+      const chunk = Buffer.concat(
+        Array.from({ length: 2000 }, () => text('x')),
+      );
+      server.on('message', () => busy.count++);
+      const write = () => {
+        while (!busy.stopped && socket.write(chunk));
+      };
+      socket.on('drain', write);
+      write();
+      return busy;
+    }
+
+    it('starves neither promises nor ticks', async function () {
+      if (IS_STREAM) this.skip(); // It has no batches.
+      this.timeout(10000);
+      const wss = track(await listen({ perMessageDeflate: false }));
+      const busy = await flood(wss);
+      const { client, server } = await join(wss);
+      server.on('message', async (data) => {
+        for (let i = 0; i < 100; i++) await null;
+        await new Promise((resolve) => process.nextTick(resolve));
+        server.send(data);
+      });
+      const before = busy.count;
+      for (let i = 0; i < 20; i++) {
+        client.send(`${i}`);
+        assert.equal((await once(client, 'message'))[0], `${i}`);
+      }
+      busy.stop();
+      assert.ok(busy.count > before);
+    });
+
+    it('starves neither timers nor immediates', async function () {
+      if (IS_STREAM) this.skip(); // It has no batches.
+      this.timeout(10000);
+      const wss = track(await listen({ perMessageDeflate: false }));
+      const busy = await flood(wss);
+      const before = busy.count;
+      for (let i = 0; i < 20; i++) {
+        const start = Date.now();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        await turn();
+        assert.ok(Date.now() - start < 500);
+      }
+      busy.stop();
+      assert.ok(busy.count > before);
+    });
+  });
+
+  describe('AsyncLocalStorage', () => {
+    const storage = new AsyncLocalStorage();
+
+    it('keeps the store that a client was made with', async () => {
+      const wss = track(await listen());
+      wss.on('connection', (ws) => {
+        ws.on('message', (data) => ws.send(data));
+      });
+      const seen = [];
+      const clients = ['a', 'b', undefined, 'c'].map((store) => {
+        const open = () => track(new WebSocket(url(wss)));
+        const client = store ? storage.run(store, open) : open();
+        return { client, store };
+      });
+      await Promise.all(
+        clients.map(async ({ client, store }) => {
+          let left = 5;
+          const done = new Promise((resolve) => {
+            client.on('message', async () => {
+              seen.push([store, storage.getStore()]);
+              await null;
+              seen.push([store, storage.getStore()]);
+              if (--left === 0) resolve();
+            });
+          });
+          await once(client, 'open');
+          storage.run('sender', () => {
+            for (let i = 0; i < 5; i++) client.send('x');
+          });
+          await done;
+          const closed = new Promise((resolve) => {
+            client.on('close', () => {
+              seen.push([store, storage.getStore()]);
+              resolve();
+            });
+          });
+          client._socket.end();
+          await closed;
+        }),
+      );
+      assert.equal(seen.length, 44);
+      for (const [expected, found] of seen) assert.equal(found, expected);
+    });
+
+    it('keeps the store that a connection was accepted with', async function () {
+      if (IS_STREAM) this.skip(); // It has the context of Node's socket.
+      const server = track(await listenHttp(http.createServer()));
+      const wss = new WebSocket.Server({ noServer: true });
+      let number = 0;
+      server.on('upgrade', (req, socket, head) => {
+        storage.run(`store ${number++}`, () => {
+          wss.handleUpgrade(req, socket, head, (ws) => {
+            const own = storage.getStore();
+            ws.on('message', () => ws.send(`${own}, ${storage.getStore()}`));
+          });
+        });
+      });
+      const clients = [];
+      for (let i = 0; i < 3; i++) {
+        clients.push(track(new WebSocket(url(server))));
+        await once(clients[i], 'open');
+      }
+      const answers = clients.map((client) => once(client, 'message'));
+      for (const client of clients) client.send('?');
+      const stores = (await Promise.all(answers)).map(([data]) => data);
+      assert.deepEqual(
+        stores,
+        [0, 1, 2].map((i) => `store ${i}, store ${i}`),
+      );
+    });
+
+    it('keeps the store over pause and resume', async function () {
+      if (IS_STREAM) this.skip(); // It has the context of who resumes.
+      const wss = track(await listen({ perMessageDeflate: false }));
+      const { server, socket } = await bareClient(wss);
+      const seen = [];
+      const done = new Promise((resolve) => {
+        server.on('message', (data) => {
+          seen.push(storage.getStore());
+          if (data === '0') {
+            server.pause();
+            setImmediate(() => storage.run('other', () => server.resume()));
+          }
+          if (data === '4') resolve();
+        });
+      });
+      const frames = Array.from({ length: 5 }, (_, i) => text(`${i}`));
+      socket.write(Buffer.concat(frames));
+      await done;
+      assert.deepEqual(seen, Array(5).fill(undefined));
+    });
+  });
+
+  describe('bufferedAmount', () => {
+    it('counts at once, and is 0 when all is handed over', async () => {
+      const { client } = await pair({ perMessageDeflate: false });
+      assert.equal(client.bufferedAmount, 0);
+      const sizes = [100, 1000, 1, 30000];
+      let payloads = 0;
+      let frames = 0;
+      const sent = new Promise((resolve) => {
+        sizes.forEach((size, i) => {
+          const last = i === sizes.length - 1 ? resolve : undefined;
+          client.send(Buffer.alloc(size), last);
+          payloads += size;
+          frames += size + 14;
+          const { bufferedAmount } = client;
+          assert.ok(bufferedAmount >= payloads, `${bufferedAmount}`);
+          assert.ok(bufferedAmount <= frames, `${bufferedAmount}`);
+        });
+      });
+      await sent;
+      assert.equal(client.bufferedAmount, 0);
+    });
+
+    it('counts what a handler sends', async () => {
+      const { client, server } = await pair({ perMessageDeflate: false });
+      server.on('ping', () => {});
+      const amounts = [];
+      server.on('message', (data) => {
+        const before = server.bufferedAmount;
+        server.send(data);
+        amounts.push(server.bufferedAmount - before);
+        process.nextTick(() => amounts.push(server.bufferedAmount > 0));
+      });
+      // A message goes before, for the socket to be known to take data.
+      for (let i = 0; i < 3; i++) {
+        client.send('x'.repeat(1000));
+        await once(client, 'message');
+      }
+      const counted = amounts.filter((amount) => typeof amount === 'number');
+      assert.equal(counted.length, 3);
+      for (const amount of counted) {
+        assert.ok(amount >= 1000 && amount <= 1014, `${amount}`);
+      }
+      assert.equal(server.bufferedAmount, 0);
+    });
+
+    it('counts what is to be compressed', async () => {
+      const { client } = await pair();
+      const sent = new Promise((resolve) => {
+        client.send('x'.repeat(MIB), resolve);
+      });
+      assert.ok(client.bufferedAmount >= MIB);
+      await sent;
+      assert.equal(client.bufferedAmount, 0);
+    });
+
+    it('counts what the other end does not read', async () => {
+      const { client, socket } = await bareServer({ perMessageDeflate: false });
+      socket.removeAllListeners('data');
+      socket.pause();
+      const total = 64 * MIB;
+      let calls = 0;
+      const sent = new Promise((resolve) => {
+        for (let i = 0; i < 64; i++) {
+          client.send(Buffer.alloc(MIB), () => {
+            if (++calls === 64) resolve();
+          });
+        }
+      });
+      for (let i = 0; i < 5; i++) await turn();
+      const { bufferedAmount } = client;
+      assert.ok(bufferedAmount > total / 2, `${bufferedAmount}`);
+      assert.ok(bufferedAmount <= total + 64 * 14, `${bufferedAmount}`);
+      assert.ok(calls < 64);
+      socket.resume();
+      await sent;
+      assert.equal(client.bufferedAmount, 0);
+    });
+  });
+
+  describe('pause', () => {
+    it('delivers nothing until resume, even within a batch', async () => {
+      const wss = track(await listen({ perMessageDeflate: false }));
+      const { server, socket } = await bareClient(wss);
+      const seen = [];
+      let paused;
+      const wait = new Promise((resolve) => {
+        paused = resolve;
+      });
+      const all = new Promise((resolve) => {
+        server.on('message', (data) => {
+          seen.push(Number(data));
+          if (data === '10') {
+            server.pause();
+            paused();
+          }
+          if (data === '49') resolve();
+        });
+      });
+      server.on('ping', () => seen.push('ping'));
+      const frames = Array.from({ length: 50 }, (_, i) => text(`${i}`));
+      frames.splice(30, 0, frame(9, '', { key: null }));
+      socket.write(Buffer.concat(frames));
+      await wait;
+      for (let i = 0; i < 10; i++) await turn();
+      assert.equal(seen.length, 11);
+      server.resume();
+      await all;
+      const expected = Array.from({ length: 50 }, (_, i) => i);
+      expected.splice(30, 0, 'ping');
+      assert.deepEqual(seen, expected);
+    });
+
+    it('and resume, again and again, keep all in order', async () => {
+      const { client, server } = await pair({ perMessageDeflate: false });
+      const total = 500;
+      const seen = [];
+      const all = new Promise((resolve) => {
+        server.on('message', (data) => {
+          seen.push(data);
+          server.pause();
+          if (seen.length === total) resolve();
+          else if (seen.length % 2) server.resume();
+          else setImmediate(() => server.resume());
+        });
+      });
+      for (let i = 0; i < total; i++) client.send(`${i}`);
+      await all;
+      assert.deepEqual(
+        seen,
+        Array.from({ length: total }, (_, i) => `${i}`),
+      );
+    });
+
+    const MOST = 150 * 1e6;
+    const loads = [
+      ['pause', MIB, 256],
+      ['pause', 60000, 1000],
+      ['block', MIB, 512],
+      ['block', 40000, 500],
+    ];
+    for (const [manner, size, count] of loads) {
+      it(`bounds memory: ${manner}, ${count} x ${size}`, async function () {
+        this.timeout(20000);
+        const result = await run('slow-reader', [manner, size, count]);
+        assert.equal(result.received, count);
+        assert.ok(result.growth < MOST, `${result.growth}`);
+      });
+    }
+  });
+
+  describe('an end', () => {
+    const ends = {
+      'half-close by the client': [({ client }) => client._socket.end()],
+      'half-close by the server': [({ server }) => server._socket.end()],
+      'reset by the client': [({ client }) => client._socket.resetAndDestroy()],
+      'reset by the server': [({ server }) => server._socket.resetAndDestroy()],
+      'destroy by the client': [({ client }) => client._socket.destroy()],
+      'destroy by the server': [({ server }) => server._socket.destroy()],
+      'terminate by the client': [({ client }) => client.terminate()],
+      'terminate by the server': [({ server }) => server.terminate()],
+    };
+    /** What happens before: it calls `end`. */
+    const states = {
+      'before data': (both, end) => end(both),
+      'mid-message': (both, end) => {
+        // Half of a frame, at both ends.
+        both.client._socket.write(frame(2, 'abc', { length: 1000 }));
+        both.server._socket.write(
+          frame(2, 'abc', { length: 100000, key: null }),
+        );
+        setImmediate(end, both);
+      },
+      'within a handler': (both, end) => {
+        both.server.on('message', () => {
+          if (both.server._socket && both.client._socket) end(both);
+        });
+        both.client.on('message', () => {});
+        for (let i = 0; i < 10; i++) both.client.send(`${i}`);
+        both.server.send('x'.repeat(100000));
+      },
+      'with much to send': (both, end) => {
+        for (let i = 0; i < 8; i++) {
+          both.client.send(Buffer.alloc(MIB));
+          both.server.send(Buffer.alloc(MIB));
+        }
+        setImmediate(end, both);
+      },
+    };
+
+    for (const [manner, [end]] of Object.entries(ends)) {
+      for (const [state, prepare] of Object.entries(states)) {
+        it(`${manner}, ${state}: closes once, with 1006`, async () => {
+          const { client, server, wss } = await pair({
+            perMessageDeflate: false,
+          });
+          const codes = { client: [], server: [] };
+          client.on('error', () => {});
+          server.on('error', () => {});
+          const closed = [closing(client), closing(server)];
+          client.on('close', (code) => codes.client.push(code));
+          server.on('close', (code) => codes.server.push(code));
+          prepare({ client, server }, end);
+          await Promise.all(closed);
+          await turn();
+          assert.deepEqual(codes, { client: [1006], server: [1006] });
+          assert.equal(wss.clients.size, 0);
+        });
+      }
+    }
+
+    it('by a bare peer gives the descriptor back', async function () {
+      if (!fs.existsSync(FD)) this.skip();
+      this.timeout(5000);
+      const wss = track(await listen({ perMessageDeflate: false }));
+      const count = () => fs.readdirSync(FD).length;
+      const cycle = async (end) => {
+        const { server, socket } = await bareClient(wss);
+        socket.on('error', () => {});
+        socket.write(frame(2, 'abc', { length: 1000 }));
+        const closed = closing(server);
+        const gone = once(socket, 'close');
+        end(socket);
+        assert.equal((await closed)[0], 1006);
+        socket.destroy();
+        await gone;
+      };
+      await cycle((socket) => socket.destroy());
+      while (wss.clients.size > 0) await turn();
+      const before = count();
+      for (let i = 0; i < 20; i++) {
+        await cycle((socket) => socket.end());
+        await cycle((socket) => socket.resetAndDestroy());
+        await cycle((socket) => socket.destroy());
+      }
+      while (count() > before) await turn();
+    });
+
+    it('leaves nothing behind after 3,000 connections', async function () {
+      this.timeout(40000);
+      const result = await run('churn', [3000], { node: ['--expose-gc'] });
+      assert.deepEqual(result.closes, { once: 6000, again: 0 });
+      assert.equal(result.fds, 0);
+      assert.equal(result.clients, 0);
+      assert.equal(result.connections, 0);
+      assert.ok(result.growth < 60e6, `${result.growth}`);
+    });
+  });
+
+  describe('many connections', () => {
+    it('echo at once', async function () {
+      this.timeout(30000);
+      const result = await run('many', [IS_STREAM ? 2000 : 4000]);
+      assert.ok(result.total >= 200);
+      assert.equal(result.echoed, 3 * result.total);
+      assert.equal(result.open, IS_STREAM ? 0 : 2 * result.total);
+    });
+
+    it('do not end a server that has no more descriptors', async function () {
+      this.timeout(20000);
+      for (const limit of [79, 80]) {
+        const result = await run('few-descriptors', [], { limit });
+        assert.ok(result.count > 0);
+      }
+    });
+  });
+
+  describe('the process', () => {
+    /** A client program, connected. */
+    async function program(...args) {
+      const wss = track(await listen({ perMessageDeflate: false }));
+      const child = start('client', [args[0], url(wss), ...args.slice(1)]);
+      const [server] = await once(wss, 'connection');
+      server.on('error', () => {});
+      return { child, server };
+    }
+
+    it('stays alive with an open connection, and ends after it', async () => {
+      const { child, server } = await program('stay');
+      // A round trip long after its program has run to its end.
+      for (let i = 0; i < 20; i++) {
+        server.ping();
+        await once(server, 'pong');
+      }
+      assert.doesNotMatch(child.output, /exit/);
+      server.close();
+      const { code, output } = await child.ended;
+      assert.deepEqual([code, output], [0, 'open\nexit\n']);
+    });
+
+    for (const manner of ['close', 'terminate']) {
+      it(`ends by itself after ${manner}`, async () => {
+        const { child } = await program(manner);
+        assert.equal((await child.ended).code, 0);
+      });
+    }
+
+    it('ends by itself when its only connection is unref', async () => {
+      const { child } = await program('unref');
+      assert.equal((await child.ended).code, 0);
+    });
+
+    it('stays alive when its connection is ref again', async () => {
+      const { child, server } = await program('ref');
+      for (let i = 0; i < 20; i++) {
+        server.ping();
+        await once(server, 'pong');
+      }
+      assert.doesNotMatch(child.output, /exit/);
+      server.terminate();
+      assert.equal((await child.ended).code, 0);
+    });
+
+    for (const size of [5, 30000]) {
+      it(`has ${size} bytes sent before exit within a handler`, async () => {
+        const { child, server } = await program('stay', size);
+        const message = once(server, 'message');
+        server.send('exit');
+        const [data] = await message;
+        assert.equal(data.length, size);
+        assert.equal((await child.ended).code, 0);
+      });
+    }
+
+    it("has what is sent before exit on 'open' delivered", async () => {
+      const wss = track(await listen({ perMessageDeflate: false }));
+      const message = new Promise((resolve) => {
+        wss.on('connection', (ws) => {
+          ws.on('message', resolve);
+          ws.on('close', () => resolve('nothing'));
+        });
+      });
+      const child = start('client', ['exit', url(wss), 5]);
+      assert.equal(await message, 'xxxxx');
+      assert.equal((await child.ended).code, 0);
+    });
+
+    it("has what is sent before exit on 'connection' delivered", async () => {
+      const child = start('server', [], { ipc: true });
+      const [port] = await once(child, 'message');
+      const client = track(new WebSocket(`ws://127.0.0.1:${port}`));
+      const message = new Promise((resolve) => {
+        client.on('error', () => {});
+        client.on('message', resolve);
+        client.on('close', () => resolve('nothing'));
+      });
+      assert.equal(await message, 'last words');
+      assert.equal((await child.ended).code, 0);
+    });
+  });
+
+  describe('threads and processes', () => {
+    it('worker threads end under load', async function () {
+      this.timeout(30000);
+      assert.deepEqual(await run('worker-churn', [30]), { rounds: 30 });
+    });
+
+    it('the main thread and workers have engines of their own', async function () {
+      this.timeout(10000);
+      const { counts } = await run('worker-echo');
+      assert.deepEqual(counts, [500, 500, 500, 500]);
+    });
+
+    it('a cluster shares a port', async function () {
+      this.timeout(10000);
+      assert.deepEqual(await run('cluster'), {
+        codes: [0, 0],
+        echoed: 20,
+        ports: 1,
+        pids: 2,
+      });
+    });
+  });
+
+  describe('ws._socket', () => {
+    it('is the socket of Node', async () => {
+      const { client, server } = await pair();
+      assert.ok(client._socket instanceof net.Socket);
+      assert.equal(client._socket.remoteAddress, '127.0.0.1');
+      assert.equal(server._socket.remotePort, client._socket.localPort);
+      assert.equal(server._socket, server.upgradeReq.socket);
+    });
+
+    it('writes in order with send', async () => {
+      const { client, server } = await pair({ perMessageDeflate: false });
+      const seen = [];
+      const expected = [];
+      const done = new Promise((resolve) => {
+        client.on('message', (data) => {
+          if (data === 'last') resolve();
+          else seen.push(data);
+        });
+      });
+      for (let i = 0; i < 20; i++) {
+        const large = `${i}`.repeat(70000);
+        server.send(`sent ${i}`);
+        server._socket.write(text(`raw ${i}`));
+        server._socket.write(frame(1, large, { key: null }));
+        server.send(large);
+        expected.push(`sent ${i}`, `raw ${i}`, large, large);
+      }
+      server.send('last');
+      await done;
+      assert.equal(seen.length, expected.length);
+      seen.forEach((data, i) => assert.ok(data === expected[i], `at ${i}`));
+    });
+
+    it('calls back for what is written', async () => {
+      const { client, server } = await pair({ perMessageDeflate: false });
+      const message = once(client, 'message');
+      await new Promise((resolve, reject) => {
+        server._socket.write('8103616263', 'hex', (error) => {
+          if (error) reject(error);
+          else resolve();
+        });
+      });
+      assert.equal((await message)[0], 'abc');
+    });
+
+    it("tells of backpressure, and emits 'drain' after it", async () => {
+      const { client, socket } = await bareServer({ perMessageDeflate: false });
+      socket.removeAllListeners('data');
+      socket.pause();
+      assert.equal(client._socket.writableNeedDrain, false);
+      const drained = once(client._socket, 'drain');
+      const raw = frame(2, Buffer.alloc(MIB), { key: null });
+      let full = 0;
+      for (let i = 0; i < 32; i++) if (!client._socket.write(raw)) full++;
+      assert.ok(full > 0);
+      assert.equal(client._socket.writableNeedDrain, true);
+      socket.resume();
+      await drained;
+      assert.equal(client._socket.writableNeedDrain, false);
+      assert.equal(client._socket.writableLength, 0);
+    });
+
+    it("emits 'drain' whenever write gave false", async () => {
+      const { client, server } = await pair({ perMessageDeflate: false });
+      server.on('message', (data) => server.send(data.length));
+      // Both sockets are known to take data.
+      client.send('x');
+      await once(client, 'message');
+      for (const size of [20000, 50000, 100000]) {
+        const raw = frame(2, Buffer.alloc(size));
+        if (client._socket.write(raw)) continue;
+        await once(client._socket, 'drain');
+        assert.equal(client._socket.writableNeedDrain, false);
+      }
+    });
+
+    it('pauses and resumes', async () => {
+      const { client, server } = await pair({ perMessageDeflate: false });
+      const seen = [];
+      server.on('message', (data) => seen.push(data));
+      server._socket.pause();
+      const sent = new Promise((resolve) => client.send('x', resolve));
+      await sent;
+      for (let i = 0; i < 10; i++) await turn();
+      assert.deepEqual(seen, []);
+      const message = once(server, 'message');
+      server._socket.resume();
+      await message;
+      assert.deepEqual(seen, ['x']);
+    });
+
+    it('gives itself to be chained', async () => {
+      const { client } = await pair();
+      const socket = client._socket;
+      for (const name of ['ref', 'unref', 'pause', 'resume', 'setNoDelay']) {
+        assert.equal(socket[name](), socket, name);
+      }
+      socket.ref();
+    });
+  });
+
+  describe('diagnostics', () => {
+    it('tell how connections are carried', async () => {
+      const { client, server } = await pair();
+      const host = IS_STREAM ? null : process.env.OXWS_HOST;
+      for (const ws of [client, server]) {
+        const found = WebSocket.diagnostics(ws);
+        assert.equal(found.transport, IS_STREAM ? 'stream' : 'native');
+        if (IS_STREAM || host) assert.equal(found.host, host);
+        assert.equal(found.connections, 1);
+        assert.equal(found.queuedBytes, 0);
+      }
+      const all = WebSocket.diagnostics();
+      assert.equal(all.connections, IS_STREAM ? 0 : 2);
+    });
+
+    it('count what is queued, and nothing after the end', async () => {
+      const { client, server } = await pair({ perMessageDeflate: false });
+      server.pause();
+      for (let i = 0; i < 32; i++) client.send(Buffer.alloc(MIB));
+      assert.ok(WebSocket.diagnostics(client).queuedBytes > 16 * MIB);
+      if (!IS_STREAM) {
+        assert.ok(WebSocket.diagnostics().queuedBytes > 16 * MIB);
+      }
+      const closed = [closing(client), closing(server)];
+      client._socket.destroy();
+      server._socket.destroy();
+      await Promise.all(closed);
+      assert.deepEqual(WebSocket.diagnostics(client), {
+        transport: null,
+        host: null,
+        connections: 0,
+        queuedBytes: 0,
+      });
+      const { connections, queuedBytes } = WebSocket.diagnostics();
+      assert.deepEqual([connections, queuedBytes], [0, 0]);
+    });
+  });
+});
