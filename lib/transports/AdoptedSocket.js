@@ -83,14 +83,20 @@ class AdoptedSocket {
     );
   }
 
-  /** Emits 'drain' once all that is sent now is taken by the system. */
+  /** Emits 'drain' once all that is sent is taken by the system. */
   _drainLater(transport) {
     if (this._isDraining) return;
     this._isDraining = true;
-    transport.write(EMPTY, (error) => {
-      this._isDraining = false;
-      if (!error) this._socket.emit('drain');
-    });
+    const wait = () =>
+      transport.write(EMPTY, (error) => {
+        if (!error && transport.bufferedAmount > 0) {
+          wait();
+          return;
+        }
+        this._isDraining = false;
+        if (!error) this._socket.emit('drain');
+      });
+    wait();
   }
 
   _keepAlive(alive) {

@@ -46,7 +46,8 @@ class Engine {
     this._outUsed = 0;
     /** Counts the flushes: what was posted before the last is the engine's to count. */
     this.flushes = 0;
-    /** The next row of the inbox. */
+    /** The batch that is in the inbox, and its next row. */
+    this._batch = -1;
     this._cursor = 0;
     this._dispatching = false;
     this._scheduled = false;
@@ -63,7 +64,7 @@ class Engine {
         new native.Engine(
           host,
           threads,
-          (count) => this._dispatch(count),
+          (count, batch) => this._dispatch(count, batch),
           resource,
           this.rows,
           this.bytes,
@@ -183,10 +184,15 @@ class Engine {
   }
 
   /**
-   * Called by the engine with the number of rows in the inbox. If a listener throws,
-   * the engine calls again for the rest.
+   * Called by the engine with the number of rows in the inbox, and that of the batch.
+   * If a listener throws, or what it leaves for the end of the tick, the engine calls
+   * again for the rest.
    */
-  _dispatch(count) {
+  _dispatch(count, batch) {
+    if (this._batch !== batch) {
+      this._batch = batch;
+      this._cursor = 0;
+    }
     this._dispatching = true;
     try {
       this._deliver(count);
@@ -205,7 +211,6 @@ class Engine {
       const transport = transports[id & PLACE_MASK];
       if (transport !== undefined && transport.id === id) transport.receive(at);
     }
-    this._cursor = 0;
   }
 }
 

@@ -1,5 +1,6 @@
 //! `Engine`: adopted sockets, their events and messages.
 
+use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
@@ -25,6 +26,8 @@ struct Caller {
     env: sys::napi_env,
     function: sys::napi_ref,
     context: sys::napi_async_context,
+    /// Counts the batches, so that JavaScript knows a further call for the same one.
+    batch: Cell<u32>,
 }
 
 /// What a call came to.
@@ -38,7 +41,7 @@ enum Called {
 impl Caller {
     fn new(
         env: &Env,
-        function: &Function<'_, FnArgs<(u32,)>, ()>,
+        function: &Function<'_, FnArgs<(u32, u32)>, ()>,
         resource: &Object<'_>,
     ) -> Result<Self> {
         let env = env.raw();
@@ -63,12 +66,14 @@ impl Caller {
             env,
             function: reference,
             context,
+            batch: Cell::new(0),
         })
     }
 
     /// Calls it with the number of rows in the inbox, and again for the rest if a
     /// listener throws. Promises and ticks run when it returns.
     fn dispatch(&self, rows: usize) {
+        self.batch.set(self.batch.get().wrapping_add(1));
         // Each call that throws has got at least one row further.
         for _ in 0..=rows {
             match self.call(rows) {
@@ -89,18 +94,19 @@ impl Caller {
             }
             let mut function = ptr::null_mut();
             let mut receiver = ptr::null_mut();
-            let mut argument = ptr::null_mut();
+            let mut arguments = [ptr::null_mut(); 2];
             let mut result = ptr::null_mut();
             sys::napi_get_reference_value(env, self.function, &mut function);
             sys::napi_get_global(env, &mut receiver);
-            sys::napi_create_uint32(env, rows as u32, &mut argument);
+            sys::napi_create_uint32(env, rows as u32, &mut arguments[0]);
+            sys::napi_create_uint32(env, self.batch.get(), &mut arguments[1]);
             let status = sys::napi_make_callback(
                 env,
                 self.context,
                 receiver,
                 function,
-                1,
-                &argument,
+                arguments.len(),
+                arguments.as_ptr(),
                 &mut result,
             );
             let called = match status {
@@ -155,7 +161,7 @@ impl Engine {
         env: Env,
         host: String,
         threads: u32,
-        dispatch: Function<'_, FnArgs<(u32,)>, ()>,
+        dispatch: Function<'_, FnArgs<(u32, u32)>, ()>,
         resource: Object<'_>,
         mut inbox_rows: Uint32Array,
         mut inbox_bytes: Buffer,
