@@ -167,7 +167,9 @@ describe('The engine', () => {
       });
     }
 
-    it('holds for callbacks of what is not sent', async () => {
+    it('holds for callbacks of what is not sent', async function () {
+      // Node calls back without an error when a socket is destroyed.
+      if (IS_STREAM) this.skip();
       const { client, server } = await pair({ perMessageDeflate: false });
       server.pause();
       const called = [];
