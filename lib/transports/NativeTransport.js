@@ -385,7 +385,6 @@ class NativeTransport {
   }
 
   _destroy() {
-    this._engine.native.destroy(this.id);
     this._forget();
     this._socket.destroy();
   }

@@ -80,11 +80,6 @@ class Engine {
     return this.native.host;
   }
 
-  /** The number of connections. */
-  get connections() {
-    return this._transports.length - this._free.length;
-  }
-
   /** The transports. */
   transports() {
     return this._transports.filter((transport) => transport !== undefined);
