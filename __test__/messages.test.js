@@ -743,7 +743,9 @@ describe('Messages', () => {
       const first = client.bufferedAmount;
       client.send(Buffer.alloc(size));
       assert.ok(first > 0);
-      assert.ok(client.bufferedAmount >= first + size);
+      // Not by all of it: the system takes some at any time on the engine's thread,
+      // but far less than one of the messages while the peer reads nothing.
+      assert.ok(client.bufferedAmount > Math.max(first, size));
       client.on('error', () => {});
     });
 
