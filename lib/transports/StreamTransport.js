@@ -144,7 +144,7 @@ class StreamTransport {
       socket.removeListener(event, listener);
     }
     socket.on('error', () => socket.destroy());
-    if (destroy) {
+    if (destroy || socket.destroyed) {
       socket.destroy();
       return;
     }
