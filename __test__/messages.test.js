@@ -1,10 +1,14 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { randomBytes } = require('crypto');
 const { once } = require('events');
+const zlib = require('zlib');
 
 const WebSocket = require('..');
 const { collect, frame, ledger, listen, url } = require('./support');
+
+const MIB = 1 << 20;
 
 const PLAIN = { perMessageDeflate: false };
 const DEFLATE = { perMessageDeflate: true };
@@ -679,6 +683,52 @@ describe('Messages', () => {
       assert.equal((await failed)[0].message, 'max payload size exceeded');
     });
 
+    for (const name of ['maxPayload', '_maxPayload']) {
+      it(`is what ws._receiver.${name} is set to`, async () => {
+        const { server, socket, wire } = await pairBare(limited);
+        const failed = once(server, 'error');
+        assert.equal(server._receiver[name], 1000);
+        for (const [limit, size] of [
+          [5000, 4000],
+          [0, 200000],
+          [10, 10],
+        ]) {
+          await limitTo({ server, wire }, name, limit);
+          const received = once(server, 'message');
+          socket.write(frame(1, 'x'.repeat(size)));
+          assert.equal((await received)[0].length, size);
+        }
+        socket.write(frame(1, 'x'.repeat(11)));
+        assert.equal((await failed)[0].message, 'max payload size exceeded');
+        assert.equal((await wire.frame()).payload.readUInt16BE(0), 1009);
+      });
+    }
+
+    it('is set within a compressed message', async () => {
+      const { server, socket, wire } = await pairBare(DEFLATE, {
+        'Sec-WebSocket-Extensions': 'permessage-deflate',
+      });
+      const failed = once(server, 'error');
+      const message = randomBytes(MIB);
+      const finishFlush = zlib.constants.Z_SYNC_FLUSH;
+      const deflated = zlib.deflateRawSync(message, { finishFlush });
+      const sent = frame(2, deflated, { rsv: 4 });
+      socket.write(sent.subarray(0, MIB / 2));
+      await limitTo({ server, wire }, '_maxPayload', (3 * MIB) / 4);
+      socket.write(sent.subarray(MIB / 2));
+      assert.equal((await failed)[0].message, 'max payload size exceeded');
+      assert.equal((await wire.frame()).payload.readUInt16BE(0), 1009);
+    });
+
+    /** Sets the limit, and waits for what it acts on to know it. */
+    async function limitTo({ server, wire }, name, limit) {
+      server._receiver[name] = limit;
+      assert.equal(server._receiver.maxPayload, limit);
+      assert.equal(server._receiver._maxPayload, limit);
+      server.ping();
+      assert.equal((await wire.frame()).opcode, 9);
+    }
+
     it('leaves the other connections of the server alone', async () => {
       const { client, server, wss } = await pair(limited);
       const other = await join(wss);
@@ -770,7 +820,7 @@ describe('Messages', () => {
   }
 
   /** A server connection whose peer is a bare socket. */
-  async function pairBare(options = PLAIN) {
-    return bareClient(track(await listen(options)));
+  async function pairBare(options = PLAIN, headers = {}) {
+    return bareClient(track(await listen(options)), headers);
   }
 });

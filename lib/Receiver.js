@@ -232,4 +232,6 @@ function deflateOf(extensions) {
   return extension ? extension.native : null;
 }
 
+Receiver.toLimit = toLimit;
+
 module.exports = Receiver;

@@ -5,6 +5,7 @@ const net = require('net');
 const util = require('util');
 
 const PerMessageDeflate = require('../PerMessageDeflate');
+const { toLimit } = require('../Receiver');
 const Sender = require('../Sender');
 const flags = require('../flags');
 const AdoptedSocket = require('./AdoptedSocket');
@@ -90,7 +91,6 @@ class NativeTransport {
     this._masks = masks;
     this._extension = extension || null;
     this._threshold = extension ? Number(extension.threshold) || 0 : Infinity;
-    this._maxPayload = maxPayload > 0 ? Math.floor(maxPayload) : 0;
     this._limits = limits;
     /** The callbacks of what is sent, in order. */
     this._callbacks = [];
@@ -106,7 +106,7 @@ class NativeTransport {
     this._postedAt = -1;
     this._context = contextOfNow();
     this.id = this._engine.open(this);
-    this.receiver = new ReceiverView(extensions, this._maxPayload);
+    this.receiver = new ReceiverView(this, extensions, maxPayload);
     this.sender = new SenderView(this, extensions);
     this._listeners = {
       close: (hadError) => {
@@ -158,8 +158,8 @@ class NativeTransport {
         threshold: this._extension === null ? 0 : this._threshold,
       },
       {
-        maxPayload: this._maxPayload,
-        maxFragments: Math.max(0, Math.floor(this._limits.maxFragments) || 0),
+        maxPayload: this.receiver.maxPayload,
+        maxFragments: toLimit(this._limits.maxFragments),
         masked: this._limits.masked,
       },
       head,
@@ -201,6 +201,11 @@ class NativeTransport {
     if (!this._paused) return;
     this._paused = false;
     process.nextTick(() => this._goOn());
+  }
+
+  /** Sets the longest message in bytes, 0 for no limit: of those not yet decoded. */
+  setMaxPayload(bytes) {
+    this._engine.native.setMaxPayload(this.id, bytes);
   }
 
   /** The bytes that the system has not yet taken. */
@@ -407,13 +412,28 @@ class NativeTransport {
 
 /** What is left of a Receiver where the engine receives. */
 class ReceiverView {
-  constructor(extensions, maxPayload) {
+  constructor(transport, extensions, maxPayload) {
+    this._transport = transport;
     this.extensions = extensions;
-    this.maxPayload = maxPayload;
+    this._limit = toLimit(maxPayload);
+  }
+
+  /** The longest message in bytes; 0 for no limit. */
+  get maxPayload() {
+    return this._limit;
+  }
+
+  set maxPayload(bytes) {
+    this._limit = toLimit(bytes);
+    this._transport.setMaxPayload(this._limit);
   }
 
   get _maxPayload() {
     return this.maxPayload;
+  }
+
+  set _maxPayload(bytes) {
+    this.maxPayload = bytes;
   }
 }
 

@@ -223,7 +223,7 @@ impl Decoder {
 }
 
 /// A limit as the protocol has it; JavaScript has 0 for none.
-fn payload_limit(bytes: f64) -> u64 {
+pub(super) fn payload_limit(bytes: f64) -> u64 {
     if bytes > 0.0 {
         bytes as u64
     } else {

@@ -9,7 +9,7 @@ use napi::{sys, Env, Error, JsValue, Status};
 use napi_derive::napi;
 use oxws_protocol::{Decoder, Encoder};
 
-use super::decoder::Limits;
+use super::decoder::{payload_limit, Limits};
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
 use crate::engine::core::{Command, Opening};
@@ -298,6 +298,15 @@ impl Engine {
     #[napi]
     pub fn resume(&self, id: u32) -> Result<()> {
         self.run(Command::Resume(id))
+    }
+
+    /// Sets the longest message from now on, in bytes; 0 for no limit.
+    #[napi]
+    pub fn set_max_payload(&self, id: u32, bytes: f64) -> Result<()> {
+        self.run(Command::SetMaxPayload {
+            id,
+            bytes: payload_limit(bytes),
+        })
     }
 
     /// Ends this direction of the socket when all is written.

@@ -26,6 +26,8 @@ pub(crate) struct Connection {
     /// Whether the connection is let go of when all is written.
     released: Cell<bool>,
     paused: Cell<bool>,
+    /// The longest message from now on, in bytes, until the decoder knows it.
+    max_payload: Cell<Option<u64>>,
 }
 
 impl Connection {
@@ -46,6 +48,7 @@ impl Connection {
             ending: Cell::new(false),
             released: Cell::new(false),
             paused: Cell::new(false),
+            max_payload: Cell::new(None),
         }
     }
 
@@ -177,6 +180,16 @@ impl Connection {
         if !paused {
             self.wake();
         }
+    }
+
+    /// Sets the longest message, in bytes.
+    pub(crate) fn set_max_payload(&self, bytes: u64) {
+        self.max_payload.set(Some(bytes));
+    }
+
+    /// The longest message that was set and that the decoder does not know yet.
+    pub(crate) fn take_max_payload(&self) -> Option<u64> {
+        self.max_payload.take()
     }
 
     /// Remembers the task to wake.

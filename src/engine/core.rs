@@ -49,6 +49,11 @@ pub(crate) enum Command {
     },
     Pause(u32),
     Resume(u32),
+    /// Sets the longest message from now on, in bytes.
+    SetMaxPayload {
+        id: u32,
+        bytes: u64,
+    },
     /// Ends this direction of the socket when all is written.
     End(u32),
     /// Lets go of the connection when all is written.
@@ -63,6 +68,7 @@ impl Command {
         match self {
             Self::Open(opening) => opening.id,
             Self::SendShared { id, .. }
+            | Self::SetMaxPayload { id, .. }
             | Self::Pause(id)
             | Self::Resume(id)
             | Self::End(id)
@@ -122,6 +128,9 @@ impl Core {
             }
             Command::Pause(id) => self.with(id, |connection| connection.set_paused(true)),
             Command::Resume(id) => self.with(id, |connection| connection.set_paused(false)),
+            Command::SetMaxPayload { id, bytes } => {
+                self.with(id, |connection| connection.set_max_payload(bytes));
+            }
             Command::End(id) => self.with(id, Connection::end),
             Command::Release(id) => self.with(id, Connection::release),
             Command::Destroy(id) => {

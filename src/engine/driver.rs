@@ -131,6 +131,9 @@ impl Driver {
         let Decoding::Here(decoder) = &mut self.decoding else {
             return Step::Wait;
         };
+        if let Some(bytes) = self.connection.take_max_payload() {
+            decoder.set_max_payload(bytes);
+        }
         if decoder.is_heavy(HEAVY) {
             return self.read_elsewhere(context);
         }
