@@ -328,8 +328,13 @@ impl Driver {
             Some(Last::Violation(error)) => format!("{}:{error}", error.name()),
             _ => String::new(),
         };
-        let place = inbox.copy(text.as_bytes(), usize::MAX);
-        let (Some(start), true) = (place, inbox.has_row()) else {
+        // First the row: what is copied for none would fill the inbox in vain.
+        let place = if inbox.has_row() {
+            inbox.copy(text.as_bytes(), usize::MAX)
+        } else {
+            None
+        };
+        let Some(start) = place else {
             inbox.wait(context);
             return Step::Wait;
         };
