@@ -81,8 +81,9 @@ fn free(uv: &Uv, kind: c_int, handle: Handle) {
 /// What is called on the loop's thread.
 type Callback = Box<dyn Fn()>;
 
-/// Whether the loop stays alive, and what is called: behind a handle's data pointer.
+/// What stands behind a handle's data pointer.
 struct Data {
+    kind: c_int,
     callback: Callback,
 }
 
@@ -105,34 +106,73 @@ extern "C" fn on_async(handle: Handle) {
     call(handle);
 }
 
-fn free_data(uv: &Uv, handle: Handle) {
-    // SAFETY: set from a box when the handle was made; nothing is called any more.
-    drop(unsafe { Box::from_raw((uv.handle_get_data)(handle).cast::<Data>()) });
-}
-
-extern "C" fn on_poll_closed(handle: Handle) {
+extern "C" fn on_closed(handle: Handle) {
     if let Some(uv) = Uv::find() {
-        free_data(uv, handle);
-        free(uv, UV_POLL, handle);
+        // SAFETY: set from a box when the handle was made; nothing is called any more.
+        let data = unsafe { Box::from_raw((uv.handle_get_data)(handle).cast::<Data>()) };
+        free(uv, data.kind, handle);
     }
 }
 
-extern "C" fn on_async_closed(handle: Handle) {
-    if let Some(uv) = Uv::find() {
-        free_data(uv, handle);
-        free(uv, UV_ASYNC, handle);
+/// A handle that is closed when it is dropped, on the loop's thread.
+struct OwnedHandle {
+    uv: &'static Uv,
+    raw: Handle,
+}
+
+impl OwnedHandle {
+    /// A handle that `init` initialises, and that does not keep its loop alive until
+    /// [`keep_alive`](Self::keep_alive).
+    ///
+    /// # Safety
+    ///
+    /// `init` initialises a handle of this kind, in a loop of this thread that outlives
+    /// it, or gives an error number.
+    unsafe fn new(
+        uv: &'static Uv,
+        kind: c_int,
+        callback: Callback,
+        init: impl FnOnce(Handle) -> c_int,
+    ) -> Option<Self> {
+        let raw = allocate(uv, kind);
+        if init(raw) != 0 {
+            free(uv, kind, raw);
+            return None;
+        }
+        let data = Box::into_raw(Box::new(Data { kind, callback }));
+        // SAFETY: the handle is initialised.
+        unsafe {
+            (uv.handle_set_data)(raw, data.cast());
+            (uv.unreference)(raw);
+        }
+        Some(Self { uv, raw })
+    }
+
+    /// Whether it keeps the loop alive.
+    fn keep_alive(&self, alive: bool) {
+        // SAFETY: the handle is not closed before `self` is dropped.
+        unsafe {
+            if alive {
+                (self.uv.reference)(self.raw);
+            } else {
+                (self.uv.unreference)(self.raw);
+            }
+        }
+    }
+}
+
+impl Drop for OwnedHandle {
+    fn drop(&mut self) {
+        // SAFETY: it is closed once, here, on the loop's thread.
+        unsafe { (self.uv.close)(self.raw, on_closed) };
     }
 }
 
 /// Calls back when a descriptor is readable.
-pub(crate) struct Poll {
-    uv: &'static Uv,
-    handle: Handle,
-}
+pub(crate) struct Poll(OwnedHandle);
 
 impl Poll {
-    /// Watches `fd` in this loop; it does not keep the loop alive until
-    /// [`keep_alive`](Self::keep_alive).
+    /// Watches `fd` in this loop, which it does not keep alive.
     ///
     /// # Safety
     ///
@@ -143,105 +183,58 @@ impl Poll {
         fd: c_int,
         callback: Callback,
     ) -> Option<Self> {
-        let handle = allocate(uv, UV_POLL);
-        // SAFETY: the memory is large enough; the rest is promised by the caller.
-        if unsafe { (uv.poll_init)(loop_, handle, fd) } != 0 {
-            free(uv, UV_POLL, handle);
-            return None;
-        }
-        let data = Box::into_raw(Box::new(Data { callback }));
+        // SAFETY: promised by the caller.
+        let handle = unsafe {
+            OwnedHandle::new(uv, UV_POLL, callback, |raw| (uv.poll_init)(loop_, raw, fd))?
+        };
         // SAFETY: the handle is initialised.
-        unsafe {
-            (uv.handle_set_data)(handle, data.cast());
-            (uv.unreference)(handle);
-            if (uv.poll_start)(handle, UV_READABLE, on_poll) != 0 {
-                (uv.close)(handle, on_poll_closed);
-                return None;
-            }
-        }
-        Some(Self { uv, handle })
+        let status = unsafe { (uv.poll_start)(handle.raw, UV_READABLE, on_poll) };
+        (status == 0).then_some(Self(handle))
     }
 
     /// Whether it keeps the loop alive.
     pub(crate) fn keep_alive(&self, alive: bool) {
-        // SAFETY: the handle is not closed before `self` is dropped.
-        unsafe {
-            if alive {
-                (self.uv.reference)(self.handle);
-            } else {
-                (self.uv.unreference)(self.handle);
-            }
-        }
-    }
-}
-
-impl Drop for Poll {
-    fn drop(&mut self) {
-        // SAFETY: it is closed once, here, on the loop's thread.
-        unsafe { (self.uv.close)(self.handle, on_poll_closed) };
+        self.0.keep_alive(alive);
     }
 }
 
 /// Calls back, on the loop's thread, when any thread asks for it.
-pub(crate) struct Async {
-    uv: &'static Uv,
-    handle: Handle,
-}
+pub(crate) struct Async(OwnedHandle);
 
 impl Async {
-    /// A handle in this loop, which does not keep it alive.
+    /// A handle in this loop, which it does not keep alive.
     ///
     /// # Safety
     ///
     /// `loop_` is the loop of this thread, and outlives the handle.
     pub(crate) unsafe fn start(uv: &'static Uv, loop_: Loop, callback: Callback) -> Option<Self> {
-        let handle = allocate(uv, UV_ASYNC);
-        // SAFETY: the memory is large enough; the rest is promised by the caller.
-        if unsafe { (uv.async_init)(loop_, handle, on_async) } != 0 {
-            free(uv, UV_ASYNC, handle);
-            return None;
-        }
-        let data = Box::into_raw(Box::new(Data { callback }));
-        // SAFETY: the handle is initialised.
-        unsafe {
-            (uv.handle_set_data)(handle, data.cast());
-            (uv.unreference)(handle);
-        }
-        Some(Self { uv, handle })
+        // SAFETY: promised by the caller.
+        let handle = unsafe {
+            OwnedHandle::new(uv, UV_ASYNC, callback, |raw| {
+                (uv.async_init)(loop_, raw, on_async)
+            })?
+        };
+        Some(Self(handle))
     }
 
     /// Asks for the callback.
     pub(crate) fn send(&self) {
         // SAFETY: the handle is not closed before `self` is dropped.
-        unsafe { (self.uv.async_send)(self.handle) };
+        unsafe { self.sender().send() };
     }
 
     /// Whether it keeps the loop alive.
     pub(crate) fn keep_alive(&self, alive: bool) {
-        // SAFETY: the handle is not closed before `self` is dropped.
-        unsafe {
-            if alive {
-                (self.uv.reference)(self.handle);
-            } else {
-                (self.uv.unreference)(self.handle);
-            }
-        }
+        self.0.keep_alive(alive);
     }
 
-    /// What other threads ask with.
+    /// What other threads ask with; who holds it promises not to use it any more once
+    /// this is dropped.
     pub(crate) fn sender(&self) -> AsyncSender {
         AsyncSender {
-            uv: self.uv,
-            handle: self.handle,
+            uv: self.0.uv,
+            handle: self.0.raw,
         }
-    }
-}
-
-impl Drop for Async {
-    fn drop(&mut self) {
-        // SAFETY: it is closed once, here, on the loop's thread; who holds a sender
-        // has promised not to use it any more.
-        unsafe { (self.uv.close)(self.handle, on_async_closed) };
     }
 }
 
