@@ -2,9 +2,16 @@
 
 const assert = require('node:assert/strict');
 const { once } = require('events');
-const zlib = require('zlib');
 
-const { closing, collect, frame, ledger, listen } = require('./support');
+const {
+  bombOf,
+  closing,
+  collect,
+  deflate,
+  frame,
+  ledger,
+  listen,
+} = require('./support');
 
 const PLAIN = { perMessageDeflate: false };
 const OFFER = { 'Sec-WebSocket-Extensions': 'permessage-deflate' };
@@ -16,19 +23,6 @@ const PING = 9;
 const PONG = 10;
 
 const FIRST = { fin: false };
-
-/** The payload of a compressed message. */
-function deflate(data) {
-  const { Z_SYNC_FLUSH: finishFlush } = zlib.constants;
-  return zlib.deflateRawSync(data, { finishFlush }).subarray(0, -4);
-}
-
-/** A compressed message that is this many MiB of zeros when inflated. */
-function bombOf(size) {
-  const { Z_SYNC_FLUSH: finishFlush } = zlib.constants;
-  const unit = zlib.deflateRawSync(Buffer.alloc(1 << 20), { finishFlush });
-  return Buffer.concat(Array(size).fill(unit)).subarray(0, -4);
-}
 
 /** A close payload of this code. */
 function code(value, reason = '') {

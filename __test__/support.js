@@ -7,6 +7,7 @@ const { createHash } = require('crypto');
 const { once } = require('events');
 const http = require('http');
 const net = require('net');
+const zlib = require('zlib');
 
 const WebSocket = require('..');
 
@@ -269,6 +270,23 @@ function frame(opcode, data = '', options) {
   return Buffer.concat([Buffer.from(head), payload]);
 }
 
+/** Compressed, as the payload of a message is, but for the tail that is left out. */
+function deflated(data) {
+  const { Z_SYNC_FLUSH: finishFlush } = zlib.constants;
+  return zlib.deflateRawSync(data, { finishFlush });
+}
+
+/** The payload of a compressed message. */
+function deflate(data) {
+  return deflated(data).subarray(0, -4);
+}
+
+/** That of one which is this many MiB of zeros when inflated. */
+function bombOf(size) {
+  const unit = deflated(Buffer.alloc(1 << 20));
+  return Buffer.concat(Array(size).fill(unit)).subarray(0, -4);
+}
+
 /** The first frame in these bytes, unmasked, or undefined if it is not whole. */
 function parseFrame(buffer) {
   if (buffer.length < 2) return undefined;
@@ -358,10 +376,12 @@ function reader(socket) {
 
 module.exports = {
   answer,
+  bombOf,
   close,
   closeHttp,
   closing,
   collect,
+  deflate,
   exchange,
   frame,
   ledger,

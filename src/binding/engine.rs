@@ -7,12 +7,13 @@ use std::rc::Rc;
 use napi::bindgen_prelude::{Buffer, BufferSlice, FnArgs, Function, Object, Result, Uint32Array};
 use napi::{sys, Env, Error, JsValue, Status};
 use napi_derive::napi;
-use oxws_protocol::{Decoder, Encoder};
+use oxws_protocol::Encoder;
 
 use super::decoder::{payload_limit, Limits};
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
 use crate::engine::core::{Command, Opening};
+use crate::engine::driver;
 use crate::engine::host::inline::Inline;
 use crate::engine::host::thread::Threaded;
 use crate::engine::host::{Boundary, Host};
@@ -250,7 +251,7 @@ impl Engine {
             self.host.run(Command::Open(Box::new(Opening {
                 id: adoption.id,
                 socket,
-                decoder: Decoder::new(options, deflate.map(PerMessageDeflate::inflater)),
+                decoder: driver::decoder(options, deflate.map(PerMessageDeflate::inflater)),
                 encoder: Encoder::new(deflate.map(PerMessageDeflate::deflater), threshold),
                 masks: adoption.masks,
                 queued: self.counters.open(adoption.id),

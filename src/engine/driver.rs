@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::BufMut;
-use oxws_protocol::{Decoder, Event, EventKind, JsClass, Payload, ProtocolError};
+use oxws_protocol::deflate::Inflater;
+use oxws_protocol::{Decoder, DecoderOptions, Event, EventKind, JsClass, Payload, ProtocolError};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::task::JoinHandle;
 
@@ -35,8 +36,12 @@ const DIRECT: usize = 64 * 1024;
 /// one is copied to the inbox, which costs less than that memory's finalizer.
 const LARGE: usize = 32 * 1024;
 
-/// A compressed payload at least this long, in bytes, is decoded on another thread.
-const HEAVY: u64 = 64 * 1024;
+/// A compressed message is decoded on another thread from a frame on that is at least
+/// this long, in bytes...
+const HEAVY_FRAME: u64 = 64 * 1024;
+
+/// ...or once it is this long, in bytes, when decompressed.
+const HEAVY_MESSAGE: usize = 1024 * 1024;
 
 /// The task.
 pub(crate) struct Driver {
@@ -44,7 +49,8 @@ pub(crate) struct Driver {
     connection: Rc<Connection>,
     reader: ReadHalf,
     decoding: Decoding,
-    /// Input that is read and not yet decoded: Node had read it, or the inbox was full.
+    /// Input that is read and not yet decoded: Node had read it, the inbox was full, or
+    /// it is behind the beginning or end of what is decoded elsewhere.
     rest: Vec<u8>,
     /// Events that were decoded elsewhere.
     events: VecDeque<(Event, u32)>,
@@ -53,6 +59,16 @@ pub(crate) struct Driver {
     /// What ends the connection, and is still to be told.
     last: Option<Last>,
     ended: bool,
+}
+
+/// A decoder that tells what is better decoded on another thread.
+pub(crate) fn decoder(options: DecoderOptions, inflater: Option<Inflater>) -> Decoder {
+    let options = DecoderOptions {
+        heavy_frame: HEAVY_FRAME,
+        heavy_message: HEAVY_MESSAGE,
+        ..options
+    };
+    Decoder::new(options, inflater)
 }
 
 /// Where the decoder is.
@@ -65,6 +81,8 @@ enum Decoding {
 /// What comes back from another thread.
 struct Elsewhere {
     decoder: Decoder,
+    /// Input that is behind the message.
+    rest: Vec<u8>,
     events: VecDeque<(Event, u32)>,
     error: Option<ProtocolError>,
     wire: u32,
@@ -134,7 +152,7 @@ impl Driver {
         if let Some(bytes) = self.connection.take_max_payload() {
             decoder.set_max_payload(bytes);
         }
-        if decoder.is_heavy(HEAVY) {
+        if decoder.is_heavy() {
             return self.read_elsewhere(context);
         }
         if self.rest.is_empty() {
@@ -202,8 +220,6 @@ impl Driver {
         let mut left = MAX_EVENTS;
         loop {
             if !inbox.has_row() || left == 0 {
-                let left = inbox.slice(start, count)[at..].iter().copied();
-                self.rest.splice(..0, left);
                 break;
             }
             let Decoding::Here(decoder) = &mut self.decoding else {
@@ -221,10 +237,16 @@ impl Driver {
                     self.deliver(inbox, event, wire, start);
                 }
                 Err(error) => {
+                    // What follows is discarded.
+                    at = count;
                     self.finish(Last::Violation(error));
                     break;
                 }
             }
+        }
+        if at < count {
+            let unread = inbox.slice(start, count)[at..].iter().copied();
+            self.rest.splice(..0, unread);
         }
         if !is_used {
             inbox.give_back(start, start + count);
@@ -280,7 +302,7 @@ impl Driver {
         });
     }
 
-    /// Reads a piece of a long compressed payload, and has it decoded elsewhere.
+    /// Reads a piece of a heavy message, and has it decoded elsewhere.
     fn read_elsewhere(&mut self, context: &mut Context<'_>) -> Step {
         let mut input = std::mem::take(&mut self.rest);
         if input.is_empty() {
@@ -296,7 +318,7 @@ impl Driver {
             return Step::Wait;
         };
         let wire = self.wire;
-        let task = tokio::task::spawn_blocking(move || decode_all(decoder, input, wire));
+        let task = tokio::task::spawn_blocking(move || decode_heavy(decoder, input, wire));
         self.decoding = Decoding::Elsewhere(task);
         Step::Again
     }
@@ -309,6 +331,7 @@ impl Driver {
             return;
         };
         self.decoding = Decoding::Here(result.decoder);
+        self.rest = result.rest;
         self.events = result.events;
         self.wire = result.wire;
         if let Some(error) = result.error {
@@ -375,30 +398,29 @@ impl Driver {
     }
 }
 
-/// Decodes a piece on another thread.
-fn decode_all(mut decoder: Decoder, mut input: Vec<u8>, mut wire: u32) -> Elsewhere {
+/// Decodes a piece on another thread, as far as its heavy message goes.
+fn decode_heavy(mut decoder: Decoder, mut input: Vec<u8>, mut wire: u32) -> Elsewhere {
     let mut events = VecDeque::new();
     let mut error = None;
     let mut at = 0;
-    loop {
+    while at < input.len() && decoder.is_heavy() {
         let before = at;
         let result = decoder.next(&mut input, &mut at);
         wire = wire.saturating_add((at - before) as u32);
         match result {
-            Ok(None) => break,
+            Ok(None) => {}
             Ok(Some(mut event)) => {
-                let bytes = event.payload.bytes(&input).to_vec();
-                event.payload = Payload::Owned(bytes);
+                if let Payload::Input(range) = event.payload {
+                    event.payload = Payload::Owned(input[range].to_vec());
+                }
                 events.push_back((event, std::mem::take(&mut wire)));
             }
-            Err(violation) => {
-                error = Some(violation);
-                break;
-            }
+            Err(violation) => error = Some(violation),
         }
     }
     Elsewhere {
         decoder,
+        rest: input.split_off(at),
         events,
         error,
         wire,

@@ -34,6 +34,11 @@ pub struct DecoderOptions {
     pub max_fragments: u32,
     /// Whether frames have to be masked.
     pub masking: Masking,
+    /// A compressed message is [heavy](Decoder::is_heavy) from a frame on whose payload
+    /// is at least this long, in bytes...
+    pub heavy_frame: u64,
+    /// ...or once it is about this long, in bytes, when decompressed.
+    pub heavy_message: usize,
 }
 
 impl Default for DecoderOptions {
@@ -42,6 +47,8 @@ impl Default for DecoderOptions {
             max_payload: u64::MAX,
             max_fragments: 1 << 20,
             masking: Masking::Any,
+            heavy_frame: u64::MAX,
+            heavy_message: usize::MAX,
         }
     }
 }
@@ -147,6 +154,16 @@ impl Frame {
         *at += taken;
         range
     }
+
+    /// Gives back the last of what was taken, masked as it was.
+    fn give_back(&mut self, input: &mut [u8], at: &mut usize, count: usize) {
+        *at -= count;
+        self.remaining += count as u64;
+        if let Some(key) = self.mask {
+            let phase = (self.len - self.remaining) % 4;
+            mask::apply(&mut input[*at..*at + count], key, phase as usize);
+        }
+    }
 }
 
 /// The message that is being read, over all its fragments.
@@ -154,6 +171,8 @@ impl Frame {
 struct Message {
     text: bool,
     compressed: bool,
+    /// Whether it is much work to decompress it.
+    heavy: bool,
     fragments: u32,
     /// The sum of the frames' lengths.
     announced: u64,
@@ -184,8 +203,9 @@ impl Decoder {
     /// Takes the next event from `input`, beginning at `*at`, which is advanced
     /// past what was read.
     ///
-    /// `None` means that all of `input` is read and more is needed. Call it again
-    /// with the same input until then. Payloads are unmasked in place.
+    /// `None` means that all of `input` is read and more is needed, or that a message
+    /// turns out to be [heavy](Self::is_heavy). Call it again with the same input until
+    /// all is read. Payloads are unmasked in place.
     ///
     /// # Errors
     ///
@@ -277,11 +297,10 @@ impl Decoder {
         result
     }
 
-    /// Whether a compressed payload of `least` bytes or more is under way: worth
-    /// decoding on another thread.
-    pub fn is_heavy(&self, least: u64) -> bool {
-        let compressed = (self.message.as_ref()).is_some_and(|message| message.compressed);
-        matches!(self.state, State::Payload) && compressed && self.frame.len >= least
+    /// Whether the message under way is worth decoding on another thread, by the
+    /// options' `heavy_frame` and `heavy_message`.
+    pub fn is_heavy(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| message.heavy)
     }
 
     /// Discards all that is still to come, and frees what is held.
@@ -306,7 +325,7 @@ impl Decoder {
         loop {
             match self.state {
                 State::Head { .. } => {
-                    if !self.read_head(input, at)? {
+                    if !self.read_head(input, at)? || self.is_heavy() {
                         return Ok(None);
                     }
                 }
@@ -418,6 +437,7 @@ impl Decoder {
             let message = self.message.get_or_insert(Message {
                 text: opcode == Opcode::Text,
                 compressed: start.rsv1(),
+                heavy: false,
                 fragments: 0,
                 announced: 0,
                 data: Vec::new(),
@@ -428,6 +448,7 @@ impl Decoder {
                 return Err(ProtocolError::PayloadTooLong);
             }
             message.announced = announced;
+            message.heavy |= message.compressed && len >= self.options.heavy_frame;
             message.fragments += 1;
             if message.fragments > self.options.max_fragments {
                 return Err(ProtocolError::TooManyFragments);
@@ -480,7 +501,7 @@ impl Decoder {
         at: &mut usize,
     ) -> Result<Option<Event>, ProtocolError> {
         let range = self.frame.take(input, at);
-        let ends = self.frame.fin && self.frame.remaining == 0;
+        let mut ends = self.frame.fin && self.frame.remaining == 0;
         let message = self.message.as_mut().expect("a data frame is in a message");
 
         if ends && !message.compressed && range.len() as u64 == message.announced {
@@ -498,7 +519,17 @@ impl Decoder {
         if message.compressed {
             let inflater = self.inflater.as_mut().expect("checked with the head");
             let limit = usize::try_from(self.options.max_payload).unwrap_or(usize::MAX);
-            decoded = inflater.decompress(&input[range], &mut message.data, limit);
+            let most = if message.heavy {
+                usize::MAX
+            } else {
+                self.options.heavy_message - message.data.len()
+            };
+            let data = &input[range.clone()];
+            decoded = inflater
+                .decompress_some(data, &mut message.data, limit, most)
+                .map(|len| self.frame.give_back(input, at, range.len() - len));
+            message.heavy |= message.data.len() >= self.options.heavy_message;
+            ends &= self.frame.remaining == 0;
             if ends {
                 decoded = decoded.and_then(|()| inflater.finish(&mut message.data, limit));
             }

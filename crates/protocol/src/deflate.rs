@@ -260,17 +260,39 @@ impl Inflater {
     /// context is then lost.
     pub fn decompress(
         &mut self,
-        mut data: &[u8],
+        data: &[u8],
         out: &mut Vec<u8>,
         limit: usize,
     ) -> Result<(), ProtocolError> {
+        self.decompress_some(data, out, limit, usize::MAX)
+            .map(|_| ())
+    }
+
+    /// Like [`decompress`](Self::decompress), but stops once it has appended about `most`
+    /// bytes. The length of that part of `data` which is read; the rest of it comes next.
+    ///
+    /// # Errors
+    ///
+    /// As [`decompress`](Self::decompress).
+    pub fn decompress_some(
+        &mut self,
+        mut data: &[u8],
+        out: &mut Vec<u8>,
+        limit: usize,
+        most: usize,
+    ) -> Result<usize, ProtocolError> {
         if data.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
+        let len = data.len();
+        let enough = out.len().saturating_add(most);
         let mut context = self.context.take().unwrap_or_else(|| self.context());
         loop {
             let wanted = (data.len().saturating_mul(EXPECTED_RATIO)).max(MIN_ROOM);
-            let allowed = limit.saturating_sub(out.len()).saturating_add(1);
+            let allowed = limit
+                .min(enough)
+                .saturating_sub(out.len())
+                .saturating_add(1);
             if out.capacity() - out.len() < wanted.min(allowed).min(MIN_ROOM) {
                 out.reserve(wanted.max(out.len()).min(allowed));
             }
@@ -297,9 +319,12 @@ impl Inflater {
             } else if is_stuck && status != Status::StreamEnd {
                 return Err(ProtocolError::InvalidDeflate);
             }
+            if out.len() >= enough {
+                break;
+            }
         }
         self.context = Some(context);
-        Ok(())
+        Ok(len - data.len())
     }
 
     /// Ends a message: appends what its left-out tail stands for.

@@ -3,7 +3,8 @@
 
 use oxws_protocol::deflate::{ContextPool, DeflateOptions, Deflater, InflateOptions, Inflater};
 use oxws_protocol::{
-    Decoder, DecoderOptions, Encoder, EventKind, MessageKind, MessageOptions, ProtocolError,
+    Decoder, DecoderOptions, Encoder, EventKind, Masking, MessageKind, MessageOptions,
+    ProtocolError,
 };
 use proptest::prelude::*;
 
@@ -104,14 +105,36 @@ fn encode(all: &[Sent], mask: Option<[u8; 4]>, takeover: bool) -> (Vec<u8>, Vec<
     (bytes, expected)
 }
 
-/// Decodes `bytes` in pieces that end at `cuts`.
-fn decode(bytes: &[u8], cuts: &[usize], takeover: bool) -> Result<Vec<Seen>, ProtocolError> {
-    let options = InflateOptions {
+/// Options by which messages are heavy early.
+const HEAVY: DecoderOptions = DecoderOptions {
+    heavy_frame: 500,
+    heavy_message: 1000,
+    max_payload: u64::MAX,
+    max_fragments: u32::MAX,
+    masking: Masking::Any,
+};
+
+fn decoder(options: DecoderOptions, takeover: bool) -> Decoder {
+    let inflate = InflateOptions {
         no_context_takeover: !takeover,
         ..InflateOptions::default()
     };
-    let inflater = Inflater::new(options, ContextPool::default());
-    let mut decoder = Decoder::new(DecoderOptions::default(), Some(inflater));
+    Decoder::new(
+        options,
+        Some(Inflater::new(inflate, ContextPool::default())),
+    )
+}
+
+/// Decodes `bytes` in pieces that end at `cuts`.
+fn decode(bytes: &[u8], cuts: &[usize], takeover: bool) -> Result<Vec<Seen>, ProtocolError> {
+    decode_with(decoder(DecoderOptions::default(), takeover), bytes, cuts)
+}
+
+fn decode_with(
+    mut decoder: Decoder,
+    bytes: &[u8],
+    cuts: &[usize],
+) -> Result<Vec<Seen>, ProtocolError> {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     cuts.push(bytes.len());
     cuts.sort_unstable();
@@ -121,14 +144,17 @@ fn decode(bytes: &[u8], cuts: &[usize], takeover: bool) -> Result<Vec<Seen>, Pro
         let mut input = bytes[from..cut].to_vec();
         from = cut;
         let mut at = 0;
-        while let Some(event) = decoder.next(&mut input, &mut at)? {
-            seen.push((
-                event.kind,
-                event.payload.bytes(&input).to_vec(),
-                event.masked,
-            ));
+        loop {
+            match decoder.next(&mut input, &mut at)? {
+                Some(event) => seen.push((
+                    event.kind,
+                    event.payload.bytes(&input).to_vec(),
+                    event.masked,
+                )),
+                None if at == input.len() => break,
+                None => assert!(decoder.is_heavy()),
+            }
         }
-        assert_eq!(at, input.len());
     }
     Ok(seen)
 }
@@ -146,6 +172,8 @@ proptest! {
         let (bytes, expected) = encode(&all, mask, takeover);
         prop_assert_eq!(&decode(&bytes, &[], takeover).unwrap(), &expected);
         prop_assert_eq!(&decode(&bytes, &cuts, takeover).unwrap(), &expected);
+        let heavy = decode_with(decoder(HEAVY, takeover), &bytes, &cuts);
+        prop_assert_eq!(&heavy.unwrap(), &expected);
     }
 
     #[test]
@@ -265,4 +293,77 @@ fn what_is_read_right_into_its_message_is_judged_as_well() {
     data.extend_from_slice(b"more\xff");
     assert_eq!(decoder.filled(4), Err(ProtocolError::InvalidUtf8));
     assert!(decoder.direct(100).is_none());
+}
+
+/// A compressed message of zeros, cut into frames of `frame` bytes of its input.
+fn zeros(len: usize, frame: usize, mask: Option<[u8; 4]>) -> Vec<u8> {
+    let deflater = Deflater::new(DeflateOptions::default(), ContextPool::default());
+    let mut encoder = Encoder::new(Some(deflater), 0);
+    let mut bytes = Vec::new();
+    for start in (0..len).step_by(frame) {
+        let part = vec![0; frame.min(len - start)];
+        let options = MessageOptions {
+            fin: start + part.len() == len,
+            compress: true,
+            mask,
+        };
+        encoder.message(MessageKind::Binary, &part, options, &mut bytes);
+    }
+    bytes
+}
+
+#[test]
+fn a_long_compressed_frame_is_heavy_from_its_head_on() {
+    let mut input = zeros(1_000_000, 1_000_000, Some([1, 2, 3, 4]));
+    assert!(input.len() > 500);
+    let mut decoder = decoder(HEAVY, true);
+    let mut at = 0;
+    assert_eq!(decoder.next(&mut input, &mut at), Ok(None));
+    assert_eq!(at, 8);
+    assert!(decoder.is_heavy());
+    let event = decoder.next(&mut input, &mut at).unwrap().unwrap();
+    assert_eq!(event.payload.bytes(&input), vec![0; 1_000_000]);
+    assert!(!decoder.is_heavy());
+}
+
+#[test]
+fn what_is_neither_long_nor_compressed_is_light() {
+    let mut short = zeros(999, 999, None);
+    let mut plain = b"\x82\x7e\x02\x00".to_vec();
+    plain.extend([7; 512]);
+    for input in [&mut short, &mut plain] {
+        let mut decoder = decoder(HEAVY, true);
+        assert!(decoder.next(input, &mut 0).unwrap().is_some());
+    }
+}
+
+#[test]
+fn a_message_is_heavy_once_it_has_grown() {
+    let options = DecoderOptions {
+        heavy_frame: u64::MAX,
+        heavy_message: 10_000,
+        ..HEAVY
+    };
+    for (frame, mask) in [
+        (1_000_000, None),
+        (1_000_000, Some([1, 2, 3, 4])),
+        (5_000, None),
+        (5_000, Some([1, 2, 3, 4])),
+    ] {
+        let mut input = zeros(1_000_000, frame, mask);
+        let mut decoder = decoder(options, true);
+        let mut at = 0;
+        assert_eq!(decoder.next(&mut input, &mut at), Ok(None));
+        assert!(decoder.is_heavy());
+        // No more was read than what is about that long.
+        assert!(at < input.len() / 20, "{at} of {}", input.len());
+        let event = loop {
+            if let Some(event) = decoder.next(&mut input, &mut at).unwrap() {
+                break event;
+            }
+            assert!(at < input.len());
+        };
+        assert_eq!(at, input.len());
+        assert_eq!(event.payload.bytes(&input), vec![0; 1_000_000]);
+    }
 }
