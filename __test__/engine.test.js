@@ -1045,6 +1045,88 @@ describe('The engine', () => {
       assert.deepEqual(seen, ['x']);
     });
 
+    it('counts what is read, message by message', async () => {
+      const { client, server } = await pair({ perMessageDeflate: false });
+      const socket = server._socket;
+      const before = socket.bytesRead;
+      assert.ok(before > 100, 'the handshake counts');
+      let wire = 0;
+      for (const size of [0, 5, 1000, 70000, 300000]) {
+        client.send(Buffer.alloc(size));
+        await once(server, 'message');
+        wire += frame(2, Buffer.alloc(size)).length;
+        assert.equal(socket.bytesRead - before, wire);
+        assert.equal(server.bytesReceived, wire);
+      }
+      const closed = closing(server);
+      client.terminate();
+      await closed;
+      assert.equal(socket.bytesRead - before, wire);
+    });
+
+    it('counts what is read of a message that is not yet whole', async () => {
+      const wss = track(await listen({ perMessageDeflate: false }));
+      const { server, socket } = await bareClient(wss);
+      const before = server._socket.bytesRead;
+      const half = frame(2, Buffer.alloc(500), { length: 1000 });
+      socket.write(half);
+      while (server._socket.bytesRead < before + half.length) await turn();
+      assert.equal(server._socket.bytesRead, before + half.length);
+      assert.equal(server.bytesReceived, IS_STREAM ? half.length : 0);
+    });
+
+    it('counts what is written', async () => {
+      const { client, server } = await pair({ perMessageDeflate: false });
+      const socket = server._socket;
+      const before = socket.bytesWritten;
+      assert.ok(before > 100, 'the handshake counts');
+      let wire = 0;
+      for (const size of [0, 5, 1000, 70000, 300000]) {
+        await new Promise((resolve) => {
+          server.send(Buffer.alloc(size), resolve);
+          assert.ok(socket.bytesWritten >= before + wire + size, 'at once');
+        });
+        wire += frame(2, Buffer.alloc(size), { key: null }).length;
+        assert.equal(socket.bytesWritten - before, wire);
+      }
+      const closed = closing(server);
+      client.terminate();
+      await closed;
+      assert.equal(socket.bytesWritten - before, wire);
+    });
+
+    it('counts as written what is queued', async () => {
+      const { client, socket } = await bareServer({ perMessageDeflate: false });
+      socket.removeAllListeners('data');
+      socket.pause();
+      const { bytesWritten } = client._socket;
+      const written = () => client._socket.bytesWritten - bytesWritten;
+      for (let i = 0; i < 32; i++) client.send(Buffer.alloc(MIB));
+      assert.ok(written() >= 32 * MIB, 'at once');
+      const wire = 32 * frame(2, Buffer.alloc(MIB)).length;
+      // Another thread may still count frames in the place of payloads.
+      while (written() !== wire) await turn();
+      assert.ok(client.bufferedAmount > 0);
+    });
+
+    it('is destroyed soon: once all is written', async () => {
+      const { client, server } = await pair({ perMessageDeflate: false });
+      client.pause();
+      for (let i = 0; i < 8; i++) server.send(Buffer.alloc(MIB));
+      const socket = server._socket;
+      socket.destroySoon();
+      for (let i = 0; i < 5; i++) await turn();
+      assert.ok(!socket.destroyed);
+      let received = 0;
+      client.on('message', (data) => (received += data.length));
+      const closed = [closing(client), closing(server)];
+      client.resume();
+      const codes = (await Promise.all(closed)).map(([code]) => code);
+      assert.deepEqual(codes, [1006, 1006]);
+      assert.equal(received, 8 * MIB);
+      assert.ok(socket.destroyed);
+    });
+
     it('gives itself to be chained', async () => {
       const { client } = await pair();
       const socket = client._socket;

@@ -11,6 +11,11 @@ const HIGH_WATER_MARK = 16 * 1024;
  * Node's socket while the engine reads and writes in its place. It stays the
  * connection's identity, and what programs do with `ws._socket` acts on the engine:
  * writing, ending, pausing, `unref`, and looking for backpressure.
+ *
+ * As with Node, `bytesRead` counts what the system has handed over, whether or not its
+ * events were emitted yet, and `bytesWritten` what was sent, with what is still queued.
+ * Both count frames as they are on the wire, after the bytes of the handshake; of what
+ * is not framed yet, the payload is counted.
  */
 class AdoptedSocket {
   constructor(socket, transport, engine) {
@@ -19,6 +24,7 @@ class AdoptedSocket {
     this._keepsAlive = true;
     this._isDraining = false;
     engine.keepAlive(1);
+    const { bytesRead, bytesWritten } = socket;
 
     const isCongested = () => {
       const congested = transport.bufferedAmount >= HIGH_WATER_MARK;
@@ -46,6 +52,10 @@ class AdoptedSocket {
         engine.native.end(transport.id);
         return socket;
       },
+      destroySoon: () => {
+        transport.write(EMPTY, () => socket.destroy());
+        socket.end();
+      },
       setTimeout: (timeout, cb) => {
         transport.isTimed = timeout > 0;
         return net.Socket.prototype.setTimeout.call(socket, timeout, cb);
@@ -63,6 +73,8 @@ class AdoptedSocket {
     };
     const getters = {
       bufferSize: () => transport.bufferedAmount,
+      bytesRead: () => bytesRead + transport.bytesRead,
+      bytesWritten: () => bytesWritten + transport.bytesWritten,
       writableLength: () => transport.bufferedAmount,
       writableNeedDrain: isCongested,
     };
@@ -107,10 +119,13 @@ class AdoptedSocket {
     return this._socket;
   }
 
-  /** Makes it Node's own socket again. */
+  /** Makes it Node's own socket again; what was counted stays. */
   giveBack() {
+    const { bytesRead, bytesWritten } = this._socket;
     this._keepAlive(false);
     for (const name of this._names) delete this._socket[name];
+    this._define('bytesRead', { value: bytesRead });
+    this._define('bytesWritten', { value: bytesWritten });
   }
 }
 

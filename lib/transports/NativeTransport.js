@@ -210,8 +210,22 @@ class NativeTransport {
 
   /** The bytes that the system has not yet taken. */
   get bufferedAmount() {
-    const posted = this._postedAt === this._engine.flushes ? this._posted : 0;
-    return posted + this._engine.native.queuedBytes(this.id);
+    return this._unflushed + this._engine.native.queuedBytes(this.id);
+  }
+
+  /** The bytes that the engine has received from the system. */
+  get bytesRead() {
+    return this._engine.native.receivedBytes(this.id);
+  }
+
+  /** The bytes that were sent, with those that the system has not yet taken. */
+  get bytesWritten() {
+    return this._unflushed + this._engine.native.acceptedBytes(this.id);
+  }
+
+  /** The bytes posted that the engine does not count yet. */
+  get _unflushed() {
+    return this._postedAt === this._engine.flushes ? this._posted : 0;
   }
 
   /** Sends what is framed already, and no more: this direction ends. */
@@ -398,9 +412,9 @@ class NativeTransport {
   _forget() {
     if (this.id === -1) return;
     clearTimeout(this._timer);
+    this._adopted.giveBack();
     this._engine.native.destroy(this.id);
     this._engine.close(this.id);
-    this._adopted.giveBack();
     this.id = -1;
     for (const [event, listener] of Object.entries(this._listeners)) {
       this._socket.removeListener(event, listener);

@@ -18,9 +18,9 @@ use crate::engine::host::inline::Inline;
 use crate::engine::host::thread::Threaded;
 use crate::engine::host::{Boundary, Host};
 use crate::engine::outbox::Flags;
-use crate::engine::queued::Counters;
 use crate::engine::region::Region;
 use crate::engine::socket::Adopted;
+use crate::engine::traffic::{Counters, Traffic};
 
 /// Calls the JavaScript function that takes events.
 struct Caller {
@@ -254,7 +254,7 @@ impl Engine {
                 decoder: driver::decoder(options, deflate.map(PerMessageDeflate::inflater)),
                 encoder: Encoder::new(deflate.map(PerMessageDeflate::deflater), threshold),
                 masks: adoption.masks,
-                queued: self.counters.open(adoption.id),
+                traffic: self.counters.open(adoption.id),
                 head: head.to_vec(),
             })));
             Ok(())
@@ -286,7 +286,24 @@ impl Engine {
     /// The bytes of a connection that the engine has and the system has not taken.
     #[napi]
     pub fn queued_bytes(&self, id: u32) -> f64 {
-        self.counters.bytes(id) as f64
+        self.count(id, Traffic::queued)
+    }
+
+    /// The bytes of a connection that the engine was given to send, with those of its
+    /// frames' heads.
+    #[napi]
+    pub fn accepted_bytes(&self, id: u32) -> f64 {
+        self.count(id, Traffic::accepted)
+    }
+
+    /// The bytes of a connection that the system has handed to the engine.
+    #[napi]
+    pub fn received_bytes(&self, id: u32) -> f64 {
+        self.count(id, Traffic::received)
+    }
+
+    fn count(&self, id: u32, which: impl FnOnce(&Traffic) -> u64) -> f64 {
+        self.counters.with(id, which).unwrap_or(0) as f64
     }
 
     /// Stops receiving.

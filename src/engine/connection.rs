@@ -7,8 +7,8 @@ use oxws_protocol::Encoder;
 
 use super::out::{Compression, Held, Out, Shared};
 use super::outbox::Flags;
-use super::queued::Queued;
 use super::socket::WriteHalf;
+use super::traffic::Traffic;
 
 /// One connection.
 pub(crate) struct Connection {
@@ -36,13 +36,13 @@ impl Connection {
         writer: WriteHalf,
         encoder: Encoder,
         masks: bool,
-        queued: Queued,
+        traffic: Traffic,
     ) -> Self {
         Self {
             id,
             masks,
             writer: RefCell::new(Some(writer)),
-            out: RefCell::new(Out::new(encoder, queued)),
+            out: RefCell::new(Out::new(encoder, traffic)),
             driver: RefCell::new(None),
             dirty: Cell::new(false),
             ending: Cell::new(false),

@@ -14,8 +14,8 @@ use super::driver::Driver;
 use super::inbox::{kind, Inbox, Row};
 use super::out::{Compression, Shared};
 use super::outbox::{self, Flags};
-use super::queued::Queued;
 use super::socket::Adopted;
+use super::traffic::Traffic;
 
 /// A connection's number is its place in the table in the low bits, and in the high
 /// bits how often that place was taken: a number is not used again soon.
@@ -34,7 +34,7 @@ pub(crate) struct Opening {
     pub(crate) encoder: Encoder,
     /// Whether this end masks what it sends.
     pub(crate) masks: bool,
-    pub(crate) queued: Queued,
+    pub(crate) traffic: Traffic,
     /// What Node had read already.
     pub(crate) head: Vec<u8>,
 }
@@ -148,7 +148,7 @@ impl Core {
 
     fn open(self: &Rc<Self>, opening: Opening) {
         let Opening { id, .. } = opening;
-        let (reader, writer) = match opening.socket.register() {
+        let (reader, writer) = match opening.socket.register(opening.traffic.clone()) {
             Ok(halves) => halves,
             Err(error) => {
                 let number = error.raw_os_error().unwrap_or_default();
@@ -161,7 +161,7 @@ impl Core {
             writer,
             opening.encoder,
             opening.masks,
-            opening.queued,
+            opening.traffic,
         ));
         let place = place(id);
         let mut connections = self.connections.borrow_mut();

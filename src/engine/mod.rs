@@ -6,7 +6,7 @@
 //! | [`core`]       | the connections, and the verbs that JavaScript has            |
 //! | [`connection`] | one connection                                               |
 //! | [`out`]        | what it has to write                                         |
-//! | [`queued`]     | how much that is: `bufferedAmount`                           |
+//! | [`traffic`]    | how many bytes come and go                                   |
 //! | [`driver`]     | the task of one connection: it receives                       |
 //! | [`socket`]     | adoption of a descriptor that Node opened                     |
 //! | [`inbox`]      | events on their way to JavaScript                             |
@@ -32,10 +32,10 @@ pub(crate) mod out;
 #[cfg(unix)]
 pub(crate) mod outbox;
 #[cfg(unix)]
-pub(crate) mod queued;
-#[cfg(unix)]
 pub(crate) mod region;
 #[cfg(unix)]
 pub(crate) mod socket;
+#[cfg(unix)]
+pub(crate) mod traffic;
 #[cfg(unix)]
 pub(crate) mod uv;

@@ -8,8 +8,8 @@ use oxws_protocol::{mask, Encoder, MessageOptions};
 
 use super::mask_keys;
 use super::outbox::{Flags, What};
-use super::queued::Queued;
 use super::socket::WriteHalf;
+use super::traffic::Traffic;
 
 /// Payloads at least this long, in bytes, are compressed on another thread.
 const HEAVY: usize = 64 * 1024;
@@ -87,7 +87,7 @@ pub(crate) struct Out {
     /// The bytes ever appended, and of them those ever written.
     appended: u64,
     written: u64,
-    queued: Queued,
+    traffic: Traffic,
     /// Where in the stream messages end whose sending is to be told.
     acks: VecDeque<u64>,
     /// Messages that are sent, and not yet told.
@@ -103,7 +103,7 @@ pub(crate) struct Out {
 }
 
 impl Out {
-    pub(crate) fn new(encoder: Encoder, queued: Queued) -> Self {
+    pub(crate) fn new(encoder: Encoder, traffic: Traffic) -> Self {
         Self {
             encoder: Some(encoder),
             held: VecDeque::new(),
@@ -112,7 +112,7 @@ impl Out {
             tail: Vec::new(),
             appended: 0,
             written: 0,
-            queued,
+            traffic,
             acks: VecDeque::new(),
             acked: 0,
             waiting_pongs: 0,
@@ -149,7 +149,7 @@ impl Out {
             self.append(held.flags, &held.payload);
             return None;
         }
-        self.queued.add(len);
+        self.traffic.accept(len);
         let Some(encoder) = self.encoder.take() else {
             self.held.push_back(held);
             return None;
@@ -208,7 +208,7 @@ impl Out {
             .plain_head(kind, len, options)
             .append(&mut self.tail);
         self.appended += len as u64;
-        self.queued.add(len);
+        self.traffic.accept(len);
         self.count(before, flags);
         self.seal();
         self.segments.push_back(Segment::Shared(payload));
@@ -221,12 +221,12 @@ impl Out {
         if self.failed {
             return None;
         }
-        self.queued.subtract(done.len);
+        self.traffic.discount(done.len);
         let before = self.tail.len();
         self.tail.extend_from_slice(&done.frame);
         self.count(before, done.held.flags);
         while let Some(held) = self.held.pop_front() {
-            self.queued.subtract(held.payload.len());
+            self.traffic.discount(held.payload.len());
             if let Some(next) = self.hold(held) {
                 return Some(next);
             }
@@ -236,7 +236,7 @@ impl Out {
 
     /// Counts no more what was on its way, now that it is appended.
     pub(crate) fn discount(&self, bytes: usize) {
-        self.queued.subtract(bytes);
+        self.traffic.discount(bytes);
     }
 
     /// Answers a ping.
@@ -258,7 +258,7 @@ impl Out {
     fn count(&mut self, before: usize, flags: Flags) {
         let added = self.tail.len() - before;
         self.appended += added as u64;
-        self.queued.add(added);
+        self.traffic.accept(added);
         if flags.ack() {
             self.acks.push_back(self.appended);
         }
@@ -347,7 +347,7 @@ impl Out {
     /// Counts what is written.
     fn advance(&mut self, written: usize) {
         self.written += written as u64;
-        self.queued.subtract(written);
+        self.traffic.write(written);
         while self.acks.front().is_some_and(|end| *end <= self.written) {
             self.acks.pop_front();
             self.acked += 1;
@@ -365,7 +365,7 @@ impl Out {
         self.tail = Vec::new();
         self.acks.clear();
         self.latest_ping = None;
-        self.queued.clear();
+        self.traffic.clear();
     }
 }
 

@@ -10,6 +10,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::{tcp, unix, TcpStream, UnixStream};
 
+use super::traffic::Traffic;
+
 /// A descriptor of the engine's own for a socket that Node has, too: closing either
 /// leaves the other.
 pub(crate) struct Adopted {
@@ -36,26 +38,32 @@ impl Adopted {
         Ok(Self { fd, is_tcp })
     }
 
-    /// Registers the socket with the current runtime.
+    /// Registers the socket with the current runtime; what is read is counted.
     ///
     /// # Errors
     ///
     /// If the runtime cannot watch the descriptor.
-    pub(crate) fn register(self) -> io::Result<(ReadHalf, WriteHalf)> {
+    pub(crate) fn register(self, traffic: Traffic) -> io::Result<(ReadHalf, WriteHalf)> {
         // Node has made it non-blocking.
-        if self.is_tcp {
+        let (stream, write) = if self.is_tcp {
             let (read, write) = TcpStream::from_std(self.fd.into())?.into_split();
-            Ok((ReadHalf::Tcp(read), WriteHalf::Tcp(write)))
+            (Readable::Tcp(read), WriteHalf::Tcp(write))
         } else {
             let stream: StdUnixStream = self.fd.into();
             let (read, write) = UnixStream::from_std(stream)?.into_split();
-            Ok((ReadHalf::Unix(read), WriteHalf::Unix(write)))
-        }
+            (Readable::Unix(read), WriteHalf::Unix(write))
+        };
+        Ok((ReadHalf { stream, traffic }, write))
     }
 }
 
 /// The half that is read from.
-pub(crate) enum ReadHalf {
+pub(crate) struct ReadHalf {
+    stream: Readable,
+    traffic: Traffic,
+}
+
+enum Readable {
     Tcp(tcp::OwnedReadHalf),
     Unix(unix::OwnedReadHalf),
 }
@@ -66,10 +74,14 @@ impl AsyncRead for ReadHalf {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(half) => Pin::new(half).poll_read(context, buffer),
-            Self::Unix(half) => Pin::new(half).poll_read(context, buffer),
-        }
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let result = match &mut this.stream {
+            Readable::Tcp(half) => Pin::new(half).poll_read(context, buffer),
+            Readable::Unix(half) => Pin::new(half).poll_read(context, buffer),
+        };
+        this.traffic.receive(buffer.filled().len() - before);
+        result
     }
 }
 

@@ -14,8 +14,8 @@ use tokio::task::LocalSet;
 use super::super::core::{Command, Core};
 use super::super::inbox::{Inbox, ROW as INBOX_ROW};
 use super::super::outbox::{entries, ROW};
-use super::super::queued::Counters;
 use super::super::region::Region;
+use super::super::traffic::Counters;
 use super::super::uv::{Async, AsyncSender, Loop, Uv};
 use super::{Boundary, Cleared, Dispatch, Host};
 
@@ -190,7 +190,7 @@ impl Host for Threaded {
         let command = match command {
             Command::SendShared { id, flags, payload } => {
                 let copy = (*payload).as_ref().to_vec();
-                self.counters.add(id, copy.len());
+                self.counters.with(id, |traffic| traffic.accept(copy.len()));
                 Command::SendShared {
                     id,
                     flags,
@@ -211,7 +211,8 @@ impl Host for Threaded {
         let boundary = self.boundary.borrow();
         let table = &boundary.outbox_rows[..rows * ROW];
         for entry in entries(table, &boundary.outbox_bytes) {
-            self.counters.add(entry.id, entry.payload.len());
+            self.counters
+                .with(entry.id, |traffic| traffic.accept(entry.payload.len()));
         }
         let end = table
             .chunks_exact(ROW)
