@@ -1,0 +1,151 @@
+//! The messages of a load. Several differ, so that one that is lost, doubled or out of
+//! order is found out.
+
+use flate2::{Compress, Compression, FlushCompress};
+
+use crate::frame;
+use crate::plan::Plan;
+
+/// How many messages differ, as long as they are not too long.
+const MESSAGES: usize = 16;
+
+/// The most bytes of messages that differ.
+const MAX_BYTES: usize = 2 << 20;
+
+/// At least this many bytes of messages differ where they are compressed: more than a
+/// context remembers, or each would be found in it as a whole.
+const MIN_COMPRESSED: usize = 128 * 1024;
+
+/// At least this many bytes of frames stand in a row, to be written in one call.
+const MIN_WIRE: usize = 64 * 1024;
+
+/// The messages and their frames.
+pub(crate) struct Corpus {
+    pub(crate) opcode: u8,
+    messages: Vec<Vec<u8>>,
+    /// The frames of all messages in order, repeated.
+    wire: Vec<u8>,
+    /// Where each frame begins, and the last ends.
+    starts: Vec<usize>,
+}
+
+impl Corpus {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let mut random = fastrand::Rng::with_seed(1);
+        let size = plan.size.max(1);
+        let count = match plan.deflate {
+            None => (MAX_BYTES / size).clamp(2, MESSAGES),
+            Some(_) => (MIN_COMPRESSED / size).max(MESSAGES),
+        };
+        let opcode = if plan.binary {
+            frame::BINARY
+        } else {
+            frame::TEXT
+        };
+        let messages: Vec<Vec<u8>> = (0..count)
+            .map(|_| {
+                if plan.binary && plan.deflate.is_none() {
+                    (0..plan.size).map(|_| random.u8(..)).collect()
+                } else {
+                    records(plan.size, &mut random)
+                }
+            })
+            .collect();
+        let payloads: Vec<Vec<u8>> = match plan.deflate {
+            None => messages.clone(),
+            // Each by itself, which whoever keeps a context can read, too.
+            Some(_) => messages.iter().map(|message| deflated(message)).collect(),
+        };
+        let mut corpus = Self {
+            opcode,
+            messages,
+            wire: Vec::new(),
+            starts: vec![0],
+        };
+        while corpus.wire.len() < MIN_WIRE || corpus.starts.len() <= 2 * count {
+            for payload in &payloads {
+                let key = Some(random.u32(..).to_ne_bytes());
+                let compressed = plan.deflate.is_some();
+                frame::append(&mut corpus.wire, opcode, compressed, key, payload);
+                corpus.starts.push(corpus.wire.len());
+            }
+        }
+        corpus
+    }
+
+    /// The message with this number; they repeat.
+    pub(crate) fn message(&self, number: u64) -> &[u8] {
+        &self.messages[(number % self.messages.len() as u64) as usize]
+    }
+
+    /// The frames of messages from this number on, at most `count`, and how many.
+    pub(crate) fn frames(&self, number: u64, count: u64) -> (&[u8], u64) {
+        let first = (number % self.messages.len() as u64) as usize;
+        let last = (first as u64 + count).min(self.starts.len() as u64 - 1) as usize;
+        let frames = &self.wire[self.starts[first]..self.starts[last]];
+        (frames, (last - first) as u64)
+    }
+
+    /// The length of the frame of this message, in bytes.
+    pub(crate) fn frame_len(&self, number: u64) -> usize {
+        self.frames(number, 1).0.len()
+    }
+}
+
+/// Text as programs exchange it: records in JSON, with words that recur and numbers
+/// that do not.
+fn records(size: usize, random: &mut fastrand::Rng) -> Vec<u8> {
+    const WORDS: [&str; 16] = [
+        "alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india",
+        "juliett", "kilo", "lima", "mike", "november", "oscar", "papa",
+    ];
+    let mut text = String::new();
+    while text.len() < size {
+        let word = |random: &mut fastrand::Rng| WORDS[random.usize(..WORDS.len())];
+        text += &format!(
+            "{{\"id\":{},\"user\":\"{}-{}\",\"price\":{:.2},\"open\":{}}},",
+            random.u32(..1_000_000),
+            word(random),
+            word(random),
+            random.f64() * 1000.0,
+            random.bool(),
+        );
+    }
+    text.truncate(size);
+    text.into_bytes()
+}
+
+/// The payload of a compressed message (RFC 7692, 7.2.1).
+fn deflated(message: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(message.len() + 64);
+    Compress::new(Compression::default(), false)
+        .compress_vec(message, &mut out, FlushCompress::Sync)
+        .expect("memory is all that it needs");
+    assert!(out.ends_with(&[0, 0, 0xff, 0xff]), "there was room for all");
+    out.truncate(out.len() - 4);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::{Decompress, FlushDecompress};
+
+    use super::*;
+
+    #[test]
+    fn what_is_compressed_can_be_read() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for size in [64, 1024, 65_536] {
+            for number in 0..20 {
+                let message = records(size, &mut random);
+                let mut payload = deflated(&message);
+                payload.extend_from_slice(&[0, 0, 0xff, 0xff]);
+                let mut back = Vec::with_capacity(size + 1024);
+                Decompress::new(false)
+                    .decompress_vec(&payload, &mut back, FlushDecompress::Sync)
+                    .expect("it is valid");
+                assert_eq!(back, message, "message {number} of {size}");
+            }
+        }
+    }
+}

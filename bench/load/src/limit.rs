@@ -1,0 +1,209 @@
+//! The least that a server can do: it echoes whole messages, on one thread, from epoll
+//! (or its like) to the socket and back, without a runtime or a language in between.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::{bail, Context, Result};
+use base64::prelude::{Engine, BASE64_STANDARD};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use sha1::{Digest, Sha1};
+
+use crate::frame::{self, Head};
+
+const LISTENER: Token = Token(usize::MAX);
+
+/// The most bytes that are read at once.
+const READ: usize = 256 * 1024;
+
+/// Serves until the process is ended; prints its port first.
+pub(crate) fn serve() -> Result<()> {
+    let mut poll = Poll::new()?;
+    let mut listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let registry = poll.registry().try_clone()?;
+    registry.register(&mut listener, LISTENER, Interest::READABLE)?;
+    println!("{}", listener.local_addr()?.port());
+
+    let mut events = Events::with_capacity(1024);
+    let mut buffer = vec![0; READ];
+    let mut peers: Vec<Option<Peer>> = Vec::new();
+    let mut free = Vec::new();
+    loop {
+        poll.poll(&mut events, None)?;
+        for event in &events {
+            if event.token() == LISTENER {
+                while let Ok((mut socket, _)) = listener.accept() {
+                    socket.set_nodelay(true)?;
+                    let place = free.pop().unwrap_or(peers.len());
+                    let interest = Interest::READABLE | Interest::WRITABLE;
+                    registry.register(&mut socket, Token(place), interest)?;
+                    peers.resize_with(peers.len().max(place + 1), || None);
+                    peers[place] = Some(Peer::new(socket));
+                }
+                continue;
+            }
+            let Token(place) = event.token();
+            let Some(peer) = &mut peers[place] else {
+                continue;
+            };
+            let is_open = (!event.is_readable() || peer.read(&mut buffer).unwrap_or(false))
+                && peer.write().is_ok();
+            if !is_open {
+                peers[place] = None;
+                free.push(place);
+            }
+        }
+    }
+}
+
+/// A connection.
+struct Peer {
+    socket: TcpStream,
+    is_upgraded: bool,
+    /// What is not yet a whole frame.
+    input: Vec<u8>,
+    output: Vec<u8>,
+    written: usize,
+}
+
+impl Peer {
+    fn new(socket: TcpStream) -> Self {
+        Self {
+            socket,
+            is_upgraded: false,
+            input: Vec::new(),
+            output: Vec::new(),
+            written: 0,
+        }
+    }
+
+    /// Reads and answers what is there; whether the connection goes on.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<bool> {
+        loop {
+            let missing = self.missing();
+            // A long message is read to where it stays.
+            let is_direct = missing >= buffer.len();
+            let before = self.input.len();
+            let result = if is_direct {
+                self.input.resize(before + missing, 0);
+                self.socket.read(&mut self.input[before..])
+            } else {
+                self.socket.read(buffer)
+            };
+            let count = result.as_ref().map_or(0, |count| *count);
+            if is_direct {
+                self.input.truncate(before + count);
+            }
+            match result {
+                Ok(0) => return Ok(false),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+            if self.input.is_empty() && self.is_upgraded {
+                let used = answer(&mut buffer[..count], &mut self.output);
+                self.input.extend_from_slice(&buffer[used..count]);
+            } else {
+                if !is_direct {
+                    self.input.extend_from_slice(&buffer[..count]);
+                }
+                if !self.is_upgraded {
+                    self.upgrade()?;
+                }
+                if !self.answer_in_place() {
+                    let used = answer(&mut self.input, &mut self.output);
+                    self.input.drain(..used);
+                }
+            }
+            let room = if is_direct { missing } else { buffer.len() };
+            if count < room {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// How many bytes of a message that has begun are missing.
+    fn missing(&self) -> usize {
+        Head::parse(&self.input)
+            .filter(|_| self.is_upgraded)
+            .map_or(0, |head| {
+                (head.size + head.len).saturating_sub(self.input.len())
+            })
+    }
+
+    /// Makes an answer of the input without copying it, if it is one whole message:
+    /// a head without a key takes less room than one with it.
+    fn answer_in_place(&mut self) -> bool {
+        let Some(head) = Head::parse(&self.input) else {
+            return false;
+        };
+        let is_whole = self.input.len() == head.size + head.len;
+        let (Some(key), true, true) = (head.key, is_whole, self.output.is_empty()) else {
+            return false;
+        };
+        frame::xor(&mut self.input[head.size..], key);
+        let mut plain = Vec::new();
+        frame::append_head(&mut plain, head.opcode, false, None, head.len);
+        self.written = head.size - plain.len();
+        self.input[self.written..head.size].copy_from_slice(&plain);
+        std::mem::swap(&mut self.input, &mut self.output);
+        self.input.clear();
+        true
+    }
+
+    /// Answers the opening handshake, once it is here.
+    fn upgrade(&mut self) -> Result<()> {
+        let Some(end) = self.input.windows(4).position(|end| end == b"\r\n\r\n") else {
+            return Ok(());
+        };
+        let request = String::from_utf8_lossy(&self.input[..end]).into_owned();
+        let key = request
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case("Sec-WebSocket-Key"))
+            .map(|(_, value)| value.trim())
+            .context("no key")?;
+        let digest = Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+        let accept = BASE64_STANDARD.encode(digest);
+        write!(
+            self.output,
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+        )?;
+        self.input.drain(..end + 4);
+        self.is_upgraded = true;
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<()> {
+        while self.written < self.output.len() {
+            match self.socket.write(&self.output[self.written..]) {
+                Ok(0) => bail!("the socket takes nothing"),
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.output.clear();
+        self.written = 0;
+        Ok(())
+    }
+}
+
+/// Answers each whole frame of the input; how much of it they are.
+fn answer(input: &mut [u8], output: &mut Vec<u8>) -> usize {
+    let mut at = 0;
+    while let Some(head) = Head::parse(&input[at..]) {
+        let start = at + head.size;
+        let Some(payload) = input.get_mut(start..start + head.len) else {
+            break;
+        };
+        if let Some(key) = head.key {
+            frame::xor(payload, key);
+        }
+        frame::append(output, head.opcode, false, None, payload);
+        at = start + head.len;
+    }
+    at
+}

@@ -1,0 +1,112 @@
+//! The loop that all clients are served from.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{ensure, Context, Result};
+use mio::{Events, Poll, Token};
+
+use crate::client::{Client, Common, Received};
+
+/// The most clients that connect at a time: more than a server's backlog holds would
+/// be turned away for a second.
+const MAX_CONNECTING: usize = 100;
+
+/// The most bytes that are read at once.
+const READ: usize = 256 * 1024;
+
+/// How long a server may be silent.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The clients.
+pub(crate) struct Load {
+    common: Rc<Common>,
+    poll: Poll,
+    events: Events,
+    pub(crate) clients: Vec<Client>,
+    buffer: Vec<u8>,
+    received: Vec<Received>,
+}
+
+impl Load {
+    pub(crate) fn new(common: Common) -> Result<Self> {
+        Ok(Self {
+            common: Rc::new(common),
+            poll: Poll::new()?,
+            events: Events::with_capacity(1024),
+            clients: Vec::new(),
+            buffer: vec![0; READ],
+            received: Vec::new(),
+        })
+    }
+
+    /// Adds a client, which begins to connect.
+    pub(crate) fn add(&mut self) -> Result<()> {
+        let token = Token(self.clients.len());
+        let client = Client::connect(&self.common, self.poll.registry(), token)?;
+        self.clients.push(client);
+        Ok(())
+    }
+
+    /// Replaces a client by one that begins to connect.
+    pub(crate) fn replace(&mut self, index: usize) -> Result<()> {
+        self.clients[index] = Client::connect(&self.common, self.poll.registry(), Token(index))?;
+        Ok(())
+    }
+
+    /// Opens so many clients.
+    pub(crate) fn open(&mut self, count: usize) -> Result<()> {
+        let first = self.clients.len();
+        let mut opened = 0;
+        while opened < count {
+            let waiting = self.clients.len() - first - opened;
+            let missing = count - (self.clients.len() - first);
+            for _ in 0..missing.min(MAX_CONNECTING - waiting) {
+                self.add()?;
+            }
+            self.turn(|_, _, what| {
+                ensure!(!matches!(what, Received::Closed), "a connection was closed");
+                opened += usize::from(matches!(what, Received::Opened));
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Turns until `deadline`.
+    pub(crate) fn turn_until(
+        &mut self,
+        deadline: Instant,
+        mut handle: impl FnMut(&mut Client, usize, Received) -> Result<()>,
+    ) -> Result<()> {
+        while Instant::now() < deadline {
+            self.turn(&mut handle)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for events, and tells what clients have received; then writes what is to
+    /// be sent on that.
+    pub(crate) fn turn(
+        &mut self,
+        mut handle: impl FnMut(&mut Client, usize, Received) -> Result<()>,
+    ) -> Result<()> {
+        self.poll.poll(&mut self.events, Some(PATIENCE))?;
+        ensure!(!self.events.is_empty(), "the server is silent");
+        for event in &self.events {
+            let Token(index) = event.token();
+            let Some(client) = self.clients.get_mut(index) else {
+                continue;
+            };
+            if event.is_readable() {
+                (client.read(&mut self.buffer, &mut self.received))
+                    .with_context(|| format!("client {index}"))?;
+                for what in self.received.drain(..) {
+                    handle(client, index, what)?;
+                }
+            }
+            client.write().with_context(|| format!("client {index}"))?;
+        }
+        Ok(())
+    }
+}

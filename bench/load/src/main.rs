@@ -1,0 +1,54 @@
+//! Generates load for a WebSocket server on this machine:
+//!
+//! ```text
+//! oxws-bench-load run PLAN    loads a server, and prints what was measured, as JSON
+//! oxws-bench-load limit       is a server: the least that one can do
+//! ```
+//!
+//! `PLAN` is a [`Plan`](plan::Plan) as JSON.
+
+mod client;
+mod corpus;
+mod frame;
+mod limit;
+mod load;
+mod meter;
+mod plan;
+mod scenarios;
+mod stream;
+mod usage;
+
+use std::process::ExitCode;
+
+use anyhow::{bail, Context, Result};
+
+use plan::{Plan, Scenario};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["run", plan] => {
+            let plan: Plan = serde_json::from_str(plan).context("the plan is not valid")?;
+            let report = if plan.scenario == Scenario::Idle {
+                serde_json::to_string(&scenarios::idle(&plan)?)
+            } else {
+                serde_json::to_string(&scenarios::run(&plan)?)
+            };
+            println!("{}", report?);
+            Ok(())
+        }
+        ["limit"] => limit::serve(),
+        _ => bail!("usage: oxws-bench-load run PLAN | limit"),
+    }
+}

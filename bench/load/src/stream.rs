@@ -1,0 +1,93 @@
+//! A client's socket, with or without TLS.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use socket2::SockRef;
+
+/// How a client reaches the server.
+#[derive(Clone)]
+pub(crate) struct Address {
+    port: u16,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Address {
+    /// The server of this machine with this port; `authority` is the file of the
+    /// certificate that its own is signed by, where it speaks TLS.
+    pub(crate) fn new(port: u16, authority: Option<&str>) -> Result<Self> {
+        let tls = match authority {
+            None => None,
+            Some(file) => {
+                let mut roots = RootCertStore::empty();
+                let certificate = CertificateDer::from_pem_file(file)
+                    .with_context(|| format!("no certificate in {file}"))?;
+                roots.add(certificate)?;
+                let config = ClientConfig::builder()
+                    .with_root_certificates(roots)
+                    .with_no_client_auth();
+                Some(Arc::new(config))
+            }
+        };
+        Ok(Self { port, tls })
+    }
+}
+
+/// The socket.
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    /// Begins to connect.
+    pub(crate) fn connect(address: &Address, registry: &Registry, token: Token) -> Result<Self> {
+        let target = SocketAddr::from((Ipv4Addr::LOCALHOST, address.port));
+        let mut socket = TcpStream::connect(target)?;
+        socket.set_nodelay(true)?;
+        // Thousands of connections would leave as many ports waiting behind.
+        SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
+        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(match &address.tls {
+            None => Self::Plain(socket),
+            Some(config) => {
+                let name = ServerName::try_from("localhost")?;
+                let session = ClientConnection::new(config.clone(), name)?;
+                Self::Tls(Box::new(StreamOwned::new(session, socket)))
+            }
+        })
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}

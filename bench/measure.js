@@ -1,0 +1,206 @@
+'use strict';
+
+// Runs scenarios: all servers of one are started, and the load goes round among them,
+// so that what changes on the machine meanwhile meets each of them.
+
+const { spawn } = require('child_process');
+const fs = require('fs');
+const os = require('os');
+const path = require('path');
+
+const { LOAD, OXWS } = require('./peers');
+
+const fixture = (name) => path.join(OXWS, '__test__', 'fixtures', name);
+const TLS = { key: fixture('server-key.pem'), cert: fixture('server.pem') };
+const AUTHORITY = fixture('ca.pem');
+
+/** How long a server may take to start, and a load beyond its time, in ms. */
+const PATIENCE = 60 * 1000;
+
+/** So many bytes on their way take their time: it is counted longer. */
+const MANY_BYTES = 256 << 20;
+
+const isLinux = process.platform === 'linux';
+const cores = os.cpus().length;
+
+/**
+ * Puts a command on cores of its own: the load on the last, what is measured on all
+ * others. Only Linux can.
+ */
+function pinned({ command, args, env }, isLoad) {
+  if (!isLinux || cores < 2) return { command, args, env };
+  const list = isLoad ? String(cores - 1) : `0-${cores - 2}`;
+  return { command: 'taskset', args: ['-c', list, command, ...args], env };
+}
+
+/** Starts a process, whose output is gathered. */
+function start({ command, args, env }) {
+  const child = spawn(command, args, {
+    cwd: __dirname,
+    env: Object.assign({}, process.env, env),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const started = { child, output: '', errors: '' };
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    started.output += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    started.errors += text;
+  });
+  started.ended = new Promise((resolve) => {
+    child.on('error', (error) => resolve(String(error)));
+    child.on('close', (code, signal) => resolve(code === null ? signal : code));
+  });
+  return started;
+}
+
+/** Why a process has failed: the line with its error, if it wrote one. */
+function reason({ errors }, status) {
+  const lines = errors.split('\n');
+  return lines.find((line) => line.includes('Error')) || `it ended: ${status}`;
+}
+
+/** The output of a process that ends by itself. */
+async function output(command, milliseconds) {
+  const started = start(command);
+  const timer = setTimeout(() => started.child.kill('SIGKILL'), milliseconds);
+  const status = await started.ended;
+  clearTimeout(timer);
+  if (status !== 0) {
+    throw new Error(reason(started, status));
+  }
+  return started.output;
+}
+
+/** A server that has said its port. */
+async function startServer(peer, options) {
+  const started = start(pinned(peer.serve(options), false));
+  const port = new Promise((resolve) => {
+    started.child.stdout.on('data', () => {
+      if (started.output.includes('\n')) resolve(Number(started.output));
+    });
+  });
+  const failed = started.ended.then((status) => {
+    throw new Error(reason(started, status));
+  });
+  failed.catch(() => {});
+  started.port = await Promise.race([port, failed]);
+  return started;
+}
+
+async function stop(server) {
+  server.child.kill('SIGKILL');
+  await server.ended;
+}
+
+/** Measures one peer's server once. */
+function loadServer({ plan }, server, times) {
+  const { tls, ...rest } = plan;
+  const full = Object.assign(rest, times, {
+    port: server.port,
+    pid: server.child.pid,
+    authority: tls ? AUTHORITY : null,
+  });
+  const args = ['run', JSON.stringify(full)];
+  return output(
+    pinned({ command: LOAD, args }, true),
+    PATIENCE + (times.warmUp + times.seconds) * 1000,
+  );
+}
+
+/** Measures one peer's clients once, beside the plain server. */
+function loadClients({ plan }, peer, server, times) {
+  const { connections, size, depth, binary } = plan;
+  const options = { port: server.port, connections, size, depth, binary };
+  return output(
+    pinned(peer.connect(Object.assign(options, times)), false),
+    PATIENCE + (times.warmUp + times.seconds) * 1000,
+  );
+}
+
+/** The options of a server for a scenario. */
+function serverOptions({ plan }) {
+  const { scenario: mode, deflate, tls } = plan;
+  return Object.assign({ mode, deflate }, tls ? TLS : {});
+}
+
+/** How long to load, in seconds. */
+function timesOf({ plan }, { warmUp, seconds }) {
+  const bytes = plan.connections * plan.size * plan.depth;
+  const isLong = plan.scenario === 'echo' && bytes > MANY_BYTES;
+  return isLong
+    ? { warmUp: 4 * warmUp, seconds: 4 * seconds }
+    : { warmUp, seconds };
+}
+
+/**
+ * Measures a scenario; resolves with the runs of each peer by its id, or, as `error`,
+ * why it has none.
+ */
+async function measure(scenario, peers, { rounds, warmUp, seconds }) {
+  const present = scenario.peers.filter((id) => id in peers);
+  const results = Object.fromEntries(present.map((id) => [id, { runs: [] }]));
+  const times = timesOf(scenario, { warmUp, seconds });
+  const isClient = scenario.role === 'client';
+  const servers = {};
+  try {
+    if (isClient) {
+      // The server is the fixed part here, and has the load's core.
+      const limit = start(pinned(peers.limit.serve(), true));
+      servers.limit = limit;
+      await new Promise((resolve) => limit.child.stdout.once('data', resolve));
+      limit.port = Number(limit.output);
+    }
+    for (let round = 0; round < rounds; round++) {
+      for (const id of round % 2 === 0 ? present : [...present].reverse()) {
+        if (results[id].error) continue;
+        try {
+          let text;
+          if (isClient) {
+            text = await loadClients(scenario, peers[id], servers.limit, times);
+          } else {
+            if (!servers[id] || scenario.isMemory) {
+              if (servers[id]) await stop(servers[id]);
+              const options = serverOptions(scenario);
+              servers[id] = await startServer(peers[id], options);
+            }
+            text = await loadServer(scenario, servers[id], times);
+          }
+          results[id].runs.push(JSON.parse(text));
+        } catch (error) {
+          results[id].error = error.message;
+        }
+      }
+    }
+  } finally {
+    await Promise.all(Object.values(servers).map(stop));
+  }
+  return results;
+}
+
+/** What the figures are of. */
+function machine() {
+  const [cpu] = os.cpus();
+  const git = path.join(OXWS, '.git');
+  return {
+    processor: cpu ? cpu.model.trim() : 'unknown',
+    cores,
+    memory: os.totalmem(),
+    system: `${os.type()} ${os.release()}`,
+    node: process.version,
+    oxws: require(path.join(OXWS, 'package.json')).version,
+    commit: fs.existsSync(git) ? commitOf(git) : null,
+  };
+}
+
+function commitOf(git) {
+  const read = (file) => fs.readFileSync(path.join(git, file), 'utf8').trim();
+  try {
+    const head = read('HEAD');
+    return head.startsWith('ref: ') ? read(head.slice(5)) : head;
+  } catch {
+    return null;
+  }
+}
+
+module.exports = { machine, measure };

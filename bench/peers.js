@@ -1,0 +1,158 @@
+'use strict';
+
+// What is measured: oxws, each way that its bytes can go, and what one would take
+// instead of it.
+
+const { spawnSync } = require('child_process');
+const fs = require('fs');
+const path = require('path');
+
+const OXWS = path.join(__dirname, '..');
+
+/** The load generator, which is also the plain server. */
+const LOAD = path.join(OXWS, 'target', 'release', 'oxws-bench-load');
+
+const server = (name) => path.join(__dirname, 'servers', `${name}.js`);
+
+/** What the ws of 2016 must not see. */
+const OLD = ['--require', path.join(__dirname, 'without-bufferutil.js')];
+
+/** A server with the API of ws. */
+function wsServer(module, env = {}, flags = []) {
+  return (options) => ({
+    command: process.execPath,
+    args: [
+      ...flags,
+      '--expose-gc',
+      server('ws'),
+      module,
+      JSON.stringify(options),
+    ],
+    env,
+  });
+}
+
+/** Clients with the API of ws, or of browsers. */
+function nodeClients(module, env = {}, flags = []) {
+  return (options) => ({
+    command: process.execPath,
+    args: [
+      ...flags,
+      path.join(__dirname, 'clients', 'echo.js'),
+      module,
+      JSON.stringify(options),
+    ],
+    env,
+  });
+}
+
+/** The file of a package of the peers; null if it is not installed. */
+function find(module) {
+  try {
+    return require.resolve(module, { paths: [__dirname] });
+  } catch {
+    return null;
+  }
+}
+
+/** Why a module cannot be used; null if it can. */
+function missing(module) {
+  const file = find(module);
+  if (file === null) return 'it is not installed';
+  const { status, stderr } = spawnSync(process.execPath, [
+    '-e',
+    `require(${JSON.stringify(file)})`,
+  ]);
+  return status === 0 ? null : String(stderr).trim().split('\n').pop();
+}
+
+const bun = path.join(__dirname, 'node_modules', '.bin', 'bun');
+
+/**
+ * Each with its name, how its server and its clients are started, where it has them,
+ * its version, and, as `missing`, why it is not there.
+ */
+const PEERS = {
+  'oxws-inline': {
+    title: 'oxws',
+    serve: wsServer(OXWS, { OXWS_HOST: 'inline' }),
+    connect: nodeClients(OXWS, { OXWS_HOST: 'inline' }),
+  },
+  'oxws-thread': {
+    title: 'oxws, thread host',
+    serve: wsServer(OXWS, { OXWS_HOST: 'thread' }),
+    connect: nodeClients(OXWS, { OXWS_HOST: 'thread' }),
+  },
+  'oxws-stream': {
+    title: 'oxws, stream transport',
+    serve: wsServer(OXWS, { OXWS_TRANSPORT: 'stream' }),
+    connect: nodeClients(OXWS, { OXWS_TRANSPORT: 'stream' }),
+  },
+  ws8: {
+    title: 'ws 8',
+    missing: () => missing('ws') || missing('bufferutil'),
+    version: () => versionOf('ws'),
+    serve: wsServer('ws'),
+    connect: nodeClients('ws'),
+  },
+  ws2016: {
+    title: 'ws of 2016',
+    missing: () => missing('ws-2016'),
+    version: () => versionOf('ws-2016'),
+    serve: wsServer('ws-2016', {}, OLD),
+    connect: nodeClients('ws-2016', {}, OLD),
+  },
+  uws: {
+    title: 'uWebSockets.js',
+    missing: () => missing('@based/uws'),
+    version: () => `@based/uws ${versionOf('@based/uws')}`,
+    serve: (options) => ({
+      command: process.execPath,
+      args: ['--expose-gc', server('uws'), JSON.stringify(options)],
+    }),
+  },
+  bun: {
+    title: 'Bun',
+    missing: () => {
+      const { status, error } = spawnSync(bun, ['--version']);
+      return status === 0 ? null : String(error || `it exits with ${status}`);
+    },
+    version: () => String(spawnSync(bun, ['--version']).stdout).trim(),
+    serve: (options) => ({
+      command: bun,
+      args: [server('bun'), JSON.stringify(options)],
+    }),
+  },
+  undici: {
+    title: 'undici',
+    missing: () => missing('undici'),
+    version: () => versionOf('undici'),
+    connect: nodeClients('undici'),
+  },
+  limit: {
+    title: 'plain Rust (the limit)',
+    serve: () => ({ command: LOAD, args: ['limit'] }),
+  },
+};
+
+function versionOf(module) {
+  const folder = path.join(__dirname, 'node_modules', module);
+  return JSON.parse(fs.readFileSync(path.join(folder, 'package.json'))).version;
+}
+
+/** The peers that can be used here; says which cannot. */
+function available() {
+  const found = {};
+  for (const [id, peer] of Object.entries(PEERS)) {
+    const reason = peer.missing ? peer.missing() : null;
+    if (reason === null) {
+      const version = peer.version ? peer.version() : null;
+      found[id] = Object.assign({}, peer, { id, version });
+    } else {
+      console.log(`${peer.title} is left out: ${reason}`);
+    }
+  }
+  return found;
+}
+
+module.exports = { LOAD, OXWS, available };

@@ -1,0 +1,22 @@
+'use strict';
+
+const { bytes, number, spread } = require('./figures');
+
+/** What is printed of a peer while scenarios are measured. */
+function line({ title }, { isMemory }, figures) {
+  const name = `  ${title.padEnd(24)}`;
+  if (figures.error) return `${name} ${figures.error}`;
+  if (isMemory) {
+    const { memory, memoryAfterChurn } = figures;
+    return `${name} ${bytes(memory)}, after churn ${bytes(memoryAfterChurn)}`;
+  }
+  const { perSecond, p50, p99, p999, cpu, mainCpu, peakMemory } = figures;
+  return [
+    `${name} ${number(perSecond).padStart(10)}/s ${spread(figures)}`,
+    `p50 ${number(p50)} p99 ${number(p99)} p99.9 ${number(p999)} µs`,
+    `CPU ${number(cpu)} (JS ${number(mainCpu)}) µs`,
+    `peak ${bytes(peakMemory)}`,
+  ].join('  ');
+}
+
+module.exports = line;

@@ -1,0 +1,148 @@
+'use strict';
+
+// All figures as tables.
+
+const { bytes, main, number, ratio, spread } = require('./figures');
+
+/** Not a peer: what nobody could take instead. */
+const LIMIT = 'limit';
+const OURS = 'oxws-inline';
+
+function table(head, rows) {
+  const line = (cells) => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join(
+    '\n',
+  );
+}
+
+function measured(peers) {
+  return Object.entries(peers).filter(([, figures]) => !figures.error);
+}
+
+/** How much of `theirs` the figure `ours` is; more is better. */
+const relation = (scenario, ours, theirs) =>
+  scenario.isMemory
+    ? main(scenario, theirs) / main(scenario, ours)
+    : main(scenario, ours) / main(scenario, theirs);
+
+/** The best of the peers that are not oxws. */
+function bestPeer(scenario) {
+  const others = measured(scenario.peers).filter(
+    ([id]) => !id.startsWith('oxws') && id !== LIMIT,
+  );
+  const value = ([, figures]) => main(scenario, figures);
+  others.sort((a, b) => value(b) - value(a));
+  if (scenario.isMemory) others.reverse();
+  return others.length > 0 ? others[0] : null;
+}
+
+function speedRows(scenario, names) {
+  const ours = scenario.peers[OURS];
+  return Object.entries(scenario.peers).map(([id, figures]) => {
+    if (figures.error) {
+      return [names[id].title, figures.error, '', '', '', '', '', '', ''];
+    }
+    const { perSecond, p50, p99, p999, cpu, mainCpu, peakMemory } = figures;
+    const isOurs = ours && !ours.error;
+    return [
+      names[id].title,
+      `${number(perSecond)} ${spread(figures)}`,
+      isOurs ? ratio(relation(scenario, ours, figures)) : '–',
+      number(p50),
+      number(p99),
+      number(p999),
+      number(cpu),
+      number(mainCpu),
+      bytes(peakMemory),
+    ];
+  });
+}
+
+function section(scenario, names) {
+  const { title, unit, isMemory } = scenario;
+  if (isMemory) {
+    const rows = Object.entries(scenario.peers).map(([id, figures]) =>
+      figures.error
+        ? [names[id].title, figures.error, '']
+        : [
+            names[id].title,
+            bytes(figures.memory),
+            bytes(figures.memoryAfterChurn),
+          ],
+    );
+    const { connections } = scenario.plan;
+    const head = ['', `each of ${connections}`, 'after as many were closed'];
+    return `### ${title}\n\n${table(head, rows)}`;
+  }
+  const head = [
+    '',
+    unit,
+    'oxws is × this',
+    'p50 µs',
+    'p99 µs',
+    'p99.9 µs',
+    'CPU µs',
+    'JS thread µs',
+    'peak memory',
+  ];
+  const { deflate } = scenario.plan;
+  const sizes = deflate ? `\n\n${compressedSizes(scenario, names)}` : '';
+  return `### ${title}\n\n${table(head, speedRows(scenario, names))}${sizes}`;
+}
+
+function compressedSizes({ peers }, names) {
+  const sizes = measured(peers).map(
+    ([id, { wireBytes }]) => `${names[id].title} ${number(wireBytes)}`,
+  );
+  return `Bytes of a message on the wire: ${sizes.join(', ')}.`;
+}
+
+/** The scenarios in which oxws is behind a peer. */
+function losses({ scenarios, peers: names }) {
+  const lines = [];
+  for (const scenario of scenarios) {
+    const ours = scenario.peers[OURS];
+    const best = bestPeer(scenario);
+    if (!ours || ours.error || best === null) continue;
+    const [id, figures] = best;
+    const value = relation(scenario, ours, figures);
+    if (value < 1) {
+      lines.push(
+        `- ${scenario.group}, ${scenario.title}: ${ratio(value)} × ${names[id].title}`,
+      );
+    }
+  }
+  return lines.length > 0 ? lines.join('\n') : 'None.';
+}
+
+/** What was measured, where and with what. */
+function setting({ date, extent, minutes, machine, peers }) {
+  const versions = Object.values(peers)
+    .filter(({ version }) => version)
+    .map(({ title, version }) => `${title} (${version})`);
+  return [
+    `Measured on ${date.slice(0, 10)} by \`npm run bench${extent === 'full' ? ':full' : ''}\``,
+    `in ${minutes} minutes: ${machine.processor}, ${machine.cores} cores,`,
+    `${machine.system}, Node.js ${machine.node}; ${versions.join(', ')}.`,
+    'Medians of interleaved runs; ± is half the distance between the slowest and',
+    'the fastest. The load has a core of its own, and so has the server.',
+  ].join('\n');
+}
+
+/** The whole report. */
+function markdown(all) {
+  const groups = new Map();
+  for (const scenario of all.scenarios) {
+    const list = groups.get(scenario.group) || [];
+    groups.set(scenario.group, list.concat(scenario));
+  }
+  const parts = ['# Results', setting(all)];
+  parts.push('## Where oxws is behind', losses(all));
+  for (const [group, scenarios] of groups) {
+    parts.push(`## ${group}`);
+    for (const each of scenarios) parts.push(section(each, all.peers));
+  }
+  return `${parts.join('\n\n')}\n`;
+}
+
+module.exports = { losses, markdown, setting, table };

@@ -1,0 +1,111 @@
+'use strict';
+
+// npm run bench              what matters most, in under three minutes
+// npm run bench:full         all scenarios; writes bench/results and README's table
+// node bench/run.js smoke    whether all of it works, in seconds
+//
+// --only TEXT takes the scenarios whose id begins so; --peers A,B these peers only.
+
+const { spawnSync } = require('child_process');
+const fs = require('fs');
+const path = require('path');
+
+const root = path.join(__dirname, '..');
+const results = path.join(__dirname, 'results');
+
+/** How long, in seconds, and how often each peer is measured. */
+const EXTENTS = {
+  full: { rounds: 3, warmUp: 0.2, seconds: 0.6 },
+  quick: { rounds: 3, warmUp: 0.15, seconds: 0.4 },
+  smoke: { rounds: 1, warmUp: 0.05, seconds: 0.1 },
+};
+
+/** Runs a command; the process ends if it fails and must not. */
+function run(command, args, mayFail) {
+  const { status } = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    shell: process.platform === 'win32',
+  });
+  if (status !== 0 && !mayFail) process.exit(status || 1);
+}
+
+/** Installs the peers and builds, where that is not done. */
+function prepare() {
+  run(process.execPath, [path.join(root, 'scripts', 'setup.js')]);
+  const lock = path.join(__dirname, 'package-lock.json');
+  const installed = path.join(__dirname, 'node_modules', '.package-lock.json');
+  const isInstalled =
+    fs.existsSync(installed) &&
+    fs.statSync(installed).mtimeMs >= fs.statSync(lock).mtimeMs;
+  if (!isInstalled) {
+    run('npm', ['ci', '--no-fund', '--no-audit', '--prefix', __dirname], true);
+  }
+  run('cargo', ['build', '--quiet', '--release', '-p', 'oxws-bench-load']);
+}
+
+function optionsOf(args) {
+  const options = { extent: 'quick', only: '', peers: null };
+  for (let at = 0; at < args.length; at++) {
+    if (args[at] === '--only') options.only = args[++at];
+    else if (args[at] === '--peers') options.peers = args[++at].split(',');
+    else if (args[at] in EXTENTS) options.extent = args[at];
+    else throw new Error(`unknown: ${args[at]}`);
+  }
+  return options;
+}
+
+async function main() {
+  const { extent, only, peers: wanted } = optionsOf(process.argv.slice(2));
+  prepare();
+  const { available } = require('./peers');
+  const { machine, measure } = require('./measure');
+  const scenarios = require('./scenarios');
+  const { summary } = require('./statistics');
+  const report = require('./report');
+
+  const peers = available();
+  for (const id of Object.keys(peers)) {
+    if (wanted && !wanted.includes(id) && id !== 'limit') delete peers[id];
+  }
+  const list = scenarios[extent]().filter(({ id }) => id.startsWith(only));
+  const began = Date.now();
+  const measured = [];
+  let failures = 0;
+  for (const [number, scenario] of list.entries()) {
+    console.log(
+      `\n[${number + 1}/${list.length}] ${scenario.group}: ${scenario.title}`,
+    );
+    const outcome = await measure(scenario, peers, EXTENTS[extent]);
+    const byPeer = {};
+    for (const [id, { runs, error }] of Object.entries(outcome)) {
+      const figures = error ? { error } : summary(runs);
+      if (error) failures++;
+      byPeer[id] = Object.assign(figures, { runs });
+      console.log(report.line(peers[id], scenario, figures));
+    }
+    const { id, group, title, unit, plan, isMemory = false } = scenario;
+    measured.push({ id, group, title, unit, plan, isMemory, peers: byPeer });
+  }
+  const all = {
+    date: new Date(began).toISOString(),
+    minutes: Math.round((Date.now() - began) / 6e3) / 10,
+    extent,
+    machine: machine(),
+    peers: Object.fromEntries(
+      Object.values(peers).map(({ id, title, version }) => [
+        id,
+        { title, version },
+      ]),
+    ),
+    scenarios: measured,
+  };
+  if (extent === 'smoke') {
+    console.log(`\n${measured.length} scenarios, ${failures} failures`);
+    process.exitCode = failures === 0 ? 0 : 1;
+  } else if (!only && !wanted) {
+    report.write(all, results, root);
+  }
+}
+
+main();

@@ -1,0 +1,212 @@
+'use strict';
+
+// What is measured: each scenario is a plan of the load generator, the peers that it is
+// for, and what it is called.
+
+const KIB = 1024;
+const MIB = 1024 * 1024;
+
+const OXWS = ['oxws-inline', 'oxws-thread', 'oxws-stream'];
+const SERVERS = [...OXWS, 'ws8', 'ws2016', 'uws', 'bun'];
+const CLIENTS = [...OXWS, 'ws8', 'ws2016', 'undici'];
+
+/** 65536 as `64 KiB`. */
+function inWords(bytes) {
+  if (bytes >= MIB) return `${bytes / MIB} MiB`;
+  return bytes >= KIB ? `${bytes / KIB} KiB` : `${bytes} B`;
+}
+
+/** 65536 as `64k`. */
+const inShort = (bytes) =>
+  inWords(bytes)
+    .replace(/ (.).*/, '$1')
+    .toLowerCase();
+
+const counted = (count, noun) =>
+  `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
+
+const BASE = {
+  peers: SERVERS,
+  unit: 'messages/s',
+  plan: { depth: 1, binary: false, deflate: null, tls: false },
+};
+
+function scenario(id, group, title, changes) {
+  const plan = Object.assign({}, BASE.plan, changes.plan);
+  return Object.assign({ id, group, title }, BASE, changes, { plan });
+}
+
+function echo(connections, size, depth, binary) {
+  const kind = binary ? 'binary' : 'text';
+  return scenario(
+    `echo-${connections}-${inShort(size)}-${depth}-${kind}`,
+    `Echo, ${kind}`,
+    `${counted(connections, 'connection')}, ${inWords(size)}, ${depth} in flight`,
+    {
+      peers: [...SERVERS, 'limit'],
+      plan: { scenario: 'echo', connections, size, depth, binary },
+    },
+  );
+}
+
+function deflate(size, takeover) {
+  const how = takeover ? 'takeover' : 'no-takeover';
+  return scenario(
+    `deflate-${inShort(size)}-${how}`,
+    'Echo, permessage-deflate, text',
+    `50 connections, ${inWords(size)}, context takeover ${takeover ? 'on' : 'off'}`,
+    { plan: { scenario: 'echo', connections: 50, size, deflate: how } },
+  );
+}
+
+function client(connections, depth) {
+  return scenario(
+    `client-${connections}-${depth}`,
+    'Clients, text',
+    `${counted(connections, 'connection')}, 64 B, ${depth} in flight`,
+    {
+      peers: CLIENTS,
+      role: 'client',
+      plan: { scenario: 'echo', connections, size: 64, depth },
+    },
+  );
+}
+
+const broadcast = (size) =>
+  scenario(
+    `broadcast-${inShort(size)}`,
+    'Broadcast',
+    `one message to 1,000 clients, ${inWords(size)}`,
+    {
+      unit: 'deliveries/s',
+      plan: { scenario: 'broadcast', connections: 1000, size, depth: 4 },
+    },
+  );
+
+const fanIn = () =>
+  scenario('fan-in', 'Fan-in', '100 connections, 64 B, no reply', {
+    plan: { scenario: 'fan-in', connections: 100, size: 64 },
+  });
+
+const handshakes = () =>
+  scenario('handshakes', 'Handshakes', 'open and close, 50 at a time', {
+    unit: 'connections/s',
+    plan: { scenario: 'handshakes', connections: 50, size: 64 },
+  });
+
+function idle(connections, withDeflate) {
+  return scenario(
+    `idle${withDeflate ? '-deflate' : ''}`,
+    'Memory of an idle connection',
+    withDeflate ? 'with permessage-deflate' : 'plain',
+    {
+      unit: 'bytes',
+      peers: ['oxws-inline', 'oxws-thread', 'oxws-stream', 'ws8', 'uws', 'bun'],
+      isMemory: true,
+      plan: {
+        scenario: 'idle',
+        connections,
+        size: KIB,
+        deflate: withDeflate ? 'takeover' : null,
+      },
+    },
+  );
+}
+
+const secure = (size, depth) =>
+  scenario(
+    `wss-${inShort(size)}-${depth}`,
+    'Echo over TLS (wss:), text',
+    `100 connections, ${inWords(size)}, ${depth} in flight`,
+    {
+      // TLS is not for the engine: every way of oxws is the stream transport here.
+      peers: ['oxws-inline', 'ws8', 'ws2016', 'uws', 'bun'],
+      plan: { scenario: 'echo', connections: 100, size, depth, tls: true },
+    },
+  );
+
+/** All of it. */
+function full() {
+  const list = [];
+  for (const binary of [false, true]) {
+    for (const connections of [1, 10, 100, 1000]) {
+      for (const size of [64, KIB, 64 * KIB, MIB]) {
+        for (const depth of [1, 16]) {
+          // 16 GiB would be on their way.
+          if (connections * size * depth > 2048 * MIB) continue;
+          list.push(echo(connections, size, depth, binary));
+        }
+      }
+    }
+  }
+  return list.concat(rest(5000));
+}
+
+const rest = (idleConnections) => [
+  ...[KIB, 64 * KIB].flatMap((size) => [
+    deflate(size, true),
+    deflate(size, false),
+  ]),
+  broadcast(64),
+  broadcast(KIB),
+  fanIn(),
+  handshakes(),
+  idle(idleConnections, false),
+  idle(idleConnections, true),
+  client(1, 1),
+  client(100, 1),
+  client(100, 16),
+  secure(64, 1),
+  secure(64, 16),
+  secure(64 * KIB, 1),
+];
+
+/** What matters most. */
+function quick() {
+  const peers = ['oxws-inline', 'oxws-thread', 'ws8', 'uws', 'bun'];
+  const list = [
+    echo(1, 64, 1, false),
+    echo(100, 64, 1, false),
+    echo(100, 64, 16, false),
+    echo(1000, 64, 1, false),
+    echo(10, MIB, 1, true),
+    deflate(KIB, true),
+    deflate(KIB, false),
+    deflate(64 * KIB, true),
+    deflate(64 * KIB, false),
+    broadcast(64),
+    client(100, 1),
+    client(100, 16),
+    idle(1000, false),
+  ];
+  return list.map((each) =>
+    Object.assign({}, each, {
+      peers: each.peers.filter(
+        (id) => peers.includes(id) || id === 'limit' || each.role === 'client',
+      ),
+    }),
+  );
+}
+
+/** One of each kind, small: whether all of it works. */
+function smoke() {
+  return [
+    echo(2, KIB, 2, false),
+    echo(1, 64 * KIB, 1, true),
+    deflate(KIB, true),
+    broadcast(64),
+    fanIn(),
+    handshakes(),
+    idle(10, true),
+    client(1, 1),
+    secure(64, 1),
+  ].map((each) =>
+    Object.assign({}, each, {
+      plan: Object.assign({}, each.plan, {
+        connections: Math.min(each.plan.connections, 10),
+      }),
+    }),
+  );
+}
+
+module.exports = { full, quick, smoke };

@@ -1,0 +1,79 @@
+'use strict';
+
+// A server with the API of ws: `node ws.js MODULE OPTIONS`. It prints its port.
+
+const fs = require('fs');
+const https = require('https');
+
+const { Server } = require(process.argv[2]);
+const { mode, deflate, key, cert } = JSON.parse(process.argv[3]);
+
+/** A message that only says it was taken comes after so many. */
+const CONFIRMED = 1000;
+
+const options = {
+  perMessageDeflate: deflate && { threshold: 0 },
+  maxPayload: 64 << 20,
+};
+
+let server;
+if (cert) {
+  const credentials = {
+    key: fs.readFileSync(key),
+    cert: fs.readFileSync(cert),
+  };
+  server = https.createServer(credentials);
+  const wss = new Server(Object.assign(options, { server }));
+  listen(wss);
+  server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+} else {
+  const place = { host: '127.0.0.1', port: 0 };
+  const wss = new Server(Object.assign(options, place), () => {
+    // ws of 2016 has no `address`.
+    console.log((wss._server || wss).address().port);
+  });
+  listen(wss);
+}
+
+function listen(wss) {
+  // Newer versions give each message as a buffer, and say whether it is binary.
+  const echo = (ws) => (data, isBinary) =>
+    typeof isBinary === 'boolean'
+      ? ws.send(data, { binary: isBinary })
+      : ws.send(data);
+
+  const modes = {
+    echo,
+
+    broadcast: () => (data, isBinary) => {
+      if (typeof isBinary === 'boolean') {
+        for (const client of wss.clients)
+          client.send(data, { binary: isBinary });
+      } else {
+        wss.clients.forEach((client) => client.send(data));
+      }
+    },
+
+    'fan-in': (ws) => {
+      let count = 0;
+      return () => {
+        count++;
+        if (count % CONFIRMED === 0) ws.send(String(CONFIRMED));
+      };
+    },
+
+    handshakes: echo,
+
+    idle: (ws) => {
+      const answer = echo(ws);
+      return (data, isBinary) => {
+        if (String(data) === 'collect garbage') global.gc();
+        answer(data, isBinary);
+      };
+    },
+  };
+  wss.on('connection', (ws) => {
+    ws.on('message', modes[mode](ws));
+    ws.on('error', () => {});
+  });
+}
