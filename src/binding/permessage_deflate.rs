@@ -19,8 +19,9 @@ fn pool() -> ContextPool {
     POOL.with_borrow(ContextPool::clone)
 }
 
-/// The default of zlib.
-const DEFAULT_LEVEL: u8 = 6;
+/// As small as level 6 of zlib makes it, and faster: the back end's own 6 is quicker
+/// still, but 4 % larger.
+const DEFAULT_LEVEL: u8 = 7;
 
 /// The default of zlib.
 const DEFAULT_MEM_LEVEL: u8 = 8;

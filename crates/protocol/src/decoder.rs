@@ -13,6 +13,11 @@ const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 /// The least room that is made for a message which arrives in pieces, in bytes.
 const MIN_RESERVE: usize = 4 * 1024;
 
+/// Room is made ahead of time for so many times what has arrived of a message: a peer
+/// that announces much and sends little takes little, and a message that is moved to
+/// larger memory is moved once or twice.
+const AHEAD: usize = 15;
+
 /// Whether the peer has to mask its frames (RFC 6455, 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Masking {
@@ -253,7 +258,7 @@ impl Decoder {
         }
         let data = &mut message.data;
         if data.capacity() == data.len() {
-            data.reserve_exact(data.len().max(least).min(remaining));
+            data.reserve_exact((AHEAD * data.len()).max(least).min(remaining));
         }
         let room = (data.capacity() - data.len()).min(remaining);
         Some((data, room))
@@ -580,15 +585,13 @@ impl Decoder {
     }
 }
 
-/// Makes room for `here` bytes, and ahead of time for more of the `to_come`: as
-/// much again as there is, so that a peer which announces much and sends little
-/// takes little memory.
+/// Makes room for `here` bytes, and ahead of time for more of the `to_come`.
 fn reserve(data: &mut Vec<u8>, here: usize, to_come: u64) {
     if data.capacity() - data.len() >= here {
         return;
     }
     let to_come = usize::try_from(to_come).unwrap_or(usize::MAX);
-    let ahead = (data.len() + here).max(MIN_RESERVE).min(to_come);
+    let ahead = (AHEAD * (data.len() + here)).max(MIN_RESERVE).min(to_come);
     data.reserve_exact(here.saturating_add(ahead));
 }
 

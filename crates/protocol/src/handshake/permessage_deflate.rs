@@ -194,13 +194,13 @@ impl Params {
         };
         let (window_bits, no_context_takeover) = self.direction(sender);
         InflateOptions {
-            window_bits,
+            window_bits: window_bits.unwrap_or(*WINDOW_BITS.end()),
             no_context_takeover,
         }
     }
 
-    fn direction(&self, sender: Role) -> (u8, bool) {
-        let (bits, no_context_takeover) = match sender {
+    fn direction(&self, sender: Role) -> (Option<u8>, bool) {
+        match sender {
             Role::Server => (self.server_max_window_bits, self.server_no_context_takeover),
             Role::Client => (
                 match self.client_max_window_bits {
@@ -209,8 +209,7 @@ impl Params {
                 },
                 self.client_no_context_takeover,
             ),
-        };
-        (bits.unwrap_or(*WINDOW_BITS.end()), no_context_takeover)
+        }
     }
 }
 
@@ -506,11 +505,11 @@ mod tests {
         };
         let server = params.deflate(Role::Server, 6, 8);
         let client = params.inflate(Role::Client);
-        assert_eq!((server.window_bits, client.window_bits), (9, 9));
+        assert_eq!((server.window_bits, client.window_bits), (Some(9), 9));
         assert!(server.no_context_takeover && client.no_context_takeover);
         let client = params.deflate(Role::Client, 6, 8);
         let server = params.inflate(Role::Server);
-        assert_eq!((server.window_bits, client.window_bits), (15, 15));
+        assert_eq!((server.window_bits, client.window_bits), (15, None));
         assert!(!server.no_context_takeover && !client.no_context_takeover);
     }
 }
