@@ -27,7 +27,7 @@ const MASKED = 0x100;
 const LARGE = 0x200;
 const RANGE = 0x400;
 
-/** Messages at least this long, in bytes, do not go through the outbox. */
+/** Messages at least this long, in bytes or characters, do not go through the outbox. */
 const LONG = 64 * 1024;
 
 /** How long a connection that has ended may take to send what it has, in ms. */
@@ -366,22 +366,19 @@ class NativeTransport {
     const { _engine: engine } = this;
     if (this.isTimed) this._socket._unrefTimer();
     if (cb) flags |= ACK;
-    let length = -1;
-    if (typeof data === 'string') {
-      length = engine.postText(this.id, flags, data);
-      if (length < 0) data = Buffer.from(data);
+    const isText = typeof data === 'string';
+    const message = isText ? data : toBuffer(data);
+    if (message.length >= LONG) {
+      // By itself, behind all that was posted before it.
+      engine.flush();
+      if (isText) engine.native.sendLongText(this.id, flags, message);
+      else engine.native.sendLong(this.id, flags, message);
+      if (cb) this._callbacks.push(cb);
+      return;
     }
-    if (length < 0) {
-      const bytes = toBuffer(data);
-      if (bytes.length >= LONG) {
-        // By itself, behind all that was posted before it.
-        engine.flush();
-        engine.native.sendLong(this.id, flags, bytes);
-        if (cb) this._callbacks.push(cb);
-        return;
-      }
-      length = engine.postBytes(this.id, flags, bytes);
-    }
+    const length = isText
+      ? engine.postText(this.id, flags, message)
+      : engine.postBytes(this.id, flags, message);
     if (cb) this._callbacks.push(cb);
     if (this._postedAt !== engine.flushes) {
       this._postedAt = engine.flushes;

@@ -112,10 +112,10 @@ class Engine {
     if (was !== this._alive > 0) this.native.keepAlive(!was);
   }
 
-  /** Puts a text into the outbox; its length in bytes, or -1 if it is too long. */
+  /** Puts a text, which is not too long, into the outbox; its length in bytes. */
   postText(id, flags, text) {
     const most = text.length * MAX_BYTES_PER_UNIT;
-    if (!this._makeRoom(most)) return -1;
+    this._makeRoom(most);
     const length = this._outBytes.utf8Write(text, this._outUsed, most);
     this._post(id, flags, length);
     return length;
@@ -131,10 +131,8 @@ class Engine {
 
   _makeRoom(length) {
     if (this._outUsed + length > OUT_BYTES || this._outCount === OUT_ROWS) {
-      if (length > OUT_BYTES) return false;
       this.flush();
     }
-    return true;
   }
 
   _post(id, flags, length) {

@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
 use napi::bindgen_prelude::{Buffer, BufferSlice, FnArgs, Function, Object, Result, Uint32Array};
-use napi::{sys, Env, Error, JsValue, Status};
+use napi::{sys, Env, Error, JsString, JsValue, Status};
 use napi_derive::napi;
 use oxws_protocol::Encoder;
 
@@ -17,6 +17,7 @@ use crate::engine::driver;
 use crate::engine::host::inline::Inline;
 use crate::engine::host::thread::Threaded;
 use crate::engine::host::{Boundary, Host};
+use crate::engine::out::Segment;
 use crate::engine::outbox::Flags;
 use crate::engine::region::Region;
 use crate::engine::socket::Adopted;
@@ -274,10 +275,23 @@ impl Engine {
     #[napi]
     pub fn send_long(&self, id: u32, flags: u32, data: Buffer) -> Result<()> {
         guard(|| {
-            self.host.run(Command::SendShared {
+            self.host.run(Command::SendLong {
                 id,
                 flags: Flags(flags),
-                payload: Box::new(data),
+                payload: Segment::Lent(Box::new(data)),
+            });
+            Ok(())
+        })
+    }
+
+    /// Sends a long text.
+    #[napi]
+    pub fn send_long_text(&self, id: u32, flags: u32, text: String) -> Result<()> {
+        guard(|| {
+            self.host.run(Command::SendLong {
+                id,
+                flags: Flags(flags),
+                payload: Segment::Own(text.into_bytes()),
             });
             Ok(())
         })
@@ -354,9 +368,14 @@ impl Engine {
 
     /// Takes a long payload of the inbox, which is UTF-8, as a string.
     #[napi]
-    pub fn take_text(&self, number: u32) -> Result<String> {
-        String::from_utf8(self.host.take_large(number))
-            .map_err(|_| Error::new(Status::GenericFailure, "the payload is not text"))
+    pub fn take_text<'env>(&self, env: &'env Env, number: u32) -> Result<JsString<'env>> {
+        let bytes = self.host.take_large(number);
+        if bytes.is_ascii() {
+            return env.create_string_latin1(&bytes);
+        }
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Error::new(Status::GenericFailure, "the payload is not text"))?;
+        env.create_string(text)
     }
 
     /// Takes a long payload of the inbox.

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use oxws_protocol::Encoder;
 
-use super::out::{Compression, Held, Out, Shared};
+use super::out::{Compression, Held, Out, Segment};
 use super::outbox::Flags;
 use super::socket::WriteHalf;
 use super::traffic::Traffic;
@@ -66,15 +66,18 @@ impl Connection {
 
     /// Appends a long message, which is not copied if it need not be. It comes back
     /// as with [`send`](Self::send).
-    pub(crate) fn send_shared(&self, flags: Flags, payload: Shared) -> Option<Compression> {
+    pub(crate) fn send_long(&self, flags: Flags, payload: Segment) -> Option<Compression> {
         let out = &mut *self.out.borrow_mut();
-        let bytes = (*payload).as_ref();
-        let must_change = flags.raw() || flags.mask() || out.compresses(flags, bytes.len());
-        if must_change || out.must_copy(flags, bytes.len()) {
-            let payload = bytes.to_vec();
+        let len = payload.bytes().len();
+        if out.must_copy(flags, len) {
+            let payload = payload.into_own();
             return out.hold(Held { flags, payload });
         }
-        out.append_shared(flags, payload);
+        if flags.raw() || flags.mask() || out.compresses(flags, len) {
+            out.append(flags, payload.bytes());
+        } else {
+            out.append_segment(flags, payload);
+        }
         None
     }
 
@@ -85,8 +88,8 @@ impl Connection {
     }
 
     /// Counts no more what was on its way, now that it is appended.
-    pub(crate) fn discount(&self, bytes: usize) {
-        self.out.borrow().discount(bytes);
+    pub(crate) fn settle(&self, bytes: usize) {
+        self.out.borrow().settle(bytes);
     }
 
     /// Answers a ping.

@@ -12,7 +12,7 @@ use oxws_protocol::{Decoder, Encoder};
 use super::connection::Connection;
 use super::driver::Driver;
 use super::inbox::{kind, Inbox, Row};
-use super::out::{Compression, Shared};
+use super::out::{Compression, Segment};
 use super::outbox::{self, Flags};
 use super::socket::Adopted;
 use super::traffic::Traffic;
@@ -42,10 +42,11 @@ pub(crate) struct Opening {
 /// What JavaScript asks of the engine.
 pub(crate) enum Command {
     Open(Box<Opening>),
-    SendShared {
+    /// Sends a message that is too long for the outbox.
+    SendLong {
         id: u32,
         flags: Flags,
-        payload: Shared,
+        payload: Segment,
     },
     Pause(u32),
     Resume(u32),
@@ -67,7 +68,7 @@ impl Command {
     pub(crate) fn id(&self) -> u32 {
         match self {
             Self::Open(opening) => opening.id,
-            Self::SendShared { id, .. }
+            Self::SendLong { id, .. }
             | Self::SetMaxPayload { id, .. }
             | Self::Pause(id)
             | Self::Resume(id)
@@ -115,12 +116,12 @@ impl Core {
     pub(crate) fn run(self: &Rc<Self>, command: Command) {
         match command {
             Command::Open(opening) => self.open(*opening),
-            Command::SendShared { id, flags, payload } => {
+            Command::SendLong { id, flags, payload } => {
                 if let Some(connection) = self.get(id) {
-                    let len = (*payload).as_ref().len();
-                    self.compress(&connection, connection.send_shared(flags, payload));
+                    let len = payload.bytes().len();
+                    self.compress(&connection, connection.send_long(flags, payload));
                     if self.counts_ahead {
-                        connection.discount(len);
+                        connection.settle(len);
                     }
                     connection.flush();
                     self.note_acked(&connection);
@@ -209,7 +210,7 @@ impl Core {
                 let compression = connection.send(entry.flags, entry.payload);
                 self.compress(connection, compression);
                 if self.counts_ahead {
-                    connection.discount(entry.payload.len());
+                    connection.settle(entry.payload.len());
                 }
             }
         }

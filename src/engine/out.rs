@@ -21,20 +21,26 @@ const MAX_WAITING_PONGS: usize = 16 * 1024;
 /// The most pieces that one system call writes.
 const MAX_SLICES: usize = 64;
 
-/// Bytes that somebody else keeps until they are sent.
-pub(crate) type Shared = Box<dyn AsRef<[u8]> + Send>;
-
 /// A piece of what is to be written.
-enum Segment {
+pub(crate) enum Segment {
     Own(Vec<u8>),
-    Shared(Shared),
+    /// Bytes that somebody else keeps until they are sent.
+    Lent(Box<dyn AsRef<[u8]> + Send>),
 }
 
 impl Segment {
-    fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => (**bytes).as_ref(),
+            Self::Lent(bytes) => (**bytes).as_ref(),
+        }
+    }
+
+    /// The bytes as one's own: they are copied if they are lent.
+    pub(crate) fn into_own(self) -> Vec<u8> {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Lent(bytes) => (*bytes).as_ref().to_vec(),
         }
     }
 }
@@ -190,8 +196,8 @@ impl Out {
     }
 
     /// Appends a frame whose payload is neither copied nor changed.
-    pub(crate) fn append_shared(&mut self, flags: Flags, payload: Shared) {
-        let len = (*payload).as_ref().len();
+    pub(crate) fn append_segment(&mut self, flags: Flags, payload: Segment) {
+        let len = payload.bytes().len();
         let (Some(What::Message(kind)), Some(encoder)) = (flags.what(), &mut self.encoder) else {
             return;
         };
@@ -211,7 +217,7 @@ impl Out {
         self.traffic.accept(len);
         self.count(before, flags);
         self.seal();
-        self.segments.push_back(Segment::Shared(payload));
+        self.segments.push_back(payload);
     }
 
     /// Takes back what was compressed elsewhere, and appends what waited for it, up to
@@ -235,8 +241,8 @@ impl Out {
     }
 
     /// Counts no more what was on its way, now that it is appended.
-    pub(crate) fn discount(&self, bytes: usize) {
-        self.traffic.discount(bytes);
+    pub(crate) fn settle(&self, bytes: usize) {
+        self.traffic.settle(bytes);
     }
 
     /// Answers a ping.

@@ -13,11 +13,21 @@ use super::core::place;
 #[derive(Clone, Default)]
 pub(crate) struct Traffic(Arc<Bytes>);
 
+/// Each is written by one thread alone, and so is never added to in one step: that
+/// would cost more than the rest of the counting.
 #[derive(Default)]
 struct Bytes {
     received: AtomicU64,
     accepted: AtomicU64,
     written: AtomicU64,
+    /// What set out to another thread, of which it has settled so much.
+    posted: AtomicU64,
+    settled: AtomicU64,
+}
+
+fn add(counter: &AtomicU64, bytes: usize) {
+    let sum = counter.load(Ordering::Relaxed).wrapping_add(bytes as u64);
+    counter.store(sum, Ordering::Relaxed);
 }
 
 impl Traffic {
@@ -28,7 +38,12 @@ impl Traffic {
 
     /// The bytes that the connection was given to send.
     pub(crate) fn accepted(&self) -> u64 {
-        self.0.accepted.load(Ordering::Relaxed)
+        let Bytes {
+            posted, settled, ..
+        } = &*self.0;
+        let settled = settled.load(Ordering::Relaxed);
+        let under_way = posted.load(Ordering::Relaxed).saturating_sub(settled);
+        self.0.accepted.load(Ordering::Relaxed) + under_way
     }
 
     /// Those of them that the system has not taken.
@@ -38,20 +53,30 @@ impl Traffic {
     }
 
     pub(crate) fn receive(&self, bytes: usize) {
-        self.0.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        add(&self.0.received, bytes);
     }
 
     pub(crate) fn accept(&self, bytes: usize) {
-        self.0.accepted.fetch_add(bytes as u64, Ordering::Relaxed);
+        add(&self.0.accepted, bytes);
     }
 
     /// Counts no more what was accepted, where its frame is counted instead.
     pub(crate) fn discount(&self, bytes: usize) {
-        self.0.accepted.fetch_sub(bytes as u64, Ordering::Relaxed);
+        add(&self.0.accepted, bytes.wrapping_neg());
     }
 
     pub(crate) fn write(&self, bytes: usize) {
-        self.0.written.fetch_add(bytes as u64, Ordering::Relaxed);
+        add(&self.0.written, bytes);
+    }
+
+    /// Counts, on JavaScript's thread, what sets out to the engine's...
+    pub(crate) fn post(&self, bytes: usize) {
+        add(&self.0.posted, bytes);
+    }
+
+    /// ...and there what of it is accepted now.
+    pub(crate) fn settle(&self, bytes: usize) {
+        add(&self.0.settled, bytes);
     }
 
     /// Nothing is queued any more: what is not written never will be.

@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 
 use super::super::core::{Command, Core};
 use super::super::inbox::{Inbox, ROW as INBOX_ROW};
+use super::super::out::Segment;
 use super::super::outbox::{entries, ROW};
 use super::super::region::Region;
 use super::super::traffic::Counters;
@@ -186,16 +187,14 @@ impl Host for Threaded {
     }
 
     fn run(&self, command: Command) {
-        // What JavaScript keeps must not be let go of on another thread.
         let command = match command {
-            Command::SendShared { id, flags, payload } => {
-                let copy = (*payload).as_ref().to_vec();
-                self.counters.with(id, |traffic| traffic.accept(copy.len()));
-                Command::SendShared {
-                    id,
-                    flags,
-                    payload: Box::new(copy),
-                }
+            Command::SendLong { id, flags, payload } => {
+                // What JavaScript keeps must not be let go of on another thread.
+                let payload = payload.into_own();
+                self.counters
+                    .with(id, |traffic| traffic.post(payload.len()));
+                let payload = Segment::Own(payload);
+                Command::SendLong { id, flags, payload }
             }
             command => command,
         };
@@ -212,7 +211,7 @@ impl Host for Threaded {
         let table = &boundary.outbox_rows[..rows * ROW];
         for entry in entries(table, &boundary.outbox_bytes) {
             self.counters
-                .with(entry.id, |traffic| traffic.accept(entry.payload.len()));
+                .with(entry.id, |traffic| traffic.post(entry.payload.len()));
         }
         let end = table
             .chunks_exact(ROW)
