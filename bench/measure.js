@@ -73,8 +73,8 @@ async function output(command, milliseconds) {
 }
 
 /** A server that has said its port. */
-async function startServer(peer, options) {
-  const started = start(pinned(peer.serve(options), false));
+async function startServer(peer, options, isLoad = false) {
+  const started = start(pinned(peer.serve(options), isLoad));
   const port = new Promise((resolve) => {
     started.child.stdout.on('data', () => {
       if (started.output.includes('\n')) resolve(Number(started.output));
@@ -125,48 +125,69 @@ function serverOptions({ plan }) {
 }
 
 /** How long to load, in seconds. */
-function timesOf({ plan }, { warmUp, seconds }) {
+function timesOf({ plan, role }, { settle, warmUp, seconds }) {
   const bytes = plan.connections * plan.size * plan.depth;
   const isLong = plan.scenario === 'echo' && bytes > MANY_BYTES;
-  return isLong
-    ? { warmUp: 4 * warmUp, seconds: 4 * seconds }
-    : { warmUp, seconds };
+  const factor = isLong ? 4 : 1;
+  return {
+    // Clients are new processes each time.
+    warmUp: role === 'client' ? settle : factor * warmUp,
+    seconds: factor * seconds,
+  };
+}
+
+/** A server that has compiled what it runs. */
+async function startSettled(scenario, peer, { settle, warmUp }) {
+  const server = await startServer(peer, serverOptions(scenario));
+  if (!scenario.isMemory) {
+    const times = { warmUp: settle, seconds: warmUp };
+    await loadServer(scenario, server, times).catch(async (error) => {
+      await stop(server);
+      throw error;
+    });
+  }
+  return server;
+}
+
+/** Measures one peer once; resolves with the figures. */
+async function measureOnce(scenario, peer, servers, extent) {
+  const times = timesOf(scenario, extent);
+  let text;
+  if (scenario.role === 'client') {
+    text = await loadClients(scenario, peer, servers.limit, times);
+  } else {
+    const { id } = peer;
+    // Memory is that of a server which has done nothing else.
+    if (scenario.isMemory && servers[id]) {
+      await stop(servers[id]);
+      delete servers[id];
+    }
+    servers[id] = servers[id] || (await startSettled(scenario, peer, extent));
+    text = await loadServer(scenario, servers[id], times);
+  }
+  return JSON.parse(text);
 }
 
 /**
  * Measures a scenario; resolves with the runs of each peer by its id, or, as `error`,
  * why it has none.
  */
-async function measure(scenario, peers, { rounds, warmUp, seconds }) {
+async function measure(scenario, peers, extent) {
   const present = scenario.peers.filter((id) => id in peers);
   const results = Object.fromEntries(present.map((id) => [id, { runs: [] }]));
-  const times = timesOf(scenario, { warmUp, seconds });
-  const isClient = scenario.role === 'client';
   const servers = {};
   try {
-    if (isClient) {
+    if (scenario.role === 'client') {
       // The server is the fixed part here, and has the load's core.
-      const limit = start(pinned(peers.limit.serve(), true));
-      servers.limit = limit;
-      await new Promise((resolve) => limit.child.stdout.once('data', resolve));
-      limit.port = Number(limit.output);
+      servers.limit = await startServer(peers.limit, {}, true);
     }
-    for (let round = 0; round < rounds; round++) {
+    for (let round = 0; round < extent.rounds; round++) {
       for (const id of round % 2 === 0 ? present : [...present].reverse()) {
         if (results[id].error) continue;
         try {
-          let text;
-          if (isClient) {
-            text = await loadClients(scenario, peers[id], servers.limit, times);
-          } else {
-            if (!servers[id] || scenario.isMemory) {
-              if (servers[id]) await stop(servers[id]);
-              const options = serverOptions(scenario);
-              servers[id] = await startServer(peers[id], options);
-            }
-            text = await loadServer(scenario, servers[id], times);
-          }
-          results[id].runs.push(JSON.parse(text));
+          const peer = peers[id];
+          const run = await measureOnce(scenario, peer, servers, extent);
+          results[id].runs.push(run);
         } catch (error) {
           results[id].error = error.message;
         }

@@ -13,11 +13,14 @@ const path = require('path');
 const root = path.join(__dirname, '..');
 const results = path.join(__dirname, 'results');
 
-/** How long, in seconds, and how often each peer is measured. */
+/**
+ * How often each peer is measured, for how long, in seconds, and how long before that:
+ * when it starts, and each time.
+ */
 const EXTENTS = {
-  full: { rounds: 3, warmUp: 0.2, seconds: 0.6 },
-  quick: { rounds: 3, warmUp: 0.15, seconds: 0.4 },
-  smoke: { rounds: 1, warmUp: 0.05, seconds: 0.1 },
+  full: { rounds: 3, settle: 0.6, warmUp: 0.1, seconds: 0.5 },
+  quick: { rounds: 3, settle: 0.6, warmUp: 0.1, seconds: 0.3 },
+  smoke: { rounds: 1, settle: 0.05, warmUp: 0.05, seconds: 0.1 },
 };
 
 /** Runs a command; the process ends if it fails and must not. */

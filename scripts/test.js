@@ -101,6 +101,11 @@ async function main() {
     '__test__/project/*.test.js',
   ]);
 
+  await run('the benchmarks: a smoke', asOne, process.execPath, [
+    path.join(root, 'bench', 'run.js'),
+    'smoke',
+  ]);
+
   const checkout = process.env.OXWS_WS_CHECKOUT;
   if (checkout) {
     const script = path.join(__dirname, 'test-ws.js');
