@@ -136,7 +136,7 @@ class Receiver {
     const chunk = this._chunks[0];
     let at = 0;
     try {
-      while (!this._paused) {
+      while (at < chunk.length && !this._paused) {
         const kind = this._decoder.next(chunk, at, rowBytes);
         this.unread -= row[NEXT] - at;
         at = row[NEXT];
