@@ -39,6 +39,7 @@ class Sender {
     this._encoder = extension
       ? new native.Encoder(extension.native, Number(extension.threshold) || 0)
       : new native.Encoder();
+    this._mayCompress = extension !== undefined;
     this._socket = socket;
     this._queue = new Queue();
     /** The callback of the message that is being compressed on another thread. */
@@ -78,7 +79,7 @@ class Sender {
     }
     const length = Buffer.byteLength(data);
 
-    if (this._mustWait || this._encoder.compresses(length, flags)) {
+    if (this._mustWait || this._compresses(length, flags)) {
       // What waits must not change when its sender uses the memory again.
       const kept = typeof data === 'string' ? data : Buffer.from(data);
       this._enqueue(length, cb, () => this._message(kept, length, flags, cb));
@@ -131,6 +132,11 @@ class Sender {
     for (const { cb } of waiting) this._fail(notSent(), cb);
   }
 
+  /** Whether the next fragment will be compressed. */
+  _compresses(length, flags) {
+    return this._mayCompress && this._encoder.compresses(length, flags);
+  }
+
   get _mustWait() {
     return this.processing || this._queue.length > 0;
   }
@@ -169,7 +175,7 @@ class Sender {
   }
 
   _message(data, length, flags, cb) {
-    if (this._encoder.compresses(length, flags)) {
+    if (this._compresses(length, flags)) {
       this._compress(Buffer.from(data), flags, cb);
       return;
     }
