@@ -27,8 +27,11 @@ const MASKED = 0x100;
 const LARGE = 0x200;
 const RANGE = 0x400;
 
-/** Messages at least this long, in bytes or characters, do not go through the outbox. */
+/** Binary messages at least this long, in bytes, do not go through the outbox. */
 const LONG = 64 * 1024;
+
+/** Nor do texts of so many units, which have to be encoded anyway. */
+const LONG_TEXT = 256 * 1024;
 
 /** How long a connection that has ended may take to send what it has, in ms. */
 const LINGER = 30 * 1000;
@@ -368,7 +371,7 @@ class NativeTransport {
     if (cb) flags |= ACK;
     const isText = typeof data === 'string';
     const message = isText ? data : toBuffer(data);
-    if (message.length >= LONG) {
+    if (message.length >= (isText ? LONG_TEXT : LONG)) {
       // By itself, behind all that was posted before it.
       engine.flush();
       if (isText) engine.native.sendLongText(this.id, flags, message);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use napi::bindgen_prelude::{Buffer, BufferSlice, FnArgs, Function, Object, Result, Uint32Array};
 use napi::{sys, Env, Error, JsString, JsValue, Status};
 use napi_derive::napi;
-use oxws_protocol::Encoder;
+use oxws_protocol::{BufferPool, Encoder};
 
 use super::decoder::{payload_limit, Limits};
 use super::panic::guard;
@@ -134,6 +134,7 @@ impl Caller {
 pub struct Engine {
     host: Rc<dyn Host>,
     counters: Counters,
+    buffers: BufferPool,
     /// Keeps the memory that is shared.
     _memory: (Uint32Array, Buffer, Uint32Array, Buffer),
 }
@@ -176,6 +177,7 @@ impl Engine {
         if status != sys::Status::napi_ok {
             return Err(Error::from_reason("there is no libuv"));
         }
+        let buffers = BufferPool::default();
         let caller = Caller::new(&env, &dispatch, &resource)?;
         // SAFETY: `_memory` keeps the memory for as long as the host, which `close`
         // ends before the environment's values go. JavaScript does not run while the
@@ -186,6 +188,7 @@ impl Engine {
                 inbox_bytes: region(&mut inbox_bytes),
                 outbox_rows: region(outbox_rows.as_mut()),
                 outbox_bytes: region(&mut outbox_bytes),
+                buffers: buffers.clone(),
             }
         };
         let dispatch = Box::new(move |rows| caller.dispatch(rows));
@@ -223,6 +226,7 @@ impl Engine {
         Ok(Self {
             host,
             counters,
+            buffers,
             _memory: (inbox_rows, inbox_bytes, outbox_rows, outbox_bytes),
         })
     }
@@ -370,12 +374,15 @@ impl Engine {
     #[napi]
     pub fn take_text<'env>(&self, env: &'env Env, number: u32) -> Result<JsString<'env>> {
         let bytes = self.host.take_large(number);
-        if bytes.is_ascii() {
-            return env.create_string_latin1(&bytes);
-        }
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Error::new(Status::GenericFailure, "the payload is not text"))?;
-        env.create_string(text)
+        let text = if bytes.is_ascii() {
+            env.create_string_latin1(&bytes)
+        } else {
+            let text = std::str::from_utf8(&bytes)
+                .map_err(|_| Error::new(Status::GenericFailure, "the payload is not text"))?;
+            env.create_string(text)
+        };
+        self.buffers.give(bytes);
+        text
     }
 
     /// Takes a long payload of the inbox.

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::task::{Context, Poll, Waker};
 
-use oxws_protocol::Encoder;
+use oxws_protocol::{BufferPool, Encoder};
 
 use super::out::{Compression, Held, Out, Segment};
 use super::outbox::Flags;
@@ -37,12 +37,13 @@ impl Connection {
         encoder: Encoder,
         masks: bool,
         traffic: Traffic,
+        buffers: BufferPool,
     ) -> Self {
         Self {
             id,
             masks,
             writer: RefCell::new(Some(writer)),
-            out: RefCell::new(Out::new(encoder, traffic)),
+            out: RefCell::new(Out::new(encoder, traffic, buffers)),
             driver: RefCell::new(None),
             dirty: Cell::new(false),
             ending: Cell::new(false),

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use oxws_protocol::{Decoder, Encoder};
+use oxws_protocol::{BufferPool, Decoder, Encoder};
 
 use super::connection::Connection;
 use super::driver::Driver;
@@ -82,6 +82,8 @@ impl Command {
 /// The engine.
 pub(crate) struct Core {
     pub(crate) inbox: RefCell<Inbox>,
+    /// Memory of long messages.
+    pub(crate) buffers: BufferPool,
     connections: RefCell<Vec<Option<Rc<Connection>>>>,
     /// Connections that have something to write.
     dirty: RefCell<Vec<Rc<Connection>>>,
@@ -94,10 +96,11 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(inbox: Inbox, counts_ahead: bool) -> Rc<Self> {
+    pub(crate) fn new(inbox: Inbox, buffers: BufferPool, counts_ahead: bool) -> Rc<Self> {
         Rc::new(Self {
             counts_ahead,
             inbox: RefCell::new(inbox),
+            buffers,
             connections: RefCell::default(),
             dirty: RefCell::default(),
             acked: RefCell::default(),
@@ -163,6 +166,7 @@ impl Core {
             opening.encoder,
             opening.masks,
             opening.traffic,
+            self.buffers.clone(),
         ));
         let place = place(id);
         let mut connections = self.connections.borrow_mut();
@@ -174,7 +178,7 @@ impl Core {
             self.clone(),
             connection,
             reader,
-            opening.decoder,
+            opening.decoder.with_buffers(self.buffers.clone()),
             opening.head,
         );
         let core = self.clone();

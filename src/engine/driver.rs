@@ -285,7 +285,11 @@ impl Driver {
         let (start, end) = match event.payload {
             Payload::Input(range) => (chunk + range.start, chunk + range.end),
             Payload::Owned(bytes) => match inbox.copy(&bytes, LARGE) {
-                Some(start) => (start, start + bytes.len()),
+                Some(start) => {
+                    let end = start + bytes.len();
+                    self.core.buffers.give(bytes);
+                    (start, end)
+                }
                 None => {
                     kind |= kind::LARGE;
                     (inbox.push_large(bytes) as usize, 0)

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
-use oxws_protocol::frame::{FrameHead, Opcode};
-use oxws_protocol::{mask, Encoder, MessageOptions};
+use oxws_protocol::frame::{FrameHead, Opcode, MAX_HEAD_LEN};
+use oxws_protocol::{mask, BufferPool, Encoder, MessageOptions};
 
 use super::mask_keys;
 use super::outbox::{Flags, What};
@@ -17,6 +17,9 @@ const HEAVY: usize = 64 * 1024;
 /// Bytes of automatic pongs that wait for the socket; beyond them only the latest
 /// ping is answered (RFC 6455, 5.5.3).
 const MAX_WAITING_PONGS: usize = 16 * 1024;
+
+/// The most bytes of memory that a connection with nothing to write keeps for frames.
+const MAX_KEPT: usize = 4 * 1024;
 
 /// The most pieces that one system call writes.
 const MAX_SLICES: usize = 64;
@@ -94,6 +97,7 @@ pub(crate) struct Out {
     appended: u64,
     written: u64,
     traffic: Traffic,
+    buffers: BufferPool,
     /// Where in the stream messages end whose sending is to be told.
     acks: VecDeque<u64>,
     /// Messages that are sent, and not yet told.
@@ -109,7 +113,7 @@ pub(crate) struct Out {
 }
 
 impl Out {
-    pub(crate) fn new(encoder: Encoder, traffic: Traffic) -> Self {
+    pub(crate) fn new(encoder: Encoder, traffic: Traffic, buffers: BufferPool) -> Self {
         Self {
             encoder: Some(encoder),
             held: VecDeque::new(),
@@ -119,6 +123,7 @@ impl Out {
             appended: 0,
             written: 0,
             traffic,
+            buffers,
             acks: VecDeque::new(),
             acked: 0,
             waiting_pongs: 0,
@@ -176,6 +181,10 @@ impl Out {
         }
         let mask = key(flags.mask());
         let before = self.tail.len();
+        if payload.len() > self.tail.capacity() - before {
+            self.buffers
+                .grow(&mut self.tail, before + payload.len() + MAX_HEAD_LEN);
+        }
         match (flags.what(), &mut self.encoder) {
             _ if flags.raw() => self.tail.extend_from_slice(payload),
             (Some(What::Message(kind)), Some(encoder)) => {
@@ -321,6 +330,9 @@ impl Out {
             self.advance(written);
             if written == self.tail.len() {
                 self.tail.clear();
+                if self.tail.capacity() > MAX_KEPT {
+                    self.buffers.give(std::mem::take(&mut self.tail));
+                }
                 return Ok(());
             }
             self.first_written = written;
@@ -344,7 +356,9 @@ impl Out {
                 }
                 written -= left;
                 self.first_written = 0;
-                self.segments.pop_front();
+                if let Some(Segment::Own(bytes)) = self.segments.pop_front() {
+                    self.buffers.give(bytes);
+                }
             }
         }
         Ok(())

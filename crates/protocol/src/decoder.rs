@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::buffers::BufferPool;
 use crate::deflate::Inflater;
 use crate::frame::{Opcode, Start, MAX_CONTROL_LEN, MAX_HEAD_LEN};
 use crate::utf8::{self, Utf8Validator};
@@ -112,6 +113,7 @@ impl Payload {
 pub struct Decoder {
     options: DecoderOptions,
     inflater: Option<Box<Inflater>>,
+    buffers: BufferPool,
     state: State,
     frame: Frame,
     message: Option<Message>,
@@ -191,6 +193,7 @@ impl Decoder {
         Self {
             options,
             inflater: inflater.map(Box::new),
+            buffers: BufferPool::default(),
             state: BEFORE_HEAD,
             frame: Frame {
                 fin: true,
@@ -203,6 +206,13 @@ impl Decoder {
             control: Vec::new(),
             utf8: Utf8Validator::default(),
         }
+    }
+
+    /// Has the decoder take the memory of long messages from here.
+    #[must_use]
+    pub fn with_buffers(mut self, buffers: BufferPool) -> Self {
+        self.buffers = buffers;
+        self
     }
 
     /// Takes the next event from `input`, beginning at `*at`, which is advanced
@@ -258,7 +268,8 @@ impl Decoder {
         }
         let data = &mut message.data;
         if data.capacity() == data.len() {
-            data.reserve_exact((AHEAD * data.len()).max(least).min(remaining));
+            let more = (AHEAD * data.len()).max(least).min(remaining);
+            self.buffers.grow(data, data.len() + more);
         }
         let room = (data.capacity() - data.len()).min(remaining);
         Some((data, room))
@@ -539,7 +550,8 @@ impl Decoder {
                 decoded = decoded.and_then(|()| inflater.finish(&mut message.data, limit));
             }
         } else {
-            reserve(&mut message.data, range.len(), self.frame.remaining);
+            let to_come = self.frame.remaining;
+            reserve(&mut message.data, range.len(), to_come, &self.buffers);
             message.data.extend_from_slice(&input[range]);
         }
         self.validate(decoded_before)?;
@@ -586,13 +598,14 @@ impl Decoder {
 }
 
 /// Makes room for `here` bytes, and ahead of time for more of the `to_come`.
-fn reserve(data: &mut Vec<u8>, here: usize, to_come: u64) {
+fn reserve(data: &mut Vec<u8>, here: usize, to_come: u64, buffers: &BufferPool) {
     if data.capacity() - data.len() >= here {
         return;
     }
     let to_come = usize::try_from(to_come).unwrap_or(usize::MAX);
-    let ahead = (AHEAD * (data.len() + here)).max(MIN_RESERVE).min(to_come);
-    data.reserve_exact(here.saturating_add(ahead));
+    let len = data.len() + here;
+    let ahead = (AHEAD * len).max(MIN_RESERVE).min(to_come);
+    buffers.grow(data, len.saturating_add(ahead));
 }
 
 /// The reason in the payload of a close frame: what follows the code, if any.

@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod buffers;
 pub mod close;
 mod decoder;
 pub mod deflate;
@@ -28,6 +29,7 @@ pub mod handshake;
 pub mod mask;
 pub mod utf8;
 
+pub use buffers::BufferPool;
 pub use decoder::{Decoder, DecoderOptions, Event, EventKind, Masking, Payload};
 pub use encoder::{Encoder, MessageKind, MessageOptions};
 pub use error::{JsClass, ProtocolError};

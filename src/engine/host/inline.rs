@@ -83,7 +83,11 @@ impl Inline {
             return Err((boundary, dispatch));
         };
         let host = Rc::new(Self {
-            core: Core::new(Inbox::new(boundary.inbox_rows, boundary.inbox_bytes), false),
+            core: Core::new(
+                Inbox::new(boundary.inbox_rows, boundary.inbox_bytes),
+                boundary.buffers,
+                false,
+            ),
             runtime: RefCell::new(Some(runtime)),
             tasks: RefCell::new(Some(LocalSet::new())),
             alarm: Arc::new(Alarm {
@@ -139,6 +143,7 @@ impl Inline {
             inbox_bytes,
             outbox_rows: host.outbox_rows.into_inner(),
             outbox_bytes: host.outbox_bytes.into_inner(),
+            buffers: core.buffers,
         };
         (boundary, host.dispatch)
     }

@@ -8,6 +8,8 @@ pub(crate) mod thread;
 
 use std::cell::Cell;
 
+use oxws_protocol::BufferPool;
+
 use super::core::Command;
 use super::region::Region;
 
@@ -17,6 +19,8 @@ pub(crate) struct Boundary {
     pub(crate) inbox_bytes: Region<u8>,
     pub(crate) outbox_rows: Region<u32>,
     pub(crate) outbox_bytes: Region<u8>,
+    /// Memory of long messages, which do not go through these.
+    pub(crate) buffers: BufferPool,
 }
 
 /// Calls JavaScript with the number of rows in the inbox.

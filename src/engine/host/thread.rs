@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::thread::JoinHandle;
 
+use oxws_protocol::BufferPool;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
@@ -111,9 +112,10 @@ impl Threaded {
                 doorbell: Mutex::new(Some(doorbell.sender())),
             });
             let theirs = shared.clone();
+            let buffers = host.boundary.borrow().buffers.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("oxws {number}"))
-                .spawn(move || serve(&theirs, inbox_size))
+                .spawn(move || serve(&theirs, inbox_size, buffers))
                 .ok()?;
             host.workers.borrow_mut().push(Worker {
                 shared,
@@ -278,7 +280,7 @@ impl Host for Threaded {
 }
 
 /// What a thread does.
-fn serve(shared: &Arc<Shared>, (rows, bytes): (usize, usize)) {
+fn serve(shared: &Arc<Shared>, (rows, bytes): (usize, usize), buffers: BufferPool) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
@@ -286,7 +288,11 @@ fn serve(shared: &Arc<Shared>, (rows, bytes): (usize, usize)) {
         return;
     };
     let tasks = LocalSet::new();
-    let core = Core::new(Inbox::new(Region::owned(rows), Region::owned(bytes)), true);
+    let core = Core::new(
+        Inbox::new(Region::owned(rows), Region::owned(bytes)),
+        buffers,
+        true,
+    );
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         tasks.block_on(&runtime, work(shared, &core));
     }));
