@@ -1,7 +1,7 @@
 //! The compression of permessage-deflate (RFC 7692, 7.2): one direction of one
 //! connection at a time.
 //!
-//! A DEFLATE context is large (about 250 KB to compress with the default
+//! A DEFLATE context is large (about 220 KB to compress with the default
 //! settings, 40 KB to decompress). It is made when the first message needs it;
 //! without context takeover it is borrowed from a [`ContextPool`] for the length
 //! of one message, so that an idle connection owns none.
@@ -29,8 +29,8 @@ pub const WINDOW_BITS: std::ops::RangeInclusive<u8> = 8..=15;
 pub struct DeflateOptions {
     /// The window, as the base-2 logarithm of bytes: 8 to 15. DEFLATE has no
     /// 256-byte window in practice: 8 compresses as 9 does, whose distances
-    /// never reach past 250 bytes. `None`: one that fits the first message.
-    pub window_bits: Option<u8>,
+    /// never reach past 250 bytes.
+    pub window_bits: u8,
     /// Memory for the internal state: 1 (least) to 9 (most).
     pub mem_level: u8,
     /// Effort: 0 (none) to 9 (most).
@@ -42,7 +42,7 @@ pub struct DeflateOptions {
 impl Default for DeflateOptions {
     fn default() -> Self {
         Self {
-            window_bits: None,
+            window_bits: DEFAULT_WINDOW,
             mem_level: 8,
             level: 7,
             no_context_takeover: false,
@@ -50,40 +50,11 @@ impl Default for DeflateOptions {
     }
 }
 
-impl DeflateOptions {
-    /// The settings of a context whose first message is this long.
-    fn settings(&self, len: usize) -> Settings {
-        let fitting = if len < LONG {
-            SMALL_WINDOW
-        } else {
-            LARGE_WINDOW
-        };
-        Settings {
-            // The back end begins at 9.
-            window_bits: self.window_bits.unwrap_or(fitting).max(9),
-            mem_level: self.mem_level,
-            level: self.level,
-        }
-    }
-}
-
-/// Windows where nobody asks for one. A context that the processor's cache does not
+/// The window where nobody asks for one. A context that the processor's cache does not
 /// hold is waited for, and with many connections that takes most of the time: of 50 in
 /// turn, each with messages of 1 KiB, 15 bits took three times as long as 13, and saved
 /// a hundredth of the size.
-const SMALL_WINDOW: u8 = 13;
-const LARGE_WINDOW: u8 = 14;
-
-/// A message from this length on, in bytes, is worth the larger one.
-const LONG: usize = 16 * 1024;
-
-/// What a context was made with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Settings {
-    window_bits: u8,
-    mem_level: u8,
-    level: u8,
-}
+const DEFAULT_WINDOW: u8 = 13;
 
 /// How to decompress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +82,7 @@ pub struct ContextPool(Arc<Mutex<Idle>>);
 
 #[derive(Default)]
 struct Idle {
-    deflate: Vec<(Settings, Box<Deflate>)>,
+    deflate: Vec<(DeflateOptions, Box<Deflate>)>,
     inflate: Vec<(u8, Decompress)>,
 }
 
@@ -125,18 +96,18 @@ impl ContextPool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_deflate(&self, settings: Settings) -> Option<Box<Deflate>> {
+    fn take_deflate(&self, options: &DeflateOptions) -> Option<Box<Deflate>> {
         let idle = &mut self.idle().deflate;
-        let found = idle.iter().rposition(|(kept, _)| *kept == settings)?;
+        let found = idle.iter().rposition(|(kept, _)| kept == options)?;
         Some(idle.swap_remove(found).1)
     }
 
-    fn give_deflate(&self, settings: Settings, context: Box<Deflate>) {
+    fn give_deflate(&self, options: DeflateOptions, context: Box<Deflate>) {
         let idle = &mut self.idle().deflate;
         if idle.len() == MAX_IDLE {
             idle.remove(0);
         }
-        idle.push((settings, context));
+        idle.push((options, context));
     }
 
     fn take_inflate(&self, window_bits: u8) -> Option<Decompress> {
@@ -168,7 +139,7 @@ impl fmt::Debug for ContextPool {
 pub struct Deflater {
     options: DeflateOptions,
     pool: ContextPool,
-    context: Option<(Settings, Box<Deflate>)>,
+    context: Option<Box<Deflate>>,
 }
 
 impl Deflater {
@@ -176,7 +147,7 @@ impl Deflater {
     ///
     /// If an option is out of its range.
     pub fn new(options: DeflateOptions, pool: ContextPool) -> Self {
-        assert!((options.window_bits).is_none_or(|bits| WINDOW_BITS.contains(&bits)));
+        assert!(WINDOW_BITS.contains(&options.window_bits));
         assert!((1..=9).contains(&options.mem_level));
         assert!(options.level <= 9);
         Self {
@@ -191,8 +162,7 @@ impl Deflater {
     /// `fin` tells that `data` ends its message.
     pub fn compress(&mut self, mut data: &[u8], fin: bool, out: &mut Vec<u8>) {
         let start = out.len();
-        let (settings, mut context) = (self.context.take())
-            .unwrap_or_else(|| self.context(self.options.settings(data.len())));
+        let mut context = self.context.take().unwrap_or_else(|| self.context());
         // An empty fragment within a message needs no byte border behind it.
         let flush = if data.is_empty() && !fin {
             DeflateFlush::PartialFlush
@@ -229,23 +199,22 @@ impl Deflater {
         }
         if fin && self.options.no_context_takeover {
             context.reset();
-            self.pool.give_deflate(settings, context);
+            self.pool.give_deflate(self.options, context);
         } else {
-            self.context = Some((settings, context));
+            self.context = Some(context);
         }
     }
 
-    fn context(&self, settings: Settings) -> (Settings, Box<Deflate>) {
-        let context = self.pool.take_deflate(settings).unwrap_or_else(|| {
+    fn context(&self) -> Box<Deflate> {
+        self.pool.take_deflate(&self.options).unwrap_or_else(|| {
             Box::new(Deflate::new_with_config(DeflateConfig {
-                level: i32::from(settings.level),
+                level: i32::from(self.options.level),
                 // Negative: a raw stream, without zlib's head and checksum.
-                window_bits: -i32::from(settings.window_bits),
-                mem_level: i32::from(settings.mem_level),
+                window_bits: -i32::from(self.options.window_bits.max(9)),
+                mem_level: i32::from(self.options.mem_level),
                 ..DeflateConfig::default()
             }))
-        });
-        (settings, context)
+        })
     }
 }
 
@@ -431,7 +400,7 @@ mod tests {
                 for level in 0..=9 {
                     let no_context_takeover = level % 2 == 0;
                     let mut deflater = deflater(DeflateOptions {
-                        window_bits: Some(window_bits),
+                        window_bits,
                         mem_level,
                         level,
                         no_context_takeover,
@@ -461,7 +430,7 @@ mod tests {
         for level in 1..=9 {
             let mut compressed = Vec::new();
             deflater(DeflateOptions {
-                window_bits: Some(8),
+                window_bits: 8,
                 level,
                 ..DeflateOptions::default()
             })
@@ -500,7 +469,7 @@ mod tests {
         };
         let default = DeflateOptions::default();
         let smallest_window = DeflateOptions {
-            window_bits: Some(9),
+            window_bits: 9,
             ..default
         };
         let least_memory = DeflateOptions {
@@ -514,25 +483,6 @@ mod tests {
         assert!(2 * size(default) < size(smallest_window));
         assert_ne!(size(default), size(least_memory));
         assert!(size(no_effort) > message.len());
-    }
-
-    #[test]
-    fn the_window_fits_the_first_message() {
-        for (len, fitting) in [(LONG - 1, SMALL_WINDOW), (LONG, LARGE_WINDOW)] {
-            // It repeats where the smaller window, but not half of it, sees it.
-            let message = text(6_000).repeat(4)[..len].to_vec();
-            let size = |window_bits| {
-                let options = DeflateOptions {
-                    window_bits,
-                    ..DeflateOptions::default()
-                };
-                let mut out = Vec::new();
-                deflater(options).compress(&message, true, &mut out);
-                out.len()
-            };
-            assert_eq!(size(None), size(Some(fitting)));
-            assert!(size(Some(12)) > size(None));
-        }
     }
 
     #[test]
@@ -594,7 +544,7 @@ mod tests {
     fn the_pool_hands_out_contexts_of_the_same_options_only() {
         let pool = ContextPool::default();
         let options = |window_bits| DeflateOptions {
-            window_bits: Some(window_bits),
+            window_bits,
             no_context_takeover: true,
             ..DeflateOptions::default()
         };

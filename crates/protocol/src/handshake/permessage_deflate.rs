@@ -178,8 +178,9 @@ impl Params {
     /// How `role` compresses what it sends; effort and memory are its own affair.
     pub fn deflate(&self, role: Role, level: u8, mem_level: u8) -> DeflateOptions {
         let (window_bits, no_context_takeover) = self.direction(role);
+        let default = DeflateOptions::default();
         DeflateOptions {
-            window_bits,
+            window_bits: window_bits.unwrap_or(default.window_bits),
             mem_level,
             level,
             no_context_takeover,
@@ -505,11 +506,11 @@ mod tests {
         };
         let server = params.deflate(Role::Server, 6, 8);
         let client = params.inflate(Role::Client);
-        assert_eq!((server.window_bits, client.window_bits), (Some(9), 9));
+        assert_eq!((server.window_bits, client.window_bits), (9, 9));
         assert!(server.no_context_takeover && client.no_context_takeover);
         let client = params.deflate(Role::Client, 6, 8);
         let server = params.inflate(Role::Server);
-        assert_eq!((server.window_bits, client.window_bits), (15, None));
+        assert_eq!((server.window_bits, client.window_bits), (15, 13));
         assert!(!server.no_context_takeover && !client.no_context_takeover);
     }
 }
