@@ -62,13 +62,21 @@ impl Corpus {
             wire: Vec::new(),
             starts: vec![0],
         };
+        for payload in &payloads {
+            let key = Some(random.u32(..).to_ne_bytes());
+            let compressed = plan.deflate.is_some();
+            frame::append(&mut corpus.wire, opcode, compressed, key, payload);
+            corpus.starts.push(corpus.wire.len());
+        }
+        // Each repetition is the same, so that a frame which begins in one may end in
+        // another.
+        let once = corpus.wire.clone();
         while corpus.wire.len() < MIN_WIRE || corpus.starts.len() <= 2 * count {
-            for payload in &payloads {
-                let key = Some(random.u32(..).to_ne_bytes());
-                let compressed = plan.deflate.is_some();
-                frame::append(&mut corpus.wire, opcode, compressed, key, payload);
-                corpus.starts.push(corpus.wire.len());
-            }
+            let (len, ends) = (corpus.wire.len(), 1..=count);
+            corpus.wire.extend_from_slice(&once);
+            corpus
+                .starts
+                .extend(ends.map(|end| corpus.starts[end] + len).collect::<Vec<_>>());
         }
         corpus
     }
