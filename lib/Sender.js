@@ -126,7 +126,8 @@ class Sender {
     const waiting = this._queue.clear();
     this.queuedBytes = 0;
     this._socket = null;
-    this._encoder.close();
+    // The thread that compresses has the encoder, which is closed when it comes back.
+    if (!this.processing) this._encoder.close();
     this._fail(notSent(), this._compressing);
     this._compressing = null;
     for (const { cb } of waiting) this._fail(notSent(), cb);
@@ -214,7 +215,11 @@ class Sender {
       (compressed) => {
         this._encoder.restore(compressed);
         this.processing = false;
-        if (this._socket === null) return; // `abort` has called back.
+        if (this._socket === null) {
+          // `abort` has called back.
+          this._encoder.close();
+          return;
+        }
         this.queuedBytes -= data.length;
         this._compressing = null;
         this._write(compressed.takeFrame(), cb);

@@ -128,7 +128,6 @@ pub fn frame(mut target: BufferSlice<'_>, flags: u32) -> Result<u32> {
 pub struct Encoder {
     /// `None` while a task on another thread compresses with it, and once closed.
     inner: Option<Inner>,
-    closed: bool,
 }
 
 fn in_use() -> Error {
@@ -147,7 +146,6 @@ impl Encoder {
                 deflate.map(PerMessageDeflate::deflater),
                 threshold,
             )),
-            closed: false,
         }
     }
 
@@ -214,13 +212,12 @@ impl Encoder {
     /// Takes the encoder back from the task that `compressAsync` started.
     #[napi]
     pub fn restore(&mut self, compressed: &mut Compressed) {
-        self.inner = compressed.inner.take().filter(|_| !self.closed);
+        self.inner = compressed.inner.take();
     }
 
     /// Frees what is held. Nothing can be sent any more.
     #[napi]
     pub fn close(&mut self) {
-        self.closed = true;
         self.inner = None;
     }
 }
