@@ -768,13 +768,18 @@ describe('The engine', () => {
         }
         setImmediate(end, both);
       },
+      'with much to compress': (both, end) => {
+        both.client.send(randomBytes(MIB));
+        both.server.send(Buffer.alloc(MIB));
+        setImmediate(end, both);
+      },
     };
 
     for (const [manner, [end]] of Object.entries(ends)) {
       for (const [state, prepare] of Object.entries(states)) {
         it(`${manner}, ${state}: closes once, with 1006`, async () => {
           const { client, server, wss } = await pair({
-            perMessageDeflate: false,
+            perMessageDeflate: state === 'with much to compress',
           });
           const codes = { client: [], server: [] };
           client.on('error', () => {});
@@ -787,6 +792,7 @@ describe('The engine', () => {
           await turn();
           assert.deepEqual(codes, { client: [1006], server: [1006] });
           assert.equal(wss.clients.size, 0);
+          while (WebSocket.diagnostics().connections > 0) await turn();
         });
       }
     }

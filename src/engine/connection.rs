@@ -115,6 +115,9 @@ impl Connection {
             self.wake();
         } else if self.ending.get() && out.is_idle() {
             writer.shutdown();
+            if self.released.get() {
+                self.wake();
+            }
         }
     }
 
