@@ -5,13 +5,10 @@
 
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('async_hooks');
-const { spawn } = require('child_process');
 const { randomBytes } = require('crypto');
 const { once } = require('events');
-const fs = require('fs');
 const http = require('http');
 const net = require('net');
-const path = require('path');
 
 const WebSocket = require('..');
 const {
@@ -22,11 +19,12 @@ const {
   ledger,
   listen,
   listenHttp,
+  programs,
+  uncaught,
   url,
 } = require('./support');
+const { descriptors } = require('./fixtures-engine/descriptors');
 
-const FIXTURES = path.join(__dirname, 'fixtures-engine');
-const FD = '/proc/self/fd';
 const MIB = 1 << 20;
 const ACCEPTED = 'Sec-WebSocket-Extensions: permessage-deflate\r\n';
 const IS_STREAM = process.env.OXWS_TRANSPORT === 'stream';
@@ -36,62 +34,9 @@ const text = (data) => frame(1, data, { key: null });
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Collects what is thrown where nobody catches it, while `body` runs. */
-async function uncaught(body) {
-  const errors = [];
-  const listeners = process.listeners('uncaughtException');
-  process.removeAllListeners('uncaughtException');
-  process.on('uncaughtException', (error) => errors.push(error.message));
-  try {
-    await body();
-  } finally {
-    process.removeAllListeners('uncaughtException');
-    for (const each of listeners) process.on('uncaughtException', each);
-  }
-  return errors;
-}
-
 describe('The engine', () => {
   const { track, pair, join, bareClient, bareServer } = ledger();
-  const children = new Set();
-
-  afterEach(() => {
-    for (const child of children) child.kill('SIGKILL');
-    children.clear();
-  });
-
-  /** Starts a program of the fixtures, which ends with the test. */
-  function start(name, args = [], { node = [], ipc = false, limit } = {}) {
-    const file = path.join(FIXTURES, `${name}.js`);
-    const command = [process.execPath, ...node, file, ...args.map(String)];
-    const [program, ...rest] = limit
-      ? ['sh', '-c', `ulimit -n ${limit}; exec "$@"`, 'sh', ...command]
-      : command;
-    const child = spawn(program, rest, {
-      stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? ['ipc'] : [])],
-    });
-    children.add(child);
-    child.output = '';
-    child.errors = '';
-    child.stdout.on('data', (chunk) => (child.output += chunk));
-    child.stderr.on('data', (chunk) => (child.errors += chunk));
-    child.ended = once(child, 'close').then(([code, signal]) => {
-      children.delete(child);
-      return { code, signal, output: child.output, errors: child.errors };
-    });
-    return child;
-  }
-
-  /** What a program of the fixtures tells when it has ended well. */
-  async function run(name, args, options) {
-    const ended = await start(name, args, options).ended;
-    assert.deepEqual(
-      { code: ended.code, signal: ended.signal },
-      { code: 0, signal: null },
-      `${ended.output}\n${ended.errors}`,
-    );
-    return JSON.parse(ended.output);
-  }
+  const { run, start } = programs();
 
   describe('order', () => {
     const SIZES = [1, 70000, 3, 125, 65536, 10, 300000, 0, 66000, 40000, 5];
@@ -713,22 +658,6 @@ describe('The engine', () => {
         Array.from({ length: total }, (_, i) => `${i}`),
       );
     });
-
-    const MOST = 150 * 1e6;
-    const loads = [
-      ['pause', MIB, 256],
-      ['pause', 60000, 1000],
-      ['block', MIB, 512],
-      ['block', 40000, 500],
-    ];
-    for (const [manner, size, count] of loads) {
-      it(`bounds memory: ${manner}, ${count} x ${size}`, async function () {
-        this.timeout(20000);
-        const result = await run('slow-reader', [manner, size, count]);
-        assert.equal(result.received, count);
-        assert.ok(result.growth < MOST, `${result.growth}`);
-      });
-    }
   });
 
   describe('an end', () => {
@@ -798,10 +727,9 @@ describe('The engine', () => {
     }
 
     it('by a bare peer gives the descriptor back', async function () {
-      if (!fs.existsSync(FD)) this.skip();
+      if (descriptors() === 0) this.skip();
       this.timeout(5000);
       const wss = track(await listen({ perMessageDeflate: false }));
-      const count = () => fs.readdirSync(FD).length;
       const cycle = async (end) => {
         const { server, socket } = await bareClient(wss);
         socket.on('error', () => {});
@@ -815,45 +743,25 @@ describe('The engine', () => {
       };
       await cycle((socket) => socket.destroy());
       while (wss.clients.size > 0) await turn();
-      const before = count();
+      const before = descriptors();
       for (let i = 0; i < 20; i++) {
         await cycle((socket) => socket.end());
         await cycle((socket) => socket.resetAndDestroy());
         await cycle((socket) => socket.destroy());
       }
-      while (count() > before) await turn();
-    });
-
-    it('leaves nothing behind after 3,000 connections', async function () {
-      this.timeout(40000);
-      const result = await run('churn', [3000], { node: ['--expose-gc'] });
-      assert.deepEqual(result.closes, { once: 6000, again: 0 });
-      assert.equal(result.fds, 0);
-      assert.equal(result.clients, 0);
-      assert.equal(result.connections, 0);
-      assert.ok(result.growth < 60e6, `${result.growth}`);
+      while (descriptors() > before) await turn();
     });
   });
 
-  describe('many connections', () => {
-    it('echo at once', async function () {
-      this.timeout(30000);
-      const result = await run('many', [IS_STREAM ? 2000 : 4000]);
-      assert.ok(result.total >= 200);
-      assert.equal(result.echoed, 3 * result.total);
-      assert.equal(result.open, IS_STREAM ? 0 : 2 * result.total);
-    });
-
-    it('do not end a server that has no more descriptors', async function () {
+  describe('the process', () => {
+    it('lives on without descriptors for more connections', async function () {
       this.timeout(20000);
       for (const limit of [79, 80]) {
         const result = await run('few-descriptors', [], { limit });
         assert.ok(result.count > 0);
       }
     });
-  });
 
-  describe('the process', () => {
     /** A client program, connected. */
     async function program(...args) {
       const wss = track(await listen({ perMessageDeflate: false }));
@@ -938,11 +846,6 @@ describe('The engine', () => {
   });
 
   describe('threads and processes', () => {
-    it('worker threads end under load', async function () {
-      this.timeout(30000);
-      assert.deepEqual(await run('worker-churn', [30]), { rounds: 30 });
-    });
-
     it('the main thread and workers have engines of their own', async function () {
       this.timeout(10000);
       const { counts } = await run('worker-echo');

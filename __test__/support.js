@@ -3,10 +3,13 @@
 // What several test files need. Every server listens on a free port of 127.0.0.1
 // and is closed by the test that started it.
 
+const assert = require('node:assert/strict');
+const { spawn } = require('child_process');
 const { createHash } = require('crypto');
 const { once } = require('events');
 const http = require('http');
 const net = require('net');
+const path = require('path');
 const zlib = require('zlib');
 
 const WebSocket = require('..');
@@ -241,6 +244,68 @@ function ledger() {
   };
 }
 
+/** Runs programs of `fixtures-engine`: all of them end with the test. */
+function programs() {
+  const children = new Set();
+
+  afterEach(() => {
+    for (const child of children) child.kill('SIGKILL');
+    children.clear();
+  });
+
+  /** Starts one; `limit` is that of its descriptors. */
+  function start(name, args = [], { node = [], ipc = false, limit } = {}) {
+    const file = path.join(__dirname, 'fixtures-engine', `${name}.js`);
+    const command = [process.execPath, ...node, file, ...args.map(String)];
+    const [program, ...rest] = limit
+      ? ['sh', '-c', `ulimit -n ${limit}; exec "$@"`, 'sh', ...command]
+      : command;
+    const child = spawn(program, rest, {
+      stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? ['ipc'] : [])],
+    });
+    children.add(child);
+    child.output = '';
+    child.errors = '';
+    child.stdout.on('data', (chunk) => (child.output += chunk));
+    child.stderr.on('data', (chunk) => (child.errors += chunk));
+    child.ended = once(child, 'close').then(([code, signal]) => {
+      children.delete(child);
+      return { code, signal, output: child.output, errors: child.errors };
+    });
+    return child;
+  }
+
+  return {
+    start,
+
+    /** What one tells when it has ended well. */
+    async run(name, args, options) {
+      const ended = await start(name, args, options).ended;
+      assert.deepEqual(
+        { code: ended.code, signal: ended.signal },
+        { code: 0, signal: null },
+        `${ended.output}\n${ended.errors}`,
+      );
+      return JSON.parse(ended.output);
+    },
+  };
+}
+
+/** The messages of what is thrown where nobody catches it, while `body` runs. */
+async function uncaught(body) {
+  const errors = [];
+  const listeners = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  process.on('uncaughtException', (error) => errors.push(error.message));
+  try {
+    await body();
+  } finally {
+    process.removeAllListeners('uncaughtException');
+    for (const each of listeners) process.on('uncaughtException', each);
+  }
+  return errors;
+}
+
 /** One frame as it stands on the wire; masked unless `key` is null. */
 function frame(opcode, data = '', options) {
   const { fin, rsv, key, length } = Object.assign(
@@ -388,7 +453,9 @@ module.exports = {
   listen,
   listenHttp,
   pair,
+  programs,
   reader,
   request,
+  uncaught,
   url,
 };

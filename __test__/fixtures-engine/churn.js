@@ -1,18 +1,34 @@
 'use strict';
 
-// Opens, uses and drops connections in every manner, and tells what is left.
+// Opens, uses and drops connections in every manner, every other cycle of manners with
+// permessage-deflate, and tells what is left.
 
+const { randomBytes } = require('crypto');
 const { once } = require('events');
-const fs = require('fs');
 
 const WebSocket = require('../..');
+const { deflate, frame } = require('../support');
+const { descriptors, rest } = require('./descriptors');
 
 const TOTAL = Number(process.argv[2]);
-const BATCH = 50;
-const FD = '/proc/self/fd';
+/** Connections before the first look: what is made once is made by then. */
+const WARM_UP = 2000;
+const AT_ONCE = 50;
+const MIB = 1 << 20;
 
-/** The head of an unmasked message of which nothing but the head comes. */
-const HEAD = Buffer.from([0x82, 126, 0x10, 0x00, 1, 2, 3]);
+/** Halves of messages: short, long, and compressed and long. */
+const halves = [
+  ['abc', { length: 1000 }],
+  [Buffer.alloc(200000), { length: MIB }],
+  [deflate(randomBytes(100000)), { length: 200000, rsv: 4 }],
+];
+
+/** Drops the connection, if it is not yet gone, in a turn when data may be there. */
+function later(ws, method) {
+  setImmediate(() => {
+    if (ws._socket) ws._socket[method]();
+  });
+}
 
 const all = [
   (client) => client.close(1000),
@@ -25,52 +41,58 @@ const all = [
   (client, server) => server._socket.end(),
   (client) => client._socket.destroy(),
   (client, server) => server._socket.destroy(),
+  (client) => client._socket.destroySoon(),
   (client) => {
-    client._socket.write(HEAD);
-    client._socket.destroy();
-  },
-  (client, server) => {
-    client._socket.write(HEAD);
-    setImmediate(() => {
-      if (server._socket) server._socket.destroy();
-    });
-  },
-  (client) => {
-    client.send(Buffer.alloc(1 << 20));
+    client.send(Buffer.alloc(MIB));
     client.terminate();
   },
   (client, server) => {
-    client.send(Buffer.alloc(1 << 20));
+    client.send(Buffer.alloc(MIB));
     server.close();
   },
+  (client, server) => {
+    server.pause();
+    client.send(Buffer.alloc(MIB));
+    later(server, 'destroy');
+  },
+  (client, server) => {
+    server.on('message', () => {
+      if (server._socket) server._socket.destroy();
+    });
+    for (let i = 0; i < 10; i++) client.send(`${i}`);
+  },
 ];
+for (const [data, options] of halves) {
+  const masked = frame(2, data, options);
+  const plain = frame(2, data, Object.assign({ key: null }, options));
+  all.push(
+    (client) => {
+      client._socket.write(masked);
+      client._socket.destroy();
+    },
+    (client, server) => {
+      client._socket.write(masked);
+      later(server, 'destroy');
+    },
+    (client, server) => {
+      server._socket.write(plain);
+      later(server, 'resetAndDestroy');
+    },
+    (client, server) => {
+      server._socket.write(plain);
+      later(client, 'end');
+    },
+  );
+}
 
 /** All of them, or the one that is asked for. */
 const manners = process.argv[3] ? [all[Number(process.argv[3])]] : all;
 
-const descriptors = () => (fs.existsSync(FD) ? fs.readdirSync(FD).length : 0);
-
-/** Waits for descriptors to be back, but no more than five seconds. */
-async function settle(count) {
-  for (let i = 0; i < 100 && descriptors() > count; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-/** Waits for the number of descriptors to stay as it is for a while. */
-async function rest() {
-  for (let last = -1; last !== descriptors();) {
-    last = descriptors();
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
 async function main() {
-  const perMessageDeflate = false;
   const wss = new WebSocket.Server({
     host: '127.0.0.1',
     port: 0,
-    perMessageDeflate,
+    perMessageDeflate: true,
   });
   wss.setMaxListeners(0);
   await once(wss._server, 'listening');
@@ -78,9 +100,8 @@ async function main() {
   const closes = { once: 0, again: 0 };
 
   async function connection(number) {
-    const client = new WebSocket(`${url}/${number}`, {
-      perMessageDeflate,
-    });
+    const perMessageDeflate = Math.floor(number / manners.length) % 2 === 1;
+    const client = new WebSocket(`${url}/${number}`, { perMessageDeflate });
     const connected = once(wss, `connection/${number}`);
     client.on('error', () => {});
     const [server] = await connected;
@@ -103,27 +124,27 @@ async function main() {
     await Promise.all(ends);
   }
 
+  let next = 0;
   async function run(total) {
-    for (let done = 0; done < total; done += BATCH) {
-      const numbers = Array.from({ length: BATCH }, (_, i) => done + i);
-      await Promise.all(numbers.map(connection));
-    }
+    const end = next + total;
+    const lane = async () => {
+      while (next < end) await connection(next++);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, lane));
+    await rest();
+    global.gc();
+    const { rss, heapUsed } = process.memoryUsage();
+    return { fds: descriptors(), rss, heapUsed };
   }
 
-  await run(50);
-  await rest();
-  await run(250);
-  await rest();
-  global.gc();
-  const before = { fds: descriptors(), rss: process.memoryUsage().rss };
+  const before = await run(WARM_UP);
   closes.once = 0;
-  await run(TOTAL);
-  await settle(before.fds);
-  global.gc();
+  const after = await run(TOTAL);
   const result = {
     closes,
-    fds: descriptors() - before.fds,
-    growth: process.memoryUsage().rss - before.rss,
+    fds: after.fds - before.fds,
+    growth: after.rss - before.rss,
+    heapGrowth: after.heapUsed - before.heapUsed,
     clients: wss.clients.size,
     connections: WebSocket.diagnostics().connections,
   };

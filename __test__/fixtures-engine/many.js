@@ -1,33 +1,22 @@
 'use strict';
 
-// Many connections at once, each of which echoes.
+// Many connections at once, each of which echoes; their clients are another process,
+// since each end takes descriptors.
 
+const { fork } = require('child_process');
 const { once } = require('events');
 
 const WebSocket = require('../..');
 
-/** Descriptors that a connection takes at both ends, Node's and the engine's. */
-const EACH = 4;
+const ROUNDS = 3;
+const AT_ONCE = 250;
 
-async function main() {
-  const limit = process.report.getReport().userLimits.open_files.soft;
-  const room = limit === 'unlimited' ? Infinity : (limit - 100) / EACH;
-  const total = Math.floor(Math.min(Number(process.argv[2]), room));
-  const wss = new WebSocket.Server({
-    host: '127.0.0.1',
-    port: 0,
-    backlog: 4096,
-  });
-  await once(wss._server, 'listening');
-  wss.on('connection', (ws) => {
-    ws.on('message', (data) => ws.send(data));
-  });
-  const url = `ws://127.0.0.1:${wss._server.address().port}`;
-
+/** Opens connections, has each echo, tells how many did, and closes them. */
+async function open(url, total) {
   const clients = [];
   while (clients.length < total) {
     const batch = Array.from(
-      { length: Math.min(250, total - clients.length) },
+      { length: Math.min(AT_ONCE, total - clients.length) },
       () => new WebSocket(url),
     );
     await Promise.all(batch.map((client) => once(client, 'open')));
@@ -35,7 +24,7 @@ async function main() {
   }
 
   let echoed = 0;
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     await Promise.all(
       clients.map(async (client, i) => {
         const text = `${round} ${i}`;
@@ -45,13 +34,39 @@ async function main() {
       }),
     );
   }
-  const open = WebSocket.diagnostics().connections;
+  process.send(echoed);
+  await once(process, 'message');
+
   const closed = clients.map((client) => once(client, 'close'));
   for (const client of clients) client.close();
   await Promise.all(closed);
+  process.disconnect();
+}
+
+async function serve(total) {
+  const wss = new WebSocket.Server({
+    host: '127.0.0.1',
+    port: 0,
+    backlog: 4096,
+  });
+  await once(wss._server, 'listening');
+  const closed = [];
+  wss.on('connection', (ws) => {
+    ws.on('message', (data) => ws.send(data));
+    closed.push(once(ws, 'close'));
+  });
+  const url = `ws://127.0.0.1:${wss._server.address().port}`;
+  const child = fork(__filename, [url, total]);
+  const [echoed] = await once(child, 'message');
+  const open = wss.clients.size;
+  const carried = WebSocket.diagnostics().connections;
+  child.send('close');
+  const codes = (await Promise.all(closed)).map(([code]) => code);
+  const clean = codes.filter((code) => code === 1000).length;
   wss.close(() => {
-    process.stdout.write(JSON.stringify({ echoed, open, total }));
+    process.stdout.write(JSON.stringify({ carried, clean, echoed, open }));
   });
 }
 
-main();
+if (process.argv.length > 3) open(process.argv[2], Number(process.argv[3]));
+else serve(Number(process.argv[2]));
