@@ -76,7 +76,7 @@ describe('The engine under stress', () => {
     const result = await run('worker-churn', [100]);
     assert.equal(result.terminated, 100);
     assert.equal(result.fds, 0);
-    assert.ok(result.growth < 300e6, `${result.growth}`);
+    assert.ok(result.growth < 150e6, `${result.growth}`);
   });
 
   it('delivers 20,000 messages to a listener that throws at many', async function () {

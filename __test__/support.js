@@ -253,7 +253,7 @@ function programs() {
     children.clear();
   });
 
-  /** Starts one; `limit` is that of its descriptors. */
+  /** Starts one; `limit` is that of its descriptors, `node` are options of Node.js. */
   function start(name, args = [], { node = [], ipc = false, limit } = {}) {
     const file = path.join(__dirname, 'fixtures-engine', `${name}.js`);
     const command = [process.execPath, ...node, file, ...args.map(String)];
@@ -261,6 +261,8 @@ function programs() {
       ? ['sh', '-c', `ulimit -n ${limit}; exec "$@"`, 'sh', ...command]
       : command;
     const child = spawn(program, rest, {
+      // With one arena, what glibc keeps for later does not look like a leak.
+      env: Object.assign({ MALLOC_ARENA_MAX: '1' }, process.env),
       stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? ['ipc'] : [])],
     });
     children.add(child);
