@@ -141,6 +141,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_frame_is_the_same_wherever_it_begins() {
+        let plan = serde_json::json!({
+            "scenario": "echo", "port": 0, "connections": 1, "size": 1000, "depth": 1,
+            "binary": true, "warmUp": 0, "seconds": 0, "pid": 0,
+            "deflate": null, "authority": null,
+        });
+        let corpus = Corpus::new(&serde_json::from_value(plan).expect("it is a plan"));
+        for number in 0..MESSAGES as u64 {
+            let (frames, count) = corpus.frames(number, 1000);
+            let mut rest = frames;
+            for next in number..number + count {
+                let (frame, _) = corpus.frames(next, 1);
+                assert_eq!(&rest[..frame.len()], frame);
+                rest = &rest[frame.len()..];
+            }
+            assert!(rest.is_empty());
+        }
+    }
+
+    #[test]
     fn what_is_compressed_can_be_read() {
         let mut random = fastrand::Rng::with_seed(1);
         for size in [64, 1024, 65_536] {
