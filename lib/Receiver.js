@@ -1,6 +1,7 @@
 'use strict';
 
 const PerMessageDeflate = require('./PerMessageDeflate');
+const { handedOver } = require('./externalMemory');
 const native = require('./native');
 
 // What `Decoder#next` finds; those of frames are their opcodes.
@@ -192,7 +193,7 @@ class Receiver {
 
   /** The payload of the current row. A small one does not keep its chunk alive. */
   _bytes(chunk) {
-    if (row[OWNED]) return this._decoder.takeBuffer();
+    if (row[OWNED]) return handedOver(this._decoder.takeBuffer());
     const bytes = chunk.subarray(row[START], row[END]);
     return 2 * bytes.length < chunk.length ? Buffer.from(bytes) : bytes;
   }

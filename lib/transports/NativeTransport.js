@@ -7,6 +7,7 @@ const util = require('util');
 const PerMessageDeflate = require('../PerMessageDeflate');
 const { toLimit } = require('../Receiver');
 const Sender = require('../Sender');
+const { handedOver } = require('../externalMemory');
 const flags = require('../flags');
 const AdoptedSocket = require('./AdoptedSocket');
 const { startedEngine, theEngine } = require('./engine');
@@ -280,7 +281,7 @@ class NativeTransport {
       case PONG:
         data =
           what & LARGE
-            ? native.takeBuffer(start)
+            ? handedOver(native.takeBuffer(start))
             : Buffer.from(bytes.subarray(start, end));
         break;
       case VIOLATION:
