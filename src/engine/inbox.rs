@@ -10,7 +10,7 @@ pub(crate) const ROW: usize = 6;
 
 /// The largest read from a socket, in bytes; there is room for one while the inbox
 /// is not full.
-pub(crate) const READ: usize = 64 * 1024;
+pub(crate) const READ: usize = 128 * 1024;
 
 /// Bytes of payloads in memory of their own, beyond which the inbox is full.
 const MAX_LARGE: usize = 4 * 1024 * 1024;
