@@ -26,7 +26,7 @@ struct Bytes {
 }
 
 fn add(counter: &AtomicU64, bytes: usize) {
-    let sum = counter.load(Ordering::Relaxed).wrapping_add(bytes as u64);
+    let sum = counter.load(Ordering::Relaxed) + bytes as u64;
     counter.store(sum, Ordering::Relaxed);
 }
 
@@ -62,7 +62,9 @@ impl Traffic {
 
     /// Counts no more what was accepted, where its frame is counted instead.
     pub(crate) fn discount(&self, bytes: usize) {
-        add(&self.0.accepted, bytes.wrapping_neg());
+        let accepted = self.0.accepted.load(Ordering::Relaxed);
+        let rest = accepted.saturating_sub(bytes as u64);
+        self.0.accepted.store(rest, Ordering::Relaxed);
     }
 
     pub(crate) fn write(&self, bytes: usize) {
