@@ -3,6 +3,7 @@
 // npm run bench              what matters most, in under three minutes
 // npm run bench:full         all scenarios; writes bench/results and README's table
 // node bench/run.js smoke    whether all of it works, in seconds
+// node bench/run.js render   writes the reports of the last full run anew
 //
 // --only TEXT takes the scenarios whose id begins so; --peers A,B these peers only.
 
@@ -59,6 +60,11 @@ function optionsOf(args) {
 }
 
 async function main() {
+  if (process.argv[2] === 'render') {
+    const last = fs.readFileSync(path.join(results, 'full.json'));
+    require('./report').write(JSON.parse(last), results, root);
+    return;
+  }
   const { extent, only, peers: wanted } = optionsOf(process.argv.slice(2));
   prepare();
   const { available } = require('./peers');

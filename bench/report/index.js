@@ -6,11 +6,20 @@ const path = require('path');
 const line = require('./line');
 const { losses, markdown, setting } = require('./markdown');
 const chart = require('./svg');
-const targets = require('../targets');
 const targetTable = require('./targets');
 
 const BEGIN = '<!-- bench: written by npm run bench:full -->';
 const END = '<!-- bench: end -->';
+
+/** The scenarios that README shows as charts. */
+const CHARTS = [
+  'echo-100-64b-1-text',
+  'echo-100-64b-16-text',
+  'echo-10-1m-1-binary',
+  'deflate-1k-takeover',
+  'broadcast-64b',
+  'client-100-16',
+];
 
 /** Writes all that was measured to a folder, and README's part of it. */
 function write(all, folder, root) {
@@ -24,13 +33,15 @@ function write(all, folder, root) {
     console.log(`\nBehind:\n${losses(all)}`);
     return;
   }
-  for (const id of new Set(targets.map(({ scenario }) => scenario))) {
-    const scenario = all.scenarios.find((each) => each.id === id);
-    if (scenario)
-      fs.writeFileSync(file(`${id}.svg`), chart(scenario, all.peers));
+  for (const scenario of charted(all)) {
+    const svg = chart(scenario, all.peers);
+    fs.writeFileSync(file(`${scenario.id}.svg`), svg);
   }
   writeReadme(all, path.join(root, 'README.md'));
 }
+
+const charted = ({ scenarios }) =>
+  scenarios.filter(({ id }) => CHARTS.includes(id));
 
 /** Writes the results between README's marks. */
 function writeReadme(all, file) {
@@ -41,6 +52,10 @@ function writeReadme(all, file) {
   const text = [
     BEGIN,
     setting(all),
+    ...charted(all).map(
+      ({ id, group, title }) =>
+        `![${group}: ${title}](bench/results/${id}.svg)`,
+    ),
     targetTable(all),
     `oxws is behind a peer in these scenarios:\n\n${losses(all)}`,
     END,
