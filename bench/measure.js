@@ -3,7 +3,7 @@
 // Runs scenarios: all servers of one are started, and the load goes round among them,
 // so that what changes on the machine meanwhile meets each of them.
 
-const { spawn } = require('child_process');
+const { spawn, spawnSync } = require('child_process');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
@@ -20,15 +20,17 @@ const PATIENCE = 60 * 1000;
 /** So many bytes on their way take their time: it is counted longer. */
 const MANY_BYTES = 256 << 20;
 
-const isLinux = process.platform === 'linux';
 const cores = os.cpus().length;
+
+/** Whether a process can be kept to some cores: on Linux, as a rule. */
+const canPin = cores > 1 && spawnSync('taskset', ['-V']).status === 0;
 
 /**
  * Puts a command on cores of its own: the load on the last, what is measured on all
- * others. Only Linux can.
+ * others.
  */
 function pinned({ command, args, env }, isLoad) {
-  if (!isLinux || cores < 2) return { command, args, env };
+  if (!canPin) return { command, args, env };
   const list = isLoad ? String(cores - 1) : `0-${cores - 2}`;
   return { command: 'taskset', args: ['-c', list, command, ...args], env };
 }
@@ -75,9 +77,13 @@ async function output(command, milliseconds) {
 /** A server that has said its port. */
 async function startServer(peer, options, isLoad = false) {
   const started = start(pinned(peer.serve(options), isLoad));
+  const timer = setTimeout(() => started.child.kill('SIGKILL'), PATIENCE);
+  timer.unref();
   const port = new Promise((resolve) => {
     started.child.stdout.on('data', () => {
-      if (started.output.includes('\n')) resolve(Number(started.output));
+      if (!started.output.includes('\n')) return;
+      clearTimeout(timer);
+      resolve(Number(started.output));
     });
   });
   const failed = started.ended.then((status) => {
