@@ -8,8 +8,9 @@ const { losses, markdown, setting } = require('./markdown');
 const chart = require('./svg');
 const targetTable = require('./targets');
 
-const BEGIN = '<!-- bench: written by npm run bench:full -->';
-const END = '<!-- bench: end -->';
+// Between these, the results are written; tables stay as they are.
+const BEGIN = '<!-- prettier-ignore-start -->';
+const END = '<!-- prettier-ignore-end -->';
 
 /** The scenarios that README shows as charts. */
 const CHARTS = [
@@ -26,7 +27,7 @@ function write(all, folder, root) {
   const { extent } = all;
   fs.mkdirSync(folder, { recursive: true });
   const file = (name) => path.join(folder, name);
-  fs.writeFileSync(file(`${extent}.json`), `${JSON.stringify(all, null, 1)}\n`);
+  fs.writeFileSync(file(`${extent}.json`), json(all));
   fs.writeFileSync(file(`${extent}.md`), markdown(all));
   if (extent !== 'full') {
     console.log(`\n${setting(all)}\n\n${targetTable(all)}`);
@@ -38,6 +39,16 @@ function write(all, folder, root) {
     fs.writeFileSync(file(`${scenario.id}.svg`), svg);
   }
   writeReadme(all, path.join(root, 'README.md'));
+}
+
+/** All of it, each scenario on a line of its own, with figures of four digits. */
+function json(all) {
+  const short = (key, value) =>
+    typeof value === 'number' ? Number(value.toPrecision(4)) : value;
+  const line = (value) => JSON.stringify(value, short);
+  const { scenarios, ...rest } = all;
+  const head = JSON.stringify(rest, null, 2).replace(/\n}$/, '');
+  return `${head},\n  "scenarios": [\n${scenarios.map(line).join(',\n')}\n]}\n`;
 }
 
 const charted = ({ scenarios }) =>
@@ -57,7 +68,9 @@ function writeReadme(all, file) {
         `![${group}: ${title}](bench/results/${id}.svg)`,
     ),
     targetTable(all),
-    `oxws is behind a peer in these scenarios:\n\n${losses(all)}`,
+    '<details><summary>Where oxws is behind</summary>',
+    losses(all),
+    '</details>',
     END,
   ].join('\n\n');
   fs.writeFileSync(file, `${before}${text}${after}`);

@@ -1,7 +1,7 @@
 //! The least that a server can do: it echoes whole messages, on one thread, from epoll
 //! (or its like) to the socket and back, without a runtime or a language in between.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{bail, Context, Result};
@@ -47,14 +47,21 @@ pub(crate) fn serve() -> Result<()> {
             let Some(peer) = &mut peers[place] else {
                 continue;
             };
-            let is_open = (!event.is_readable() || peer.read(&mut buffer).unwrap_or(false))
-                && peer.write().is_ok();
-            if !is_open {
+            if !peer.advance(&mut buffer).unwrap_or(false) {
                 peers[place] = None;
                 free.push(place);
             }
         }
     }
+}
+
+/// What a call of [`Peer::read`] has found.
+enum Read {
+    /// There is more.
+    Some,
+    /// It was all there is, for now.
+    All,
+    Closed,
 }
 
 /// A connection.
@@ -78,49 +85,60 @@ impl Peer {
         }
     }
 
-    /// Reads and answers what is there; whether the connection goes on.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<bool> {
+    /// Answers what is there; whether the connection goes on. It reads no more while
+    /// its answers wait.
+    fn advance(&mut self, buffer: &mut [u8]) -> Result<bool> {
         loop {
-            let missing = self.missing();
-            // A long message is read to where it stays.
-            let is_direct = missing >= buffer.len();
-            let before = self.input.len();
-            let result = if is_direct {
-                self.input.resize(before + missing, 0);
-                self.socket.read(&mut self.input[before..])
-            } else {
-                self.socket.read(buffer)
-            };
-            let count = result.as_ref().map_or(0, |count| *count);
-            if is_direct {
-                self.input.truncate(before + count);
-            }
-            match result {
-                Ok(0) => return Ok(false),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
-                Err(error) => return Err(error.into()),
-            }
-            if self.input.is_empty() && self.is_upgraded {
-                let used = answer(&mut buffer[..count], &mut self.output);
-                self.input.extend_from_slice(&buffer[used..count]);
-            } else {
-                if !is_direct {
-                    self.input.extend_from_slice(&buffer[..count]);
-                }
-                if !self.is_upgraded {
-                    self.upgrade()?;
-                }
-                if !self.answer_in_place() {
-                    let used = answer(&mut self.input, &mut self.output);
-                    self.input.drain(..used);
-                }
-            }
-            let room = if is_direct { missing } else { buffer.len() };
-            if count < room {
+            if !self.write()? {
                 return Ok(true);
             }
+            match self.read(buffer)? {
+                Read::Closed => return Ok(false),
+                Read::All => return self.write().map(|_| true),
+                Read::Some => {}
+            }
         }
+    }
+
+    /// Reads once, and makes answers.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<Read> {
+        let missing = self.missing();
+        // A long message is read to where it stays.
+        let is_direct = missing >= buffer.len();
+        let before = self.input.len();
+        let result = if is_direct {
+            self.input.resize(before + missing, 0);
+            self.socket.read(&mut self.input[before..])
+        } else {
+            self.socket.read(buffer)
+        };
+        let count = result.as_ref().map_or(0, |count| *count);
+        if is_direct {
+            self.input.truncate(before + count);
+        }
+        match result {
+            Ok(0) => return Ok(Read::Closed),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Read::All),
+            Err(error) => return Err(error.into()),
+        }
+        if self.input.is_empty() && self.is_upgraded {
+            let used = answer(&mut buffer[..count], &mut self.output);
+            self.input.extend_from_slice(&buffer[used..count]);
+        } else {
+            if !is_direct {
+                self.input.extend_from_slice(&buffer[..count]);
+            }
+            if !self.is_upgraded {
+                self.upgrade()?;
+            }
+            if !self.answer_in_place() {
+                let used = answer(&mut self.input, &mut self.output);
+                self.input.drain(..used);
+            }
+        }
+        let room = if is_direct { missing } else { buffer.len() };
+        Ok(if count < room { Read::All } else { Read::Some })
     }
 
     /// How many bytes of a message that has begun are missing.
@@ -176,18 +194,19 @@ impl Peer {
         Ok(())
     }
 
-    fn write(&mut self) -> Result<()> {
+    /// Writes the answers; whether the socket has taken all.
+    fn write(&mut self) -> Result<bool> {
         while self.written < self.output.len() {
             match self.socket.write(&self.output[self.written..]) {
                 Ok(0) => bail!("the socket takes nothing"),
                 Ok(count) => self.written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error.into()),
             }
         }
         self.output.clear();
         self.written = 0;
-        Ok(())
+        Ok(true)
     }
 }
 
