@@ -172,6 +172,31 @@ describe('The engine', () => {
       }
     });
 
+    it('holds for a text that is sent again and again, among others', async () => {
+      const { client, server } = await pair({ perMessageDeflate: false });
+      const again = 'é'.repeat(50000);
+      const expected = [];
+      for (let i = 0; i < 60; i++) expected.push(again, again, `${i}`, 'short');
+      // Also masked, and over more than the outbox holds.
+      const received = Promise.all(
+        [client, server].map(
+          (ws) =>
+            new Promise((resolve) => {
+              const seen = [];
+              ws.on('message', (data) => {
+                seen.push(data);
+                if (seen.length === expected.length) resolve(seen);
+              });
+            }),
+        ),
+      );
+      for (const text of expected) {
+        client.send(text);
+        server.send(text);
+      }
+      for (const seen of await received) assert.deepEqual(seen, expected);
+    });
+
     it('holds for the answers to a flood of pings', async function () {
       this.timeout(10000);
       const wss = track(await listen({ perMessageDeflate: false }));

@@ -44,6 +44,10 @@ class Engine {
     this._outBytes = Buffer.from(new ArrayBuffer(OUT_BYTES));
     this._outCount = 0;
     this._outUsed = 0;
+    /** The last text in the outbox, and where it stands. */
+    this._lastText = null;
+    this._lastStart = 0;
+    this._lastEnd = 0;
     /** Counts the flushes: what was posted before the last is the engine's to count. */
     this.flushes = 0;
     /** The batch that is in the inbox, and its next row. */
@@ -114,18 +118,30 @@ class Engine {
 
   /** Puts a text, which is not too long, into the outbox; its length in bytes. */
   postText(id, flags, text) {
+    // What is sent to many connections is encoded once.
+    if (text === this._lastText && this._outCount < OUT_ROWS) {
+      this._post(id, flags, this._lastStart, this._lastEnd);
+      return this._lastEnd - this._lastStart;
+    }
     const most = text.length * MAX_BYTES_PER_UNIT;
     this._makeRoom(most);
-    const length = this._outBytes.utf8Write(text, this._outUsed, most);
-    this._post(id, flags, length);
+    const start = this._outUsed;
+    const length = this._outBytes.utf8Write(text, start, most);
+    this._outUsed += length;
+    this._lastText = text;
+    this._lastStart = start;
+    this._lastEnd = this._outUsed;
+    this._post(id, flags, start, this._outUsed);
     return length;
   }
 
   /** Puts bytes, which are not too long, into the outbox; their number. */
   postBytes(id, flags, bytes) {
     this._makeRoom(bytes.length);
-    this._outBytes.set(bytes, this._outUsed);
-    this._post(id, flags, bytes.length);
+    const start = this._outUsed;
+    this._outBytes.set(bytes, start);
+    this._outUsed += bytes.length;
+    this._post(id, flags, start, this._outUsed);
     return bytes.length;
   }
 
@@ -135,14 +151,13 @@ class Engine {
     }
   }
 
-  _post(id, flags, length) {
+  _post(id, flags, start, end) {
     const rows = this._outRows;
     const at = this._outCount * OUT_ROW;
     rows[at] = id;
     rows[at + 1] = flags;
-    rows[at + 2] = this._outUsed;
-    this._outUsed += length;
-    rows[at + 3] = this._outUsed;
+    rows[at + 2] = start;
+    rows[at + 3] = end;
     this._outCount++;
     if (!this._dispatching && !this._scheduled) {
       this._scheduled = true;
@@ -172,6 +187,7 @@ class Engine {
     if (count === 0) return;
     this._outCount = 0;
     this._outUsed = 0;
+    this._lastText = null;
     this.flushes++;
     this.native.flush(count);
   }
