@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use oxws_protocol::{BufferPool, Encoder};
 
 use super::out::{Compression, Held, Out, Segment};
-use super::outbox::Flags;
+use super::outbox::{Deferred, Entry, Flags};
 use super::socket::WriteHalf;
 use super::traffic::Traffic;
 
@@ -21,6 +21,8 @@ pub(crate) struct Connection {
     driver: RefCell<Option<Waker>>,
     /// Whether it stands in the list of those to be flushed.
     pub(crate) dirty: Cell<bool>,
+    /// What it sends, while it is in the outbox.
+    deferred: Cell<Option<Deferred>>,
     /// Whether this direction of the socket ends when all is written.
     ending: Cell<bool>,
     /// Whether the connection is let go of when all is written.
@@ -46,6 +48,7 @@ impl Connection {
             out: RefCell::new(Out::new(encoder, traffic, buffers)),
             driver: RefCell::new(None),
             dirty: Cell::new(false),
+            deferred: Cell::new(None),
             ending: Cell::new(false),
             released: Cell::new(false),
             paused: Cell::new(false),
@@ -63,6 +66,28 @@ impl Connection {
         }
         out.append(flags, payload);
         None
+    }
+
+    /// Whether a message may be written right from the outbox, if it stays alone.
+    pub(crate) fn may_defer(&self, entry: &Entry<'_>) -> bool {
+        let is_writable = self.writer.borrow().is_some();
+        is_writable && (self.out.borrow()).may_send_through(entry.flags, entry.payload.len())
+    }
+
+    pub(crate) fn defer(&self, deferred: Deferred) {
+        self.deferred.set(Some(deferred));
+    }
+
+    pub(crate) fn take_deferred(&self) -> Option<Deferred> {
+        self.deferred.take()
+    }
+
+    /// Writes a message that was deferred.
+    pub(crate) fn send_through(&self, flags: Flags, payload: &[u8]) {
+        let out = &mut *self.out.borrow_mut();
+        if let Some(writer) = self.writer.borrow().as_ref() {
+            out.send_through(flags, payload, writer);
+        }
     }
 
     /// Appends a long message, which is not copied if it need not be. It comes back

@@ -210,15 +210,31 @@ impl Core {
                     self.mark_dirty(connection);
                 }
             }
-            if let Some(connection) = &current {
-                let compression = connection.send(entry.flags, entry.payload);
-                self.compress(connection, compression);
-                if self.counts_ahead {
-                    connection.settle(entry.payload.len());
+            let Some(connection) = &current else {
+                continue;
+            };
+            // What turns out to be all that a connection sends is not copied.
+            match connection.take_deferred() {
+                None if connection.may_defer(&entry) => {
+                    connection.defer(entry.into());
+                    continue;
+                }
+                None => {}
+                Some(deferred) => {
+                    self.append(connection, deferred.flags, deferred.payload(bytes));
                 }
             }
+            self.append(connection, entry.flags, entry.payload);
         }
-        self.flush();
+        self.flush_outbox(bytes);
+    }
+
+    fn append(self: &Rc<Self>, connection: &Rc<Connection>, flags: Flags, payload: &[u8]) {
+        let compression = connection.send(flags, payload);
+        self.compress(connection, compression);
+        if self.counts_ahead {
+            connection.settle(payload.len());
+        }
     }
 
     pub(crate) fn mark_dirty(&self, connection: &Rc<Connection>) {
@@ -229,9 +245,21 @@ impl Core {
 
     /// Writes what connections have to write.
     pub(crate) fn flush(&self) {
+        self.flush_outbox(&[]);
+    }
+
+    /// The same, with what is still in the outbox.
+    fn flush_outbox(&self, bytes: &[u8]) {
         let mut dirty = std::mem::take(&mut *self.dirty.borrow_mut());
         for connection in dirty.drain(..) {
             connection.dirty.set(false);
+            if let Some(deferred) = connection.take_deferred() {
+                let payload = deferred.payload(bytes);
+                connection.send_through(deferred.flags, payload);
+                if self.counts_ahead {
+                    connection.settle(payload.len());
+                }
+            }
             connection.flush();
             self.note_acked(&connection);
         }

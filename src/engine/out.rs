@@ -21,6 +21,9 @@ const MAX_WAITING_PONGS: usize = 16 * 1024;
 /// The most bytes of memory that a connection with nothing to write keeps for frames.
 const MAX_KEPT: usize = 4 * 1024;
 
+/// The longest payload, in bytes, that is copied behind its head to be written.
+const SHORT: usize = 256;
+
 /// The most pieces that one system call writes.
 const MAX_SLICES: usize = 64;
 
@@ -202,6 +205,58 @@ impl Out {
             _ => return,
         }
         self.count(before, flags);
+    }
+
+    /// Whether a message can be written before it is appended.
+    pub(crate) fn may_send_through(&self, flags: Flags, len: usize) -> bool {
+        let is_clear = !self.blocked && !self.failed && self.is_idle();
+        let is_plain = !flags.raw() && !flags.mask() && !self.compresses(flags, len);
+        is_clear && is_plain && matches!(flags.what(), Some(What::Message(_)))
+    }
+
+    /// Writes a message from where it is; only what the socket does not take at once is
+    /// appended.
+    pub(crate) fn send_through(&mut self, flags: Flags, payload: &[u8], writer: &WriteHalf) {
+        let (Some(What::Message(kind)), Some(encoder)) = (flags.what(), &mut self.encoder) else {
+            return;
+        };
+        let options = MessageOptions {
+            fin: flags.fin(),
+            compress: false,
+            mask: None,
+        };
+        let mut frame = [0; MAX_HEAD_LEN + SHORT];
+        let head_len = encoder
+            .plain_head(kind, payload.len(), options)
+            .write(frame.first_chunk_mut().expect("it has room for a head"));
+        let len = head_len + payload.len();
+        self.appended += len as u64;
+        self.traffic.accept(len);
+        if flags.ack() {
+            self.acks.push_back(self.appended);
+        }
+        let result = if payload.len() <= SHORT {
+            // One piece costs the system less than two.
+            frame[head_len..len].copy_from_slice(payload);
+            writer.write(&[IoSlice::new(&frame[..len])])
+        } else {
+            writer.write(&[IoSlice::new(&frame[..head_len]), IoSlice::new(payload)])
+        };
+        let written = match result {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                self.fail();
+                return;
+            }
+        };
+        self.advance(written);
+        if written < len {
+            self.tail
+                .extend_from_slice(&frame[written.min(head_len)..head_len]);
+            self.tail
+                .extend_from_slice(&payload[written.saturating_sub(head_len)..]);
+        }
     }
 
     /// Appends a frame whose payload is neither copied nor changed.

@@ -71,7 +71,34 @@ pub(crate) enum What {
 pub(crate) struct Entry<'a> {
     pub(crate) id: u32,
     pub(crate) flags: Flags,
+    /// Where the payload begins.
+    pub(crate) start: u32,
     pub(crate) payload: &'a [u8],
+}
+
+/// An entry that is not written yet, while the outbox stays as it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deferred {
+    pub(crate) flags: Flags,
+    start: u32,
+    len: u32,
+}
+
+impl From<Entry<'_>> for Deferred {
+    fn from(entry: Entry<'_>) -> Self {
+        Self {
+            flags: entry.flags,
+            start: entry.start,
+            len: entry.payload.len() as u32,
+        }
+    }
+}
+
+impl Deferred {
+    /// Its payload, in the bytes of the outbox.
+    pub(crate) fn payload(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.start as usize..][..self.len as usize]
+    }
 }
 
 /// The messages in `rows`, whose payloads are in `bytes`. Rows that point beyond them
@@ -86,6 +113,7 @@ pub(crate) fn entries<'a>(
         (!flags.skip()).then_some(Entry {
             id: row[0],
             flags,
+            start: row[2],
             payload,
         })
     })
