@@ -197,6 +197,35 @@ describe('The engine', () => {
       for (const seen of await received) assert.deepEqual(seen, expected);
     });
 
+    it('holds for what the socket takes in part, one message a turn', async function () {
+      this.timeout(20000);
+      const { client, server } = await pair({ perMessageDeflate: false });
+      const message = (i) => Buffer.alloc(20000 + (i % 7) * 6000, i);
+      client.pause();
+      // Until the system takes no more; and then some.
+      let total = 0;
+      while (server.bufferedAmount < 500000) {
+        server.send(message(total++));
+        await new Promise(setImmediate);
+      }
+      const received = new Promise((resolve) => {
+        let seen = 0;
+        client.on('message', (data) => {
+          if (data === 'the end') resolve(seen);
+          else assert.ok(data.equals(message(seen++)), `message ${seen}`);
+        });
+      });
+      client.resume();
+      // The system takes it bit by bit, while more is sent.
+      for (let i = 0; i < 200; i++) {
+        server.send(message(total++));
+        await new Promise(setImmediate);
+      }
+      await new Promise((resolve) => server.send('the end', resolve));
+      assert.equal(server.bufferedAmount, 0);
+      assert.equal(await received, total);
+    });
+
     it('holds for the answers to a flood of pings', async function () {
       this.timeout(10000);
       const wss = track(await listen({ perMessageDeflate: false }));

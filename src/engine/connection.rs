@@ -82,11 +82,11 @@ impl Connection {
         self.deferred.take()
     }
 
-    /// Writes a message that was deferred.
-    pub(crate) fn send_through(&self, flags: Flags, payload: &[u8]) {
+    /// Writes a message that was deferred, and that was counted when it set out or not.
+    pub(crate) fn send_through(&self, flags: Flags, payload: &[u8], counted: bool) {
         let out = &mut *self.out.borrow_mut();
         if let Some(writer) = self.writer.borrow().as_ref() {
-            out.send_through(flags, payload, writer);
+            out.send_through(flags, payload, counted, writer);
         }
     }
 

@@ -255,10 +255,7 @@ impl Core {
             connection.dirty.set(false);
             if let Some(deferred) = connection.take_deferred() {
                 let payload = deferred.payload(bytes);
-                connection.send_through(deferred.flags, payload);
-                if self.counts_ahead {
-                    connection.settle(payload.len());
-                }
+                connection.send_through(deferred.flags, payload, self.counts_ahead);
             }
             connection.flush();
             self.note_acked(&connection);

@@ -216,7 +216,13 @@ impl Out {
 
     /// Writes a message from where it is; only what the socket does not take at once is
     /// appended.
-    pub(crate) fn send_through(&mut self, flags: Flags, payload: &[u8], writer: &WriteHalf) {
+    pub(crate) fn send_through(
+        &mut self,
+        flags: Flags,
+        payload: &[u8],
+        counted: bool,
+        writer: &WriteHalf,
+    ) {
         let (Some(What::Message(kind)), Some(encoder)) = (flags.what(), &mut self.encoder) else {
             return;
         };
@@ -232,6 +238,9 @@ impl Out {
         let len = head_len + payload.len();
         self.appended += len as u64;
         self.traffic.accept(len);
+        if counted {
+            self.settle(payload.len());
+        }
         if flags.ack() {
             self.acks.push_back(self.appended);
         }
