@@ -184,9 +184,11 @@ impl Out {
         }
         let mask = key(flags.mask());
         let before = self.tail.len();
-        if payload.len() > self.tail.capacity() - before {
-            self.buffers
-                .grow(&mut self.tail, before + payload.len() + MAX_HEAD_LEN);
+        let needed = before + payload.len() + MAX_HEAD_LEN;
+        if needed > self.tail.capacity() {
+            // Twice as much, or many small messages would be moved once each.
+            let capacity = needed.max(2 * self.tail.capacity());
+            self.buffers.grow(&mut self.tail, capacity);
         }
         match (flags.what(), &mut self.encoder) {
             _ if flags.raw() => self.tail.extend_from_slice(payload),

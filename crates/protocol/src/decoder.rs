@@ -551,7 +551,18 @@ impl Decoder {
             }
         } else {
             let to_come = self.frame.remaining;
-            reserve(&mut message.data, range.len(), to_come, &self.buffers);
+            // Twice as much, or many small fragments would be moved once each.
+            let least = match message.fragments {
+                1 => 0,
+                _ => 2 * message.data.capacity(),
+            };
+            reserve(
+                &mut message.data,
+                range.len(),
+                to_come,
+                least,
+                &self.buffers,
+            );
             message.data.extend_from_slice(&input[range]);
         }
         self.validate(decoded_before)?;
@@ -597,15 +608,16 @@ impl Decoder {
     }
 }
 
-/// Makes room for `here` bytes, and ahead of time for more of the `to_come`.
-fn reserve(data: &mut Vec<u8>, here: usize, to_come: u64, buffers: &BufferPool) {
+/// Makes room for `here` bytes, and ahead of time for more of the `to_come`: a capacity
+/// of `least` at least, if there has to be more.
+fn reserve(data: &mut Vec<u8>, here: usize, to_come: u64, least: usize, buffers: &BufferPool) {
     if data.capacity() - data.len() >= here {
         return;
     }
     let to_come = usize::try_from(to_come).unwrap_or(usize::MAX);
     let len = data.len() + here;
     let ahead = (AHEAD * len).max(MIN_RESERVE).min(to_come);
-    buffers.grow(data, len.saturating_add(ahead));
+    buffers.grow(data, len.saturating_add(ahead).max(least));
 }
 
 /// The reason in the payload of a close frame: what follows the code, if any.

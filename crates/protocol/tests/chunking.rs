@@ -367,3 +367,28 @@ fn a_message_is_heavy_once_it_has_grown() {
         assert_eq!(event.payload.bytes(&input), vec![0; 1_000_000]);
     }
 }
+
+#[test]
+fn a_message_in_small_fragments_is_moved_seldom() {
+    let mut decoder = Decoder::new(DecoderOptions::default(), None);
+    let mut input = b"\x02\x01x".to_vec();
+    assert_eq!(decoder.next(&mut input, &mut 0), Ok(None));
+    let mut moves = 0;
+    let mut room = 0;
+    for _ in 0..100_000 {
+        let mut input = b"\x00\x01x".to_vec();
+        assert_eq!(decoder.next(&mut input, &mut 0), Ok(None));
+        // A frame that only begins shows the buffer of the message.
+        let mut begun = b"\x00\x01".to_vec();
+        assert_eq!(decoder.next(&mut begun, &mut 0), Ok(None));
+        let (data, _) = decoder.direct(0).unwrap();
+        if data.capacity() != room {
+            room = data.capacity();
+            moves += 1;
+        }
+        let from = data.len();
+        data.push(b'x');
+        assert_eq!(decoder.filled(from), Ok(None));
+    }
+    assert!(moves < 40, "{moves}");
+}
