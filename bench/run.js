@@ -11,6 +11,8 @@ const { spawnSync } = require('child_process');
 const fs = require('fs');
 const path = require('path');
 
+const isInstalled = require('../scripts/installed');
+
 const root = path.join(__dirname, '..');
 const results = path.join(__dirname, 'results');
 
@@ -37,12 +39,7 @@ function run(command, args, mayFail) {
 /** Installs the peers and builds, where that is not done. */
 function prepare() {
   run(process.execPath, [path.join(root, 'scripts', 'setup.js')]);
-  const lock = path.join(__dirname, 'package-lock.json');
-  const installed = path.join(__dirname, 'node_modules', '.package-lock.json');
-  const isInstalled =
-    fs.existsSync(installed) &&
-    fs.statSync(installed).mtimeMs >= fs.statSync(lock).mtimeMs;
-  if (!isInstalled) {
+  if (!isInstalled(__dirname)) {
     run('npm', ['ci', '--no-fund', '--no-audit', '--prefix', __dirname], true);
   }
   run('cargo', ['build', '--quiet', '--release', '-p', 'oxws-bench-load']);

@@ -3,8 +3,9 @@
 // Makes a fresh clone ready: installs what is missing, builds what has changed.
 
 const { spawnSync } = require('child_process');
-const fs = require('fs');
 const path = require('path');
+
+const isInstalled = require('./installed');
 
 const root = path.join(__dirname, '..');
 
@@ -20,17 +21,7 @@ function run(title, command, args) {
   if (status !== 0) process.exit(status || 1);
 }
 
-/** Whether node_modules is what the lock file asks for. */
-function isInstalled() {
-  const time = (file) => fs.statSync(path.join(root, file)).mtimeMs;
-  try {
-    return time('node_modules/.package-lock.json') >= time('package-lock.json');
-  } catch {
-    return false;
-  }
-}
-
-if (!isInstalled()) {
+if (!isInstalled(root)) {
   run('Installing packages', 'npm', ['ci', '--ignore-scripts', '--no-fund']);
 }
 run('Building the addon', process.execPath, [path.join(__dirname, 'build.js')]);
