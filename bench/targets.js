@@ -33,7 +33,7 @@ module.exports = [
     ],
     limit:
       'the kernel. Sending and receiving are 80 % of the processor time, and without ' +
-      'any JavaScript plain Rust is no faster.',
+      'any JavaScript plain Rust is about as fast.',
   },
   {
     title: 'Echo, 100 connections, 64 B, 16 in flight',
@@ -43,8 +43,8 @@ module.exports = [
       'the kernel has 62 % of the processor time, with one call to receive and one to ' +
       'send for 16 messages; Node 19 %, nearly all of it making a string of each ' +
       'message and bytes of each string; Rust 12 %, compiled JavaScript 5 %. The ' +
-      'machine wavers most where most is done: within minutes the same pair was ' +
-      'measured from 0.7 to 1.2 × Bun.',
+      'machine wavers most where most is done: within a quarter of an hour it was ' +
+      'measured as 0.7 and 1.2 × Bun.',
   },
   {
     title: 'Echo, 1,000 connections, 64 B, 1 in flight',
