@@ -7,6 +7,9 @@ const EMPTY = Buffer.alloc(0);
 /** A stream's usual mark, in bytes, from which on it asks its writer to wait. */
 const HIGH_WATER_MARK = 16 * 1024;
 
+/** Where a socket has its `AdoptedSocket`. */
+const kAdopted = Symbol('oxws.adopted');
+
 /**
  * Node's socket while the engine reads and writes in its place. It stays the
  * connection's identity, and what programs do with `ws._socket` acts on the engine:
@@ -16,89 +19,46 @@ const HIGH_WATER_MARK = 16 * 1024;
  * events were emitted yet, and `bytesWritten` what was sent, with what is still queued.
  * Both count frames as they are on the wire, after the bytes of the handshake; of what
  * is not framed yet, the payload is counted.
+ *
+ * The socket gets a prototype between itself and its own: defining as many properties
+ * on each socket would take longer than the rest of a handshake here.
  */
 class AdoptedSocket {
   constructor(socket, transport, engine) {
+    this.transport = transport;
+    this.engine = engine;
+    /** The bytes of the handshake; those of the connection once it is over. */
+    this.bytesRead = socket.bytesRead;
+    this.bytesWritten = socket.bytesWritten;
     this._socket = socket;
-    this._engine = engine;
+    this._prototype = Object.getPrototypeOf(socket);
     this._keepsAlive = true;
     this._isDraining = false;
     engine.keepAlive(1);
-    const { bytesRead, bytesWritten } = socket;
-
-    const isCongested = () => {
-      const congested = transport.bufferedAmount >= HIGH_WATER_MARK;
-      // Who is told to wait is told when to go on.
-      if (congested) this._drainLater(transport);
-      return congested;
-    };
-    const methods = {
-      write: (chunk, encoding, cb) => {
-        if (typeof encoding === 'function') {
-          cb = encoding;
-          encoding = undefined;
-        }
-        const isText = typeof chunk === 'string';
-        transport.write(isText ? Buffer.from(chunk, encoding) : chunk, cb);
-        return !isCongested();
-      },
-      end: (...args) => {
-        if (args.length > 0 && typeof args[0] !== 'function') {
-          socket.write(args[0], args[1]);
-        }
-        const cb = args[args.length - 1];
-        if (typeof cb === 'function') socket.once('close', cb);
-        engine.flush();
-        engine.native.end(transport.id);
-        return socket;
-      },
-      destroySoon: () => {
-        transport.write(EMPTY, () => socket.destroy());
-        socket.end();
-      },
-      setTimeout: (timeout, cb) => {
-        transport.isTimed = timeout > 0;
-        return net.Socket.prototype.setTimeout.call(socket, timeout, cb);
-      },
-      pause: () => {
-        transport.pause();
-        return socket;
-      },
-      resume: () => {
-        transport.resume();
-        return socket;
-      },
-      ref: () => this._keepAlive(true),
-      unref: () => this._keepAlive(false),
-    };
-    const getters = {
-      bufferSize: () => transport.bufferedAmount,
-      bytesRead: () => bytesRead + transport.bytesRead,
-      bytesWritten: () => bytesWritten + transport.bytesWritten,
-      writableLength: () => transport.bufferedAmount,
-      writableNeedDrain: isCongested,
-    };
-    for (const [name, value] of Object.entries(methods)) {
-      this._define(name, { value, writable: true });
-    }
-    for (const [name, get] of Object.entries(getters)) {
-      this._define(name, { get });
-    }
-    this._names = Object.keys(methods).concat(Object.keys(getters));
+    socket[kAdopted] = this;
+    Object.setPrototypeOf(socket, adopting(this._prototype));
   }
 
-  _define(name, descriptor) {
-    Object.defineProperty(
-      this._socket,
-      name,
-      Object.assign({ configurable: true, enumerable: false }, descriptor),
-    );
+  /** Whether a writer should wait. */
+  get isCongested() {
+    const isCongested = this.transport.bufferedAmount >= HIGH_WATER_MARK;
+    // Who is told to wait is told when to go on.
+    if (isCongested) this._drainLater();
+    return isCongested;
+  }
+
+  keepAlive(alive) {
+    if (this._keepsAlive !== alive) {
+      this._keepsAlive = alive;
+      this.engine.keepAlive(alive ? 1 : -1);
+    }
   }
 
   /** Emits 'drain' once all that is sent is taken by the system. */
-  _drainLater(transport) {
+  _drainLater() {
     if (this._isDraining) return;
     this._isDraining = true;
+    const { transport } = this;
     const wait = () =>
       transport.write(EMPTY, (error) => {
         if (!error && transport.bufferedAmount > 0) {
@@ -111,22 +71,124 @@ class AdoptedSocket {
     wait();
   }
 
-  _keepAlive(alive) {
-    if (this._keepsAlive !== alive) {
-      this._keepsAlive = alive;
-      this._engine.keepAlive(alive ? 1 : -1);
-    }
-    return this._socket;
-  }
-
   /** Makes it Node's own socket again; what was counted stays. */
   giveBack() {
     const { bytesRead, bytesWritten } = this._socket;
-    this._keepAlive(false);
-    for (const name of this._names) delete this._socket[name];
-    this._define('bytesRead', { value: bytesRead });
-    this._define('bytesWritten', { value: bytesWritten });
+    this.bytesRead = bytesRead;
+    this.bytesWritten = bytesWritten;
+    this.keepAlive(false);
+    Object.setPrototypeOf(this._socket, returning(this._prototype));
   }
+}
+
+/** What an adopted socket does in another way. */
+const adopted = {
+  write(chunk, encoding, cb) {
+    if (typeof encoding === 'function') {
+      cb = encoding;
+      encoding = undefined;
+    }
+    const isText = typeof chunk === 'string';
+    const bytes = isText ? Buffer.from(chunk, encoding) : chunk;
+    this[kAdopted].transport.write(bytes, cb);
+    return !this[kAdopted].isCongested;
+  },
+
+  end(...args) {
+    const { engine, transport } = this[kAdopted];
+    if (args.length > 0 && typeof args[0] !== 'function') {
+      this.write(args[0], args[1]);
+    }
+    const cb = args[args.length - 1];
+    if (typeof cb === 'function') this.once('close', cb);
+    engine.flush();
+    engine.native.end(transport.id);
+    return this;
+  },
+
+  destroySoon() {
+    this[kAdopted].transport.write(EMPTY, () => this.destroy());
+    this.end();
+  },
+
+  setTimeout(timeout, cb) {
+    this[kAdopted].transport.isTimed = timeout > 0;
+    return net.Socket.prototype.setTimeout.call(this, timeout, cb);
+  },
+
+  pause() {
+    this[kAdopted].transport.pause();
+    return this;
+  },
+
+  resume() {
+    this[kAdopted].transport.resume();
+    return this;
+  },
+
+  ref() {
+    this[kAdopted].keepAlive(true);
+    return this;
+  },
+
+  unref() {
+    this[kAdopted].keepAlive(false);
+    return this;
+  },
+
+  get bufferSize() {
+    return this[kAdopted].transport.bufferedAmount;
+  },
+
+  get bytesRead() {
+    return this[kAdopted].bytesRead + this[kAdopted].transport.bytesRead;
+  },
+
+  get bytesWritten() {
+    return this[kAdopted].bytesWritten + this[kAdopted].transport.bytesWritten;
+  },
+
+  get writableLength() {
+    return this[kAdopted].transport.bufferedAmount;
+  },
+
+  get writableNeedDrain() {
+    return this[kAdopted].isCongested;
+  },
+};
+
+/** What a socket that is given back still does in another way. */
+const returned = {
+  get bytesRead() {
+    return this[kAdopted].bytesRead;
+  },
+
+  get bytesWritten() {
+    return this[kAdopted].bytesWritten;
+  },
+};
+
+const adopting = between(adopted);
+const returning = between(returned);
+
+/**
+ * A function that gives the prototype with these members to be put before another: one
+ * for each class of sockets.
+ */
+function between(members) {
+  const descriptors = Object.getOwnPropertyDescriptors(members);
+  for (const descriptor of Object.values(descriptors)) {
+    descriptor.enumerable = false;
+  }
+  const prototypes = new WeakMap();
+  return (prototype) => {
+    let made = prototypes.get(prototype);
+    if (made === undefined) {
+      made = Object.create(prototype, descriptors);
+      prototypes.set(prototype, made);
+    }
+    return made;
+  };
 }
 
 module.exports = AdoptedSocket;
