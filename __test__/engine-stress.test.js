@@ -71,6 +71,12 @@ describe('The engine under stress', () => {
     });
   }
 
+  it('has long texts bound memory, and outlive the worker that received them', async function () {
+    this.timeout(60000);
+    const { growth } = await run('long-texts', [4]);
+    assert.ok(growth < 300e6, `${growth}`);
+  });
+
   it('has nothing left of 100 workers that are terminated under load', async function () {
     this.timeout(120000);
     const result = await run('worker-churn', [100]);

@@ -270,6 +270,26 @@ describe('Messages', () => {
       assert.equal((await echoed)[0], text);
     });
 
+    for (const size of [1 << 15, (1 << 17) - 1, 1 << 17, 1 << 20]) {
+      for (const character of ['a', '\u00e9', '\u{1f40e}']) {
+        it(`are strings like any other: ${size} bytes of ${character}`, async () => {
+          const { client, server } = await pair(PLAIN);
+          server.on('message', (message) => server.send(message));
+          const text = JSON.stringify({
+            value: character.repeat(size / Buffer.byteLength(character)),
+          });
+          client.send(text);
+          const [echo] = await once(client, 'message');
+          assert.ok(echo === text);
+          assert.equal(echo.length, text.length);
+          assert.deepEqual(JSON.parse(echo), JSON.parse(text));
+          assert.equal({ [text]: 'found' }[echo], 'found');
+          assert.ok(`${echo}${echo}`.slice(text.length) === text);
+          assert.ok(Buffer.from(echo).equals(Buffer.from(text)));
+        });
+      }
+    }
+
     it('carry a lone surrogate as the replacement character', async () => {
       const { client, server } = await pair(PLAIN);
       const received = once(server, 'message');

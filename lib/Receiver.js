@@ -157,7 +157,7 @@ class Receiver {
       case TEXT:
         this.ontext(
           row[OWNED]
-            ? this._decoder.takeText()
+            ? handedOver(this._decoder.takeText())
             : chunk.utf8Slice(row[START], row[END]),
           { masked, binary: false },
         );

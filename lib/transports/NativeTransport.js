@@ -274,7 +274,9 @@ class NativeTransport {
       case TEXT:
       case CLOSE:
         data =
-          what & LARGE ? native.takeText(start) : bytes.utf8Slice(start, end);
+          what & LARGE
+            ? handedOver(native.takeText(start))
+            : bytes.utf8Slice(start, end);
         break;
       case BINARY:
       case PING:

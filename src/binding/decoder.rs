@@ -2,14 +2,15 @@
 //! JavaScript.
 
 use napi::bindgen_prelude::{BufferSlice, Result};
-use napi::{Env, Error, Status};
+use napi::{Env, Error, JsString, Status};
 use napi_derive::napi;
 use oxws_protocol::{
-    Decoder as Inner, DecoderOptions, Event, EventKind, Masking, Payload, ProtocolError,
+    BufferPool, Decoder as Inner, DecoderOptions, Event, EventKind, Masking, Payload, ProtocolError,
 };
 
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
+use super::text;
 
 /// What `next` found; the numbers of frames are their opcodes.
 mod kind {
@@ -174,9 +175,10 @@ impl Decoder {
 
     /// The payload that the last `next` left here, which is UTF-8, as a string.
     #[napi]
-    pub fn take_text(&mut self) -> Result<String> {
-        String::from_utf8(std::mem::take(&mut self.owned))
-            .map_err(|_| Error::from_reason("the payload is not text"))
+    pub fn take_text<'env>(&mut self, env: &'env Env) -> Result<JsString<'env>> {
+        // A pool of its own: there may be too many connections for each to keep one.
+        let buffers = BufferPool::default();
+        text::decode(env, std::mem::take(&mut self.owned), &buffers)
     }
 
     /// The payload that the last `next` left here.

@@ -5,13 +5,14 @@ use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
 use napi::bindgen_prelude::{Buffer, BufferSlice, FnArgs, Function, Object, Result, Uint32Array};
-use napi::{sys, Env, Error, JsString, JsValue, Status};
+use napi::{sys, Env, Error, JsString, JsValue};
 use napi_derive::napi;
 use oxws_protocol::{BufferPool, Encoder};
 
 use super::decoder::{payload_limit, Limits};
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
+use super::text;
 use crate::engine::core::{Command, Opening};
 use crate::engine::driver;
 use crate::engine::host::inline::Inline;
@@ -290,12 +291,12 @@ impl Engine {
 
     /// Sends a long text.
     #[napi]
-    pub fn send_long_text(&self, id: u32, flags: u32, text: String) -> Result<()> {
+    pub fn send_long_text(&self, id: u32, flags: u32, text: JsString<'_>) -> Result<()> {
         guard(|| {
             self.host.run(Command::SendLong {
                 id,
                 flags: Flags(flags),
-                payload: Segment::Own(text.into_bytes()),
+                payload: Segment::Own(text::encode(text, &self.buffers)?),
             });
             Ok(())
         })
@@ -373,16 +374,7 @@ impl Engine {
     /// Takes a long payload of the inbox, which is UTF-8, as a string.
     #[napi]
     pub fn take_text<'env>(&self, env: &'env Env, number: u32) -> Result<JsString<'env>> {
-        let bytes = self.host.take_large(number);
-        let text = if bytes.is_ascii() {
-            env.create_string_latin1(&bytes)
-        } else {
-            let text = std::str::from_utf8(&bytes)
-                .map_err(|_| Error::new(Status::GenericFailure, "the payload is not text"))?;
-            env.create_string(text)
-        };
-        self.buffers.give(bytes);
-        text
+        text::decode(env, self.host.take_large(number), &self.buffers)
     }
 
     /// Takes a long payload of the inbox.

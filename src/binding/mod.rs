@@ -7,4 +7,5 @@ mod engine;
 mod handshake;
 mod panic;
 mod permessage_deflate;
+mod text;
 mod validation;
