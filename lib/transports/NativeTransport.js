@@ -27,6 +27,7 @@ const KIND = 0xff;
 const MASKED = 0x100;
 const LARGE = 0x200;
 const RANGE = 0x400;
+const ASCII = 0x800;
 
 /** Binary messages at least this long, in bytes, do not go through the outbox. */
 const LONG = 64 * 1024;
@@ -273,10 +274,9 @@ class NativeTransport {
     switch (kind) {
       case TEXT:
       case CLOSE:
-        data =
-          what & LARGE
-            ? handedOver(native.takeText(start))
-            : bytes.utf8Slice(start, end);
+        if (what & LARGE) data = handedOver(native.takeText(start));
+        else if (what & ASCII) data = bytes.latin1Slice(start, end);
+        else data = bytes.utf8Slice(start, end);
         break;
       case BINARY:
       case PING:

@@ -37,6 +37,8 @@ pub(crate) mod kind {
     pub(crate) const MASKED: u32 = 0x100;
     /// Set where the payload is in memory of its own: its start is its number.
     pub(crate) const LARGE: u32 = 0x200;
+    /// Set where a text is known to be ASCII.
+    pub(crate) const ASCII: u32 = 0x800;
     /// Set where a violation is a `RangeError`.
     pub(crate) const RANGE: u32 = 0x400;
 }
