@@ -790,6 +790,33 @@ describe('Messages', () => {
       assert.ok(server.bytesReceived < 10000);
     });
 
+    it('bytesReceived is that of each message, however many come at once', async () => {
+      const { server, socket } = await pairBare();
+      const frames = Array.from({ length: 2000 }, (_, i) => frame(1, `${i}`));
+      const wire = Buffer.concat(frames);
+      const cut = Buffer.concat(frames.slice(0, 1000)).length + 3;
+      let expected = 0;
+      let seen = 0;
+      let next;
+      server.on('message', (data) => {
+        expected += frames[seen].length;
+        assert.equal(data, `${seen}`);
+        assert.equal(server.bytesReceived, expected);
+        seen++;
+        if (seen % 37 === 0) {
+          server.pause();
+          setImmediate(() => server.resume());
+        }
+        if (seen % 1000 === 0) next();
+      });
+      for (const part of [wire.subarray(0, cut), wire.subarray(cut)]) {
+        const thousand = new Promise((resolve) => (next = resolve));
+        socket.write(part);
+        await thousand;
+      }
+      assert.equal(seen, 2000);
+    });
+
     it('bufferedAmount is 0 before the connection is open', async () => {
       const { wss } = await pair(PLAIN);
       assert.equal(tracked(wss).bufferedAmount, 0);

@@ -4,7 +4,8 @@ const PerMessageDeflate = require('./PerMessageDeflate');
 const { handedOver } = require('./externalMemory');
 const native = require('./native');
 
-// What `Decoder#next` finds; those of frames are their opcodes.
+// What `Decoder#decode` finds; those of frames are their opcodes. NOTHING stands for
+// bytes that are no event yet.
 const NOTHING = 0;
 const TEXT = 1;
 const BINARY = 2;
@@ -13,15 +14,22 @@ const PING = 9;
 const PONG = 10;
 const ERROR = 16;
 
-// The row that `Decoder#next` fills, and its columns.
-const rowBytes = Buffer.alloc(24);
-const row = new Uint32Array(rowBytes.buffer, rowBytes.byteOffset, 6);
-const NEXT = 0;
-const START = 1;
-const END = 2;
-const OWNED = 3;
-const MASKED = 4;
-const CODE = 5;
+// The columns of an event in the table that `Decoder#decode` fills.
+const KIND = 0;
+const NEXT = 1;
+const START = 2;
+const END = 3;
+const OWNED = 4;
+const MASKED = 5;
+const CODE = 6;
+const COLUMNS = 7;
+
+/** The events that a table has room for; they stand behind the position, in row 0. */
+const EVENTS = 256;
+
+/** A table for each receiver that reads: the handler of one may feed another. */
+const tables = [];
+let depth = 0;
 
 const noop = () => {};
 
@@ -57,6 +65,8 @@ class Receiver {
     this.ondrain = noop;
 
     this._chunks = [];
+    /** The arguments of `_handle` for events that are decoded and wait. */
+    this._held = [];
     this._paused = false;
     this._reading = false;
     /** The bytes of the current chunk, and of those that wait, not yet read. */
@@ -112,9 +122,9 @@ class Receiver {
     process.nextTick(() => this._read());
   }
 
-  /** Whether chunks wait for `resume`. */
+  /** Whether something waits for `resume`. */
   get holds() {
-    return this._chunks.length > 0;
+    return this._chunks.length > 0 || this._held.length > 0;
   }
 
   /** Reads what waits. A handler may call this receiver's methods. */
@@ -123,7 +133,10 @@ class Receiver {
     this._reading = true;
     let thrown = true;
     try {
-      while (this._chunks.length > 0 && !this._paused) this._readChunk();
+      while (this.holds && !this._paused) {
+        if (this._held.length > 0) this._handle(...this._held.shift());
+        else this._readChunk(this._chunks.shift());
+      }
       thrown = false;
     } finally {
       this._reading = false;
@@ -133,69 +146,104 @@ class Receiver {
     if (!this.dead && !this.holds) this.ondrain();
   }
 
-  _readChunk() {
-    const chunk = this._chunks[0];
-    let at = 0;
+  _readChunk(chunk) {
+    const table = (tables[depth] = tables[depth] || makeTable());
+    depth++;
+    const { rows } = table;
+    let from = 0;
+    let count = 0;
+    let next = 0;
     try {
-      while (at < chunk.length && !this._paused) {
-        const kind = this._decoder.next(chunk, at, rowBytes);
-        this.unread -= row[NEXT] - at;
-        at = row[NEXT];
-        if (kind === NOTHING) return;
-        this._handle(kind, chunk);
-        if (this.dead) return;
-      }
+      do {
+        count = this._decoder.decode(chunk, from, table.bytes);
+        for (next = 0; next < count && !this._paused;) {
+          const at = ++next * COLUMNS;
+          const wire = rows[at + NEXT] - from;
+          from = rows[at + NEXT];
+          const data = this._data(chunk, rows, at);
+          const masked = rows[at + MASKED] === 1;
+          this._handle(rows[at + KIND], wire, data, masked, rows[at + CODE]);
+          if (this.dead) return;
+        }
+        if (this._paused) return;
+        this.unread -= rows[0] - from;
+        from = rows[0];
+      } while (from < chunk.length);
+      next = count = 0;
     } finally {
-      if (at >= chunk.length || this.dead) this._chunks.shift();
-      else this._chunks[0] = chunk.subarray(at);
+      depth--;
+      if (!this.dead) this._hold(chunk, rows, from, next, count);
     }
   }
 
-  _handle(kind, chunk) {
-    const masked = row[MASKED] === 1;
+  /**
+   * Keeps what is left of a chunk: the events behind the first `next` of `count`, which
+   * end at `from`, and what is not decoded yet.
+   */
+  _hold(chunk, rows, from, next, count) {
+    while (next < count) {
+      const at = ++next * COLUMNS;
+      const wire = rows[at + NEXT] - from;
+      from = rows[at + NEXT];
+      const data = this._data(chunk, rows, at);
+      const masked = rows[at + MASKED] === 1;
+      this._held.push([rows[at + KIND], wire, data, masked, rows[at + CODE]]);
+    }
+    if (count > 0 && rows[0] > from) {
+      this._held.push([NOTHING, rows[0] - from]);
+      from = rows[0];
+    }
+    if (from < chunk.length) this._chunks.unshift(chunk.subarray(from));
+  }
+
+  /** The payload of the event at this position of the table. */
+  _data(chunk, rows, at) {
+    const start = rows[at + START];
+    const end = rows[at + END];
+    const isOwned = rows[at + OWNED] === 1;
+    switch (rows[at + KIND]) {
+      case TEXT:
+        return isOwned
+          ? handedOver(this._decoder.takeText(start))
+          : chunk.utf8Slice(start, end);
+      case ERROR:
+        return this._decoder.violation();
+      default: {
+        if (isOwned) return handedOver(this._decoder.takeBuffer(start));
+        // A small payload does not keep its chunk alive.
+        const bytes = chunk.subarray(start, end);
+        return 2 * bytes.length < chunk.length ? Buffer.from(bytes) : bytes;
+      }
+    }
+  }
+
+  /** Tells an event, behind which another `wire` bytes are read. */
+  _handle(kind, wire, data, masked, code) {
+    this.unread -= wire;
     switch (kind) {
       case TEXT:
-        this.ontext(
-          row[OWNED]
-            ? handedOver(this._decoder.takeText())
-            : chunk.utf8Slice(row[START], row[END]),
-          { masked, binary: false },
-        );
+        this.ontext(data, { masked, binary: false });
         break;
       case BINARY:
-        this.onbinary(this._bytes(chunk), { masked, binary: true });
+        this.onbinary(data, { masked, binary: true });
         break;
       case PING:
-        this.onping(this._bytes(chunk), { masked, binary: true });
+        this.onping(data, { masked, binary: true });
         break;
       case PONG:
-        this.onpong(this._bytes(chunk), { masked, binary: true });
+        this.onpong(data, { masked, binary: true });
         break;
-      case CLOSE: {
+      case CLOSE:
         // A close frame without a code reads as a normal closure.
-        const code = row[CODE] || 1000;
-        this.onclose(code, this._bytes(chunk).toString(), { masked });
+        this.onclose(code || 1000, data.toString(), { masked });
         this.cleanup();
         break;
-      }
       case ERROR: {
-        const {
-          message,
-          closeCode,
-          class: name,
-          name: code,
-        } = this._decoder.violation();
+        const { message, closeCode, class: name, name: code } = data;
         const Class = name === 'RangeError' ? RangeError : Error;
         this.error(Object.assign(new Class(message), { code }), closeCode);
       }
     }
-  }
-
-  /** The payload of the current row. A small one does not keep its chunk alive. */
-  _bytes(chunk) {
-    if (row[OWNED]) return handedOver(this._decoder.takeBuffer());
-    const bytes = chunk.subarray(row[START], row[END]);
-    return 2 * bytes.length < chunk.length ? Buffer.from(bytes) : bytes;
   }
 
   /** Reports a violation of the protocol, with the code to close with. */
@@ -210,6 +258,7 @@ class Receiver {
     this.dead = true;
     this._decoder.close();
     this._chunks = [];
+    this._held = [];
     this.unread = 0;
 
     this.onbinary = null;
@@ -220,6 +269,12 @@ class Receiver {
     this.onpong = null;
     this.ondrain = null;
   }
+}
+
+/** Memory for events, as both sides see it. */
+function makeTable() {
+  const rows = new Uint32Array((1 + EVENTS) * COLUMNS);
+  return { rows, bytes: Buffer.from(rows.buffer) };
 }
 
 /** A limit; 0, for none, of anything that is no number. */

@@ -12,9 +12,8 @@ use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
 use super::text;
 
-/// What `next` found; the numbers of frames are their opcodes.
+/// What an event is; the numbers of frames are their opcodes.
 mod kind {
-    pub(super) const NOTHING: u32 = 0;
     pub(super) const TEXT: u32 = 1;
     pub(super) const BINARY: u32 = 2;
     pub(super) const CLOSE: u32 = 8;
@@ -23,32 +22,56 @@ mod kind {
     pub(super) const ERROR: u32 = 16;
 }
 
-/// Where in the row that `next` fills each value is; each is 32 bits wide, in the
-/// machine's byte order.
+/// Where in the row of an event each value is; each is 32 bits wide, in the machine's
+/// byte order.
 mod column {
-    /// The position in the chunk behind what was read.
-    pub(super) const NEXT: usize = 0;
-    /// Where the payload begins in the chunk.
-    pub(super) const START: usize = 1;
+    pub(super) const KIND: usize = 0;
+    /// The position in the chunk behind the event.
+    pub(super) const NEXT: usize = 1;
+    /// Where the payload begins in the chunk; the number of one that is not there.
+    pub(super) const START: usize = 2;
     /// Where it ends.
-    pub(super) const END: usize = 2;
+    pub(super) const END: usize = 3;
     /// 1 if the payload is not in the chunk: `takeText` or `takeBuffer` gives it.
-    pub(super) const OWNED: usize = 3;
+    pub(super) const OWNED: usize = 4;
     /// 1 if the frame was masked.
-    pub(super) const MASKED: usize = 4;
+    pub(super) const MASKED: usize = 5;
     /// The code of a close frame, or 0.
-    pub(super) const CODE: usize = 5;
-    pub(super) const COUNT: usize = 6;
+    pub(super) const CODE: usize = 6;
+    pub(super) const COUNT: usize = 7;
 }
 
-/// The row, to be written to.
-struct Row<'a>(&'a mut [u8]);
+/// The table that `decode` fills: its first row has only the position up to which the
+/// chunk is read, and each of the others has an event.
+struct Table<'a>(&'a mut [u8]);
 
-impl Row<'_> {
-    fn set(&mut self, column: usize, value: u32) {
-        self.0[4 * column..4 * column + 4].copy_from_slice(&value.to_ne_bytes());
+/// The bytes of a row.
+const ROW: usize = 4 * column::COUNT;
+
+impl Table<'_> {
+    /// How many events there is room for.
+    fn capacity(&self) -> usize {
+        (self.0.len() / ROW).saturating_sub(1)
+    }
+
+    fn set_position(&mut self, position: usize) {
+        self.set(0, 0, position as u32);
+    }
+
+    /// Sets a value of the event with this number.
+    fn set_event(&mut self, number: usize, column: usize, value: u32) {
+        self.set(1 + number, column, value);
+    }
+
+    fn set(&mut self, row: usize, column: usize, value: u32) {
+        let at = row * ROW + 4 * column;
+        self.0[at..at + 4].copy_from_slice(&value.to_ne_bytes());
     }
 }
+
+/// The most bytes of payloads that are not in the chunk, beyond which no further event
+/// is decoded at once: a chunk may be much longer when it is decompressed.
+const MAX_OWNED: usize = 1024 * 1024;
 
 /// A payload at least this long is handed over as it is; a shorter one is copied,
 /// which costs less than the memory's own finalizer.
@@ -101,7 +124,7 @@ impl Limits {
 #[napi]
 pub struct Decoder {
     inner: Inner,
-    owned: Vec<u8>,
+    owned: Vec<Vec<u8>>,
     error: Option<ProtocolError>,
 }
 
@@ -117,74 +140,99 @@ impl Decoder {
         })
     }
 
-    /// Reads `chunk` from `from` on, up to the end of the next message, control
-    /// frame or error, and tells its kind; 0 when all of the chunk is read. `row`
-    /// takes the particulars.
+    /// Reads `chunk` from `from` on, to its end, the first error, or as far as there is
+    /// room for events, and tells how many of these there are. `table` takes them, and
+    /// the position that was reached.
     ///
-    /// The chunk's payloads are unmasked in place.
+    /// The chunk's payloads are unmasked in place. Payloads that are not in the chunk
+    /// are here until the next call.
     #[napi]
-    pub fn next(
+    pub fn decode(
         &mut self,
         mut chunk: BufferSlice<'_>,
         from: u32,
-        mut row: BufferSlice<'_>,
+        mut table: BufferSlice<'_>,
     ) -> Result<u32> {
-        if row.len() < 4 * column::COUNT || from as usize > chunk.len() {
+        let mut table = Table(&mut table);
+        let mut at = from as usize;
+        if table.capacity() == 0 || at > chunk.len() {
             return Err(Error::from_status(Status::InvalidArg));
         }
         guard(|| {
-            let mut at = from as usize;
-            let result = self.inner.next(&mut chunk, &mut at);
-            let mut row = Row(&mut row);
-            row.set(column::NEXT, at as u32);
-            Ok(match result {
-                Ok(None) => kind::NOTHING,
-                Ok(Some(event)) => self.describe(event, &mut row),
-                Err(error) => {
-                    self.error = Some(error);
-                    kind::ERROR
+            self.owned.clear();
+            let mut owned_bytes = 0;
+            let mut count = 0;
+            while count < table.capacity() && owned_bytes < MAX_OWNED {
+                match self.inner.next(&mut chunk, &mut at) {
+                    Ok(None) => break,
+                    Ok(Some(event)) => {
+                        if let Payload::Owned(bytes) = &event.payload {
+                            owned_bytes += bytes.len();
+                        }
+                        self.describe(event, |column, value| {
+                            table.set_event(count, column, value);
+                        });
+                        table.set_event(count, column::NEXT, at as u32);
+                        count += 1;
+                    }
+                    Err(error) => {
+                        self.error = Some(error);
+                        table.set_event(count, column::KIND, kind::ERROR);
+                        table.set_event(count, column::NEXT, at as u32);
+                        count += 1;
+                        break;
+                    }
                 }
-            })
+            }
+            table.set_position(at);
+            Ok(count as u32)
         })
     }
 
-    fn describe(&mut self, event: Event, row: &mut Row<'_>) -> u32 {
-        row.set(column::MASKED, event.masked.into());
+    fn describe(&mut self, event: Event, mut set: impl FnMut(usize, u32)) {
+        let (kind, code) = match event.kind {
+            EventKind::Text => (kind::TEXT, 0),
+            EventKind::Binary => (kind::BINARY, 0),
+            EventKind::Ping => (kind::PING, 0),
+            EventKind::Pong => (kind::PONG, 0),
+            EventKind::Close(code) => (kind::CLOSE, code.unwrap_or_default()),
+        };
+        set(column::KIND, kind);
+        set(column::CODE, code.into());
+        set(column::MASKED, event.masked.into());
         match event.payload {
             Payload::Input(range) => {
-                row.set(column::START, range.start as u32);
-                row.set(column::END, range.end as u32);
-                row.set(column::OWNED, 0);
+                set(column::OWNED, 0);
+                set(column::START, range.start as u32);
+                set(column::END, range.end as u32);
             }
             Payload::Owned(bytes) => {
-                self.owned = bytes;
-                row.set(column::OWNED, 1);
-            }
-        }
-        match event.kind {
-            EventKind::Text => kind::TEXT,
-            EventKind::Binary => kind::BINARY,
-            EventKind::Ping => kind::PING,
-            EventKind::Pong => kind::PONG,
-            EventKind::Close(code) => {
-                row.set(column::CODE, code.unwrap_or_default().into());
-                kind::CLOSE
+                set(column::OWNED, 1);
+                set(column::START, self.owned.len() as u32);
+                self.owned.push(bytes);
             }
         }
     }
 
-    /// The payload that the last `next` left here, which is UTF-8, as a string.
+    fn take(&mut self, number: u32) -> Vec<u8> {
+        self.owned
+            .get_mut(number as usize)
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    /// The payload with this number, which is UTF-8, as a string.
     #[napi]
-    pub fn take_text<'env>(&mut self, env: &'env Env) -> Result<JsString<'env>> {
+    pub fn take_text<'env>(&mut self, env: &'env Env, number: u32) -> Result<JsString<'env>> {
         // A pool of its own: there may be too many connections for each to keep one.
         let buffers = BufferPool::default();
-        text::decode(env, std::mem::take(&mut self.owned), &buffers)
+        text::decode(env, self.take(number), &buffers)
     }
 
-    /// The payload that the last `next` left here.
+    /// The payload with this number.
     #[napi]
-    pub fn take_buffer<'env>(&mut self, env: &'env Env) -> Result<BufferSlice<'env>> {
-        let mut bytes = std::mem::take(&mut self.owned);
+    pub fn take_buffer<'env>(&mut self, env: &'env Env, number: u32) -> Result<BufferSlice<'env>> {
+        let mut bytes = self.take(number);
         if bytes.len() < HAND_OVER {
             return BufferSlice::copy_from(env, bytes);
         }
@@ -192,7 +240,7 @@ impl Decoder {
         BufferSlice::from_data(env, bytes)
     }
 
-    /// The violation that the last `next` found.
+    /// The violation that the last `decode` found.
     #[napi]
     pub fn violation(&mut self) -> Option<Violation> {
         self.error.take().map(|error| Violation {
