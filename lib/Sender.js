@@ -40,6 +40,8 @@ class Sender {
       ? new native.Encoder(extension.native, Number(extension.threshold) || 0)
       : new native.Encoder();
     this._mayCompress = extension !== undefined;
+    /** Whether fragments of a message are sent, and its last is not. */
+    this._isWithinMessage = false;
     this._socket = socket;
     this._queue = new Queue();
     /** The callback of the message that is being compressed on another thread. */
@@ -176,6 +178,8 @@ class Sender {
   }
 
   _message(data, length, flags, cb) {
+    const isWhole = !this._isWithinMessage && (flags & FIN) !== 0;
+    this._isWithinMessage = (flags & FIN) === 0;
     if (this._compresses(length, flags)) {
       this._compress(Buffer.from(data), flags, cb);
       return;
@@ -193,7 +197,11 @@ class Sender {
       return;
     }
     const target = behindHead(data, length);
-    this._write(target.subarray(this._encoder.frame(target, flags)), cb);
+    // What does not depend on the encoder is done without it, in half the time.
+    const start = isWhole
+      ? native.frame(target, flags & ~RSV1)
+      : this._encoder.frame(target, flags);
+    this._write(target.subarray(start), cb);
   }
 
   _compress(data, flags, cb) {
