@@ -5,7 +5,7 @@
 
 const { mode, deflate, key, cert } = JSON.parse(process.argv[2]);
 
-const CONFIRMED = 1000;
+const CONFIRMED = 100;
 const ALL = 'all';
 
 const compressions = {

@@ -6,7 +6,7 @@ const uws = require('@based/uws');
 
 const { mode, deflate, key, cert } = JSON.parse(process.argv[2]);
 
-const CONFIRMED = 1000;
+const CONFIRMED = 100;
 const ALL = 'all';
 
 const app = cert

@@ -9,7 +9,7 @@ const { Server } = require(process.argv[2]);
 const { mode, deflate, key, cert } = JSON.parse(process.argv[3]);
 
 /** A message that only says it was taken comes after so many. */
-const CONFIRMED = 1000;
+const CONFIRMED = 100;
 
 const options = {
   perMessageDeflate: deflate && { threshold: 0 },

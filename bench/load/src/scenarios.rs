@@ -14,10 +14,10 @@ use crate::stream::Address;
 use crate::usage::resident_memory;
 
 /// A server that takes messages without an answer confirms this many at a time.
-const CONFIRMED: u64 = 1000;
+const CONFIRMED: u64 = 100;
 
 /// So many unconfirmed messages a client may have sent.
-const UNCONFIRMED: u64 = 4 * CONFIRMED;
+const UNCONFIRMED: u64 = 40 * CONFIRMED;
 
 /// Connections that are not measured.
 const FIRST: usize = 50;
