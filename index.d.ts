@@ -258,7 +258,7 @@ declare namespace WebSocket {
     clientMaxWindowBits?: number | boolean;
     /** Memory for compression: 1 to 9, 8 by default. */
     memLevel?: number;
-    /** Effort of compression: 0 to 9; by default 7, and 6 without context takeover. */
+    /** Effort of compression: 0 to 9, 7 by default. */
     level?: number;
     /** Payloads shorter than this are not compressed: 1024 bytes by default. */
     threshold?: number;

@@ -23,10 +23,6 @@ fn pool() -> ContextPool {
 /// still, but 4 % larger.
 const DEFAULT_LEVEL: u8 = 7;
 
-/// The same where no context is kept: there 6 is within 4 % of that size, too, and takes
-/// three quarters of the time.
-const DEFAULT_LEVEL_WITHOUT_CONTEXT: u8 = 6;
-
 /// The default of zlib.
 const DEFAULT_MEM_LEVEL: u8 = 8;
 
@@ -55,7 +51,7 @@ type Param = (String, Option<String>);
 pub struct PerMessageDeflate {
     role: Role,
     options: Options,
-    level: Option<u8>,
+    level: u8,
     mem_level: u8,
     agreed: Params,
     deflater: Option<Deflater>,
@@ -87,8 +83,8 @@ impl PerMessageDeflate {
                 )?,
             },
             level: match config.level {
-                None | Some(-1.0) => None,
-                Some(level) => Some(within("level", level, 0, 9)?),
+                None | Some(-1.0) => DEFAULT_LEVEL,
+                Some(level) => within("level", level, 0, 9)?,
             },
             mem_level: match config.mem_level {
                 None => DEFAULT_MEM_LEVEL,
@@ -184,14 +180,7 @@ impl PerMessageDeflate {
 
     /// Compresses what this end sends, as agreed.
     pub(super) fn deflater(&self) -> Deflater {
-        let mut options = self
-            .agreed
-            .deflate(self.role, DEFAULT_LEVEL, self.mem_level);
-        options.level = self.level.unwrap_or(if options.no_context_takeover {
-            DEFAULT_LEVEL_WITHOUT_CONTEXT
-        } else {
-            DEFAULT_LEVEL
-        });
+        let options = self.agreed.deflate(self.role, self.level, self.mem_level);
         Deflater::new(options, pool())
     }
 
