@@ -21,7 +21,7 @@ const results = path.join(__dirname, 'results');
  * when it starts, and each time.
  */
 const EXTENTS = {
-  full: { rounds: 5, settle: 0.5, warmUp: 0.1, seconds: 0.25 },
+  full: { rounds: 3, settle: 0.5, warmUp: 0.1, seconds: 0.25 },
   quick: { rounds: 3, settle: 0.4, warmUp: 0.1, seconds: 0.25 },
   smoke: { rounds: 1, settle: 0.05, warmUp: 0.05, seconds: 0.1 },
 };
