@@ -8,8 +8,8 @@ use napi::{check_status, sys, Env, Error, JsString, JsValue, Status};
 use oxws_protocol::BufferPool;
 
 /// A shorter text, in bytes, is copied into V8's heap. A longer one would have pages of
-/// its own there, which the system has to clear for each: that takes ten times as long
-/// as copying it does.
+/// its own there, which the system has to clear for each: that takes several times as
+/// long as copying it does.
 const EXTERNAL: usize = 128 * 1024;
 
 /// The most that V8 takes as a string, in bytes.
