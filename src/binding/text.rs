@@ -147,8 +147,12 @@ mod external {
 
     /// Called while V8 collects garbage, or once the environment is gone; by Node, too,
     /// if it has copied the bytes.
+    ///
+    /// # Safety
+    ///
+    /// `hint` is the owner that `string` gave away, and it is called once for each.
     unsafe extern "C" fn release(env: sys::napi_env, _: *mut c_void, hint: *mut c_void) {
-        // SAFETY: it is `string`'s.
+        // SAFETY: promised by the caller.
         let Owner { bytes, buffers } = *unsafe { Box::from_raw(hint.cast::<Owner>()) };
         adjust(env, -(bytes.len() as i64));
         buffers.give(bytes);
