@@ -160,16 +160,13 @@ class Receiver {
           const at = ++next * COLUMNS;
           const wire = rows[at + NEXT] - from;
           from = rows[at + NEXT];
-          const data = this._data(chunk, rows, at);
-          const masked = rows[at + MASKED] === 1;
-          this._handle(rows[at + KIND], wire, data, masked, rows[at + CODE]);
+          this._take(chunk, rows, at, wire, false);
           if (this.dead) return;
         }
         if (this._paused) return;
         this.unread -= rows[0] - from;
         from = rows[0];
       } while (from < chunk.length);
-      next = count = 0;
     } finally {
       depth--;
       if (!this.dead) this._hold(chunk, rows, from, next, count);
@@ -185,15 +182,23 @@ class Receiver {
       const at = ++next * COLUMNS;
       const wire = rows[at + NEXT] - from;
       from = rows[at + NEXT];
-      const data = this._data(chunk, rows, at);
-      const masked = rows[at + MASKED] === 1;
-      this._held.push([rows[at + KIND], wire, data, masked, rows[at + CODE]]);
+      this._take(chunk, rows, at, wire, true);
     }
     if (count > 0 && rows[0] > from) {
       this._held.push([NOTHING, rows[0] - from]);
       from = rows[0];
     }
     if (from < chunk.length) this._chunks.unshift(chunk.subarray(from));
+  }
+
+  /** Handles the event at this position of the table, or keeps it. */
+  _take(chunk, rows, at, wire, mustWait) {
+    const kind = rows[at + KIND];
+    const masked = rows[at + MASKED] === 1;
+    const code = rows[at + CODE];
+    const data = this._data(chunk, rows, at);
+    if (mustWait) this._held.push([kind, wire, data, masked, code]);
+    else this._handle(kind, wire, data, masked, code);
   }
 
   /** The payload of the event at this position of the table. */
