@@ -1,6 +1,7 @@
 'use strict';
 
 const Extensions = require('./Extensions');
+const { nextTick } = require('./environment');
 const native = require('./native');
 
 const DEFAULT_THRESHOLD = 1024;
@@ -84,7 +85,7 @@ class PerMessageDeflate {
       failure = error;
       if (error.message === 'max payload size exceeded') error.closeCode = 1009;
     }
-    process.nextTick(callback, failure, result);
+    nextTick(callback, failure, result);
   }
 }
 

@@ -1,11 +1,16 @@
 'use strict';
 
+const { constants } = require('buffer');
+
+const Gate = require('./Gate');
 const PerMessageDeflate = require('./PerMessageDeflate');
+const Queue = require('./Queue');
+const { nextTick, setImmediate } = require('./environment');
 const { handedOver } = require('./externalMemory');
 const native = require('./native');
 
 // What `Decoder#decode` finds; those of frames are their opcodes. NOTHING stands for
-// bytes that are no event yet.
+// bytes that are no event yet, LAST for what comes behind all bytes.
 const NOTHING = 0;
 const TEXT = 1;
 const BINARY = 2;
@@ -13,6 +18,7 @@ const CLOSE = 8;
 const PING = 9;
 const PONG = 10;
 const ERROR = 16;
+const LAST = 17;
 
 // The columns of an event in the table that `Decoder#decode` fills.
 const KIND = 0;
@@ -24,14 +30,24 @@ const MASKED = 5;
 const CODE = 6;
 const COLUMNS = 7;
 
-/** The events that a table has room for; they stand behind the position, in row 0. */
+// The columns of the table's first row.
+const POSITION = 0;
+const HEAVY = 1;
+
+/** The events that a table has room for; they stand behind its first row. */
 const EVENTS = 256;
 
 /** A table for each receiver that reads: the handler of one may feed another. */
 const tables = [];
 let depth = 0;
 
+/** The code and the close code of a message that cannot be had. */
+const TOO_LONG = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
+const TOO_BIG = 1009;
+
 const noop = () => {};
+
+const isLast = (kind) => kind === CLOSE || kind >= ERROR;
 
 /** Turns what a connection receives into calls of its `on…` properties. */
 class Receiver {
@@ -46,9 +62,8 @@ class Receiver {
   constructor(extensions, maxPayload, limits) {
     this.extensions = extensions || {};
     this._limit = toLimit(maxPayload);
-    const { maxFragments, masked } = limits || {};
     this._decoder = new native.Decoder(
-      { maxPayload: this._limit, maxFragments: toLimit(maxFragments), masked },
+      limitsFor(this._limit, limits || {}),
       deflateOf(this.extensions),
     );
 
@@ -64,11 +79,20 @@ class Receiver {
     /** Called when no chunk waits any more. */
     this.ondrain = noop;
 
-    this._chunks = [];
-    /** The arguments of `_handle` for events that are decoded and wait. */
-    this._held = [];
-    this._paused = false;
-    this._reading = false;
+    /** The chunk that is being read, and how far it is; and those behind it. */
+    this._chunk = null;
+    this._from = 0;
+    this._chunks = new Queue();
+    /** Whether a heavy message is being decoded on another thread. */
+    this._isElsewhere = false;
+    this._isReading = false;
+    /** What to call behind all chunks. */
+    this._last = null;
+    this._gate = new Gate(
+      (...event) => this._handle(...event),
+      isLast,
+      () => this._goOn(),
+    );
     /** The bytes of the current chunk, and of those that wait, not yet read. */
     this.unread = 0;
   }
@@ -107,98 +131,190 @@ class Receiver {
 
   /** Whether chunks that are added wait for `resume`. */
   get paused() {
-    return this._paused;
+    return this._gate.isPaused;
   }
 
   /** Makes no more calls until `resume`; chunks added meanwhile wait. */
   pause() {
-    this._paused = true;
+    this._gate.pause();
   }
 
   /** Goes on where `pause` stopped, on the next tick. */
   resume() {
-    if (!this._paused) return;
-    this._paused = false;
-    process.nextTick(() => this._read());
+    this._gate.resume();
   }
 
-  /** Whether something waits for `resume`. */
-  get holds() {
-    return this._chunks.length > 0 || this._held.length > 0;
+  /** Drops, if it is paused, all but what ends the connection. */
+  drop() {
+    this._gate.drop();
+  }
+
+  /** Calls back behind all that was added: no more will be. */
+  end(callback) {
+    if (this.dead) {
+      callback();
+      return;
+    }
+    this._last = callback;
+    this._read();
+  }
+
+  /** Calls back in the same way, or at once if it is paused, and drops what waits. */
+  fail(callback) {
+    if (this.paused) {
+      this.cleanup();
+      callback();
+      return;
+    }
+    this.end(callback);
   }
 
   /** Reads what waits. A handler may call this receiver's methods. */
   _read() {
-    if (this._reading) return;
-    this._reading = true;
-    let thrown = true;
+    if (this._isReading) return;
+    this._isReading = true;
+    let isDone = false;
     try {
-      while (this.holds && !this._paused) {
-        if (this._held.length > 0) this._handle(...this._held.shift());
-        else this._readChunk(this._chunks.shift());
-      }
-      thrown = false;
+      while (this._mayRead()) this._readChunk();
+      isDone = true;
     } finally {
-      this._reading = false;
+      this._isReading = false;
       // An error of a handler is the user's; what came behind it is not lost.
-      if (thrown && !this.dead) process.nextTick(() => this._read());
+      if (!isDone) nextTick(() => this._read());
     }
-    if (!this.dead && !this.holds) this.ondrain();
+    if (!this._isRead) return;
+    if (this._gate.isClear) this.ondrain();
+    this._tellLast();
   }
 
-  _readChunk(chunk) {
+  /** Reads on behind what was held back, and settles promises before the last. */
+  _goOn() {
+    const last = this._last;
+    this._last = null;
+    this._read();
+    if (last === null) return;
+    setImmediate(() => {
+      this._last = last;
+      if (this._isRead) this._tellLast();
+    });
+  }
+
+  _tellLast() {
+    const last = this._last;
+    this._last = null;
+    if (last !== null) this._gate.end(LAST, 0, last);
+  }
+
+  /** Whether all that was added is read. */
+  get _isRead() {
+    const waits = this._chunk !== null || this._chunks.length > 0;
+    return !this.dead && !this._isElsewhere && !waits;
+  }
+
+  /** Whether there is a chunk that may be read now. */
+  _mayRead() {
+    if (this.dead || this._isElsewhere || !this._gate.isClear) return false;
+    if (this._chunk === null && this._chunks.length > 0) {
+      this._chunk = this._chunks.shift();
+      this._from = 0;
+    }
+    return this._chunk !== null;
+  }
+
+  /** Reads of the chunk what the table has room for. */
+  _readChunk() {
     const table = (tables[depth] = tables[depth] || makeTable());
-    depth++;
     const { rows } = table;
-    let from = 0;
-    let count = 0;
-    let next = 0;
+    const chunk = this._chunk;
+    const count = this._decoder.decode(chunk, this._from, table.bytes);
+    const reached = rows[POSITION];
+    const isHeavy = rows[HEAVY] === 1;
+    let from = this._from;
+    let at = 0;
+    // Where this goes on, whatever a handler does.
+    this._from = reached;
+    if (reached === chunk.length) this._chunk = null;
+    depth++;
     try {
-      do {
-        count = this._decoder.decode(chunk, from, table.bytes);
-        for (next = 0; next < count && !this._paused;) {
-          const at = ++next * COLUMNS;
-          const wire = rows[at + NEXT] - from;
-          from = rows[at + NEXT];
-          this._take(chunk, rows, at, wire, false);
-          if (this.dead) return;
-        }
-        if (this._paused) return;
-        this.unread -= rows[0] - from;
-        from = rows[0];
-      } while (from < chunk.length);
+      while (at < count * COLUMNS && !this.dead) {
+        at += COLUMNS;
+        const wire = rows[at + NEXT] - from;
+        from = rows[at + NEXT];
+        this._take(chunk, rows, at, wire);
+      }
     } finally {
       depth--;
-      if (!this.dead) this._hold(chunk, rows, from, next, count);
+      while (at < count * COLUMNS && !this.dead) {
+        at += COLUMNS;
+        const wire = rows[at + NEXT] - from;
+        from = rows[at + NEXT];
+        this._gate.shut();
+        this._take(chunk, rows, at, wire);
+      }
+      if (!this.dead) {
+        this._count(reached - from);
+        if (isHeavy) this._decodeElsewhere(chunk.subarray(reached));
+      }
     }
   }
 
-  /**
-   * Keeps what is left of a chunk: the events behind the first `next` of `count`, which
-   * end at `from`, and what is not decoded yet.
-   */
-  _hold(chunk, rows, from, next, count) {
-    while (next < count) {
-      const at = ++next * COLUMNS;
-      const wire = rows[at + NEXT] - from;
-      from = rows[at + NEXT];
-      this._take(chunk, rows, at, wire, true);
-    }
-    if (count > 0 && rows[0] > from) {
-      this._held.push([NOTHING, rows[0] - from]);
-      from = rows[0];
-    }
-    if (from < chunk.length) this._chunks.unshift(chunk.subarray(from));
-  }
-
-  /** Handles the event at this position of the table, or keeps it. */
-  _take(chunk, rows, at, wire, mustWait) {
-    const kind = rows[at + KIND];
+  /** Tells the event at this position of the table, or holds it back. */
+  _take(chunk, rows, at, wire) {
     const masked = rows[at + MASKED] === 1;
+    let kind = rows[at + KIND];
     const code = rows[at + CODE];
-    const data = this._data(chunk, rows, at);
-    if (mustWait) this._held.push([kind, wire, data, masked, code]);
+    let data;
+    try {
+      data = this._data(chunk, rows, at);
+    } catch ({ message }) {
+      // There is no memory for it, say: no reason to end the process.
+      kind = ERROR;
+      data = { message, closeCode: TOO_BIG, class: 'Error', name: TOO_LONG };
+    }
+    if (this._gate.isShut) this._gate.hold(kind, wire, data, masked, code);
     else this._handle(kind, wire, data, masked, code);
+  }
+
+  /** Counts bytes that are read and no event, behind those that wait. */
+  _count(wire) {
+    if (this._gate.isShut) this._gate.hold(NOTHING, wire);
+    else this.unread -= wire;
+  }
+
+  /** Has a heavy message, of which this is the next piece, decoded on another thread. */
+  _decodeElsewhere(piece) {
+    this._isElsewhere = true;
+    this._chunk = null;
+    const come = (callback) => (value) => nextTick(() => callback(value));
+    this._decoder.decodeHeavy(piece).then(
+      come((decoded) => this._comeBack(decoded, piece.length)),
+      come((error) => this.error(error, 1011)),
+    );
+  }
+
+  /** Takes what was decoded on another thread. */
+  _comeBack(decoded, length) {
+    this._isElsewhere = false;
+    if (this.dead) return;
+    const rest = decoded.takeRest();
+    const table = makeTable();
+    let left = length - rest.length;
+    let count = EVENTS;
+    while (count === EVENTS) {
+      count = this._decoder.restore(decoded, table.bytes);
+      for (let at = COLUMNS; at <= count * COLUMNS; at += COLUMNS) {
+        const wire = table.rows[at + NEXT];
+        left -= wire;
+        this._gate.shut();
+        this._take(null, table.rows, at, wire);
+      }
+    }
+    this._count(left);
+    if (rest.length > 0) {
+      this._chunk = rest;
+      this._from = 0;
+    }
+    this._read();
   }
 
   /** The payload of the event at this position of the table. */
@@ -240,8 +356,14 @@ class Receiver {
         break;
       case CLOSE:
         // A close frame without a code reads as a normal closure.
-        this.onclose(code || 1000, data.toString(), { masked });
-        this.cleanup();
+        try {
+          this.onclose(code || 1000, data.toString(), { masked });
+        } finally {
+          this.cleanup();
+        }
+        break;
+      case LAST:
+        data();
         break;
       case ERROR: {
         const { message, closeCode, class: name, name: code } = data;
@@ -253,17 +375,23 @@ class Receiver {
 
   /** Reports a violation of the protocol, with the code to close with. */
   error(error, closeCode) {
-    this.onerror(error, closeCode);
-    this.cleanup();
+    if (this.dead) return;
+    try {
+      this.onerror(error, closeCode);
+    } finally {
+      this.cleanup();
+    }
   }
 
   /** Frees what is held, and discards what is still to come. */
   cleanup() {
     if (this.dead) return;
     this.dead = true;
+    this.ondrain();
     this._decoder.close();
-    this._chunks = [];
-    this._held = [];
+    this._chunk = null;
+    this._chunks.clear();
+    this._gate.clear();
     this.unread = 0;
 
     this.onbinary = null;
@@ -282,6 +410,18 @@ function makeTable() {
   return { rows, bytes: Buffer.from(rows.buffer) };
 }
 
+/** The limits of the native side. */
+function limitsFor(maxPayload, { maxFragments, masked }) {
+  return {
+    maxPayload,
+    // What no string and no Buffer can hold is too long, whatever the limit.
+    maxText: constants.MAX_STRING_LENGTH,
+    maxBinary: constants.MAX_LENGTH,
+    maxFragments: toLimit(maxFragments),
+    masked,
+  };
+}
+
 /** A limit; 0, for none, of anything that is no number. */
 function toLimit(value) {
   return value > 0 ? Math.floor(value) : 0;
@@ -293,6 +433,7 @@ function deflateOf(extensions) {
   return extension ? extension.native : null;
 }
 
+Receiver.limitsFor = limitsFor;
 Receiver.toLimit = toLimit;
 
 module.exports = Receiver;

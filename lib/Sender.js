@@ -1,6 +1,11 @@
 'use strict';
 
+const { types } = require('util');
+
 const PerMessageDeflate = require('./PerMessageDeflate');
+const Queue = require('./Queue');
+const { bound, whenTickEnds } = require('./context');
+const { atExit, callLast, nextTick, once } = require('./environment');
 const flags = require('./flags');
 const native = require('./native');
 
@@ -9,13 +14,6 @@ const { HEAD_ROOM } = native;
 
 /** The longest payload of a control frame, in bytes (RFC 6455, 5.5). */
 const MAX_CONTROL = 125;
-
-/**
- * Unmasked payloads at least this long, in bytes, go to the socket as they are,
- * behind a head of their own. Shorter ones are copied behind their head: one
- * write, and the caller may use its buffer again at once.
- */
-const BY_REFERENCE = 64 * 1024;
 
 /** Payloads at least this long, in bytes, are compressed on another thread. */
 const COMPRESS_ASYNC = 64 * 1024;
@@ -72,8 +70,9 @@ class Sender {
     this.post(data, flags.ofMessage(options), cb);
   }
 
-  /** As `send`, with the options as flags. */
+  /** As `send`, with the options as flags. The data may be changed at once. */
   post(data, flags, cb) {
+    if (cb) cb = bound(cb);
     if (typeof data !== 'string') data = toBuffer(data);
     if (this._socket === null) {
       this._fail(notSent(), cb);
@@ -82,7 +81,7 @@ class Sender {
     const length = Buffer.byteLength(data);
 
     if (this._mustWait || this._compresses(length, flags)) {
-      // What waits must not change when its sender uses the memory again.
+      // What waits is not the caller's, who may use the memory again.
       const kept = typeof data === 'string' ? data : Buffer.from(data);
       this._enqueue(length, cb, () => this._message(kept, length, flags, cb));
     } else {
@@ -118,9 +117,9 @@ class Sender {
     this.sendFrame(Sender.frame(data, { opcode, fin, mask, rsv1 }), cb);
   }
 
-  /** Writes a frame that is a list of Buffers. */
+  /** Writes a frame that is a list of Buffers, of which nothing is kept. */
   sendFrame(list, cb) {
-    this._write(list.length === 1 ? list[0] : Buffer.concat(list), cb);
+    this._write(Buffer.concat(list), cb);
   }
 
   /** Fails all that is not yet handed to the socket, and frees what is held. */
@@ -163,7 +162,7 @@ class Sender {
     this._queue.push({ bytes, cb, run });
     if (scheduled.has(this)) return;
     scheduled.add(this);
-    process.nextTick(() => {
+    whenTickEnds(() => {
       scheduled.delete(this);
       this._drain();
     });
@@ -181,19 +180,7 @@ class Sender {
     const isWhole = !this._isWithinMessage && (flags & FIN) !== 0;
     this._isWithinMessage = (flags & FIN) === 0;
     if (this._compresses(length, flags)) {
-      this._compress(Buffer.from(data), flags, cb);
-      return;
-    }
-    const byReference =
-      length >= BY_REFERENCE && !(flags & MASK) && typeof data !== 'string';
-    if (byReference) {
-      const head = Buffer.allocUnsafe(HEAD_ROOM);
-      const start = this._encoder.head(head, length, flags);
-      this._write(head.subarray(start));
-      this._write(data, cb);
-      // Now, not when the tick ends: as much as the system takes at once is safe from
-      // a caller that uses its buffer again, though it should wait for the callback.
-      flush(this._socket);
+      this._compress(toBuffer(data), flags, cb);
       return;
     }
     const target = behindHead(data, length);
@@ -219,28 +206,34 @@ class Sender {
     this.processing = true;
     this.queuedBytes += data.length;
     this._compressing = cb || noop;
+    const come = (callback) => (value) => nextTick(() => callback(value));
     this._encoder.compressAsync(data, flags).then(
-      (compressed) => {
-        this._encoder.restore(compressed);
-        this.processing = false;
-        if (this._socket === null) {
-          // `abort` has called back.
-          this._encoder.close();
-          return;
-        }
-        this.queuedBytes -= data.length;
-        this._compressing = null;
-        this._write(compressed.takeFrame(), cb);
-        this._drain();
-      },
-      (error) => {
-        // The encoder is lost, and nothing can follow.
-        this.processing = false;
-        if (this._socket === null) return;
-        this.abort();
-        if (this.onerror) this.onerror(error);
-      },
+      come((compressed) => this._comeBack(compressed, data.length, cb)),
+      come((error) => this._lose(error)),
     );
+  }
+
+  /** Takes what was compressed on another thread. */
+  _comeBack(compressed, length, cb) {
+    this._encoder.restore(compressed);
+    this.processing = false;
+    if (this._socket === null) {
+      // `abort` has called back.
+      this._encoder.close();
+      return;
+    }
+    this.queuedBytes -= length;
+    this._compressing = null;
+    this._write(compressed.takeFrame(), cb);
+    this._drain();
+  }
+
+  /** The encoder is lost, and nothing can follow. */
+  _lose(error) {
+    this.processing = false;
+    if (this._socket === null) return;
+    this.abort();
+    if (this.onerror) this.onerror(error);
   }
 
   _write(frame, cb) {
@@ -251,74 +244,56 @@ class Sender {
     }
     cork(socket);
     try {
-      socket.write(frame, cb);
+      socket.write(frame, cb && written(socket, cb));
     } catch (error) {
       this._fail(error, cb);
     }
   }
 
   _fail(error, cb) {
-    if (cb) process.nextTick(cb, error);
+    if (cb) nextTick(cb, error);
     else if (this.onerror && error.code !== NOT_SENT) this.onerror(error);
   }
 }
 
 const noop = () => {};
 
-/** Senders whose queue is to be drained on the next tick. */
-const scheduled = new Set();
-
-/** First in, first out; unlike an array's, its `shift` does not move the rest. */
-class Queue {
-  constructor() {
-    this.clear();
-  }
-
-  get length() {
-    return this._items.length - this._head;
-  }
-
-  push(item) {
-    this._items.push(item);
-  }
-
-  shift() {
-    const item = this._items[this._head];
-    this._items[this._head++] = undefined;
-    if (this._head === this._items.length) this.clear();
-    return item;
-  }
-
-  /** Empties it, and gives what was in it. */
-  clear() {
-    const items = this._items ? this._items.slice(this._head) : [];
-    this._items = [];
-    this._head = 0;
-    return items;
-  }
-}
-
 const NOT_SENT = 'ERR_OXWS_NOT_SENT';
 
 /** The error for data that was still waiting when the connection ended. */
-function notSent() {
-  const error = new Error('the connection ended before the data was sent');
+function notSent(cause) {
+  const text = 'the connection ended before the data was sent';
+  const error = cause ? new Error(text, { cause }) : new Error(text);
   error.code = NOT_SENT;
   return error;
 }
 
-/** Sockets that hold back what is written until the current tick ends. */
-const corked = new Set();
+/**
+ * What Node calls when the socket has taken something. The program's callback comes on
+ * the next tick: what it throws must not reach Node's code, which has others to call. A
+ * socket that is destroyed calls back as if it had taken what it has dropped.
+ */
+function written(socket, cb) {
+  return (error) => {
+    const isSent = !error && !socket.destroyed;
+    nextTick(cb, isSent ? null : notSent(error));
+  };
+}
 
-let sendsOnExit = false;
+/** Senders whose queue is to be drained on the next tick. */
+const scheduled = once('scheduled', () => new Set());
+
+/** Sockets that hold back what is written until the current tick ends. */
+const corked = once('corked', () => new Set());
 
 /** Has what is sent last before `process.exit()` go out as well. */
 function sendOnExit() {
-  if (sendsOnExit) return;
-  sendsOnExit = true;
-  process.on('exit', () => {
-    for (const sender of scheduled) sender._drain();
-    flushAll();
+  once('sendOnExit', () => {
+    atExit(() => {
+      for (const sender of scheduled) sender._drain();
+      flushAll();
+    });
+    return true;
   });
 }
 
@@ -327,16 +302,15 @@ function cork(socket) {
   if (typeof socket.cork !== 'function' || corked.has(socket)) return;
   sendOnExit();
   socket.cork();
-  if (corked.size === 0) process.nextTick(flushAll);
+  if (corked.size === 0) whenTickEnds(flushAll);
   corked.add(socket);
 }
 
-function flush(socket) {
-  if (corked.delete(socket)) socket.uncork();
-}
-
 function flushAll() {
-  for (const socket of corked) flush(socket);
+  for (const socket of corked) {
+    corked.delete(socket);
+    callLast(() => socket.uncork());
+  }
 }
 
 /** A Buffer with `data` in it, and before that the room for a frame's head. */
@@ -347,7 +321,10 @@ function behindHead(data, length = data.length) {
   return target;
 }
 
-/** The bytes of whatever is sent; those of a Buffer or a view are not copied. */
+/**
+ * The bytes of whatever is sent; those of a Buffer or a view are not copied. What another
+ * realm has made is binary data as well.
+ */
 function toBuffer(data) {
   if (Buffer.isBuffer(data)) return data;
   if (!data) return Buffer.alloc(0);
@@ -357,12 +334,20 @@ function toBuffer(data) {
   return Buffer.from(typeof data === 'number' ? `${data}` : data);
 }
 
+/** Whether something is binary data, whichever realm has made it. */
+function isBinary(data) {
+  return (
+    typeof data === 'object' &&
+    (ArrayBuffer.isView(data) || types.isAnyArrayBuffer(data))
+  );
+}
+
 /** The payload of a close frame (RFC 6455, 5.5.1). */
 function closePayload(code = 1000, reason = '') {
   if (typeof code !== 'number' || !native.isValidCloseCode(code)) {
     throw new Error('first argument must be a valid error code number');
   }
-  const isBytes = ArrayBuffer.isView(reason) || reason instanceof ArrayBuffer;
+  const isBytes = isBinary(reason);
   const text = isBytes ? toBuffer(reason) : Buffer.from(`${reason || ''}`);
   if (text.length > MAX_CONTROL - 2) {
     throw new RangeError('The message must not be greater than 123 bytes');
@@ -377,6 +362,7 @@ function closePayload(code = 1000, reason = '') {
 }
 
 Sender.closePayload = closePayload;
+Sender.isBinary = isBinary;
 Sender.notSent = notSent;
 Sender.toBuffer = toBuffer;
 

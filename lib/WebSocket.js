@@ -6,12 +6,21 @@ const EventTarget = require('./EventTarget');
 const PerMessageDeflate = require('./PerMessageDeflate');
 const NativeTransport = require('./transports/NativeTransport');
 const StreamTransport = require('./transports/StreamTransport');
-const { toBuffer } = require('./Sender');
-const { buildHostHeader, connect } = require('./connect');
+const { isBinary, toBuffer } = require('./Sender');
+const { buildHostHeader, connect, leave } = require('./connect');
+const {
+  callLast,
+  clearTimeout,
+  nextTick,
+  setTimeout,
+} = require('./environment');
 const { BINARY, FIN, MASK, RSV1, TEXT } = require('./flags');
 
 /** How long the close handshake may take, in milliseconds. */
 const CLOSE_TIMEOUT = 30 * 1000;
+
+/** The longest message of a client without `maxPayload`, in bytes. */
+const CLIENT_MAX_PAYLOAD = 256 * 1024 * 1024;
 
 const CONNECTING = 0;
 const OPEN = 1;
@@ -56,6 +65,10 @@ function WebSocket(address, protocols, options) {
   this._closeTimer = null;
   /** Whether the other end violated the protocol: nothing more is read. */
   this._failed = false;
+  /** Whether 'close' was emitted. */
+  this._isOver = false;
+  /** What is done for the server that has it, when it is over. */
+  this._whenOver = null;
   /** The flags of a message that has no options. */
   this._flags = 0;
   this._isServer = Array.isArray(address);
@@ -96,9 +109,11 @@ Object.assign(WebSocket.prototype, {
       case CLOSED:
         return;
       case CONNECTING:
+        // The handshake goes on, and the other end is told then.
         this.readyState = CLOSED;
-        this._abort();
-        process.nextTick(conclude, this, true);
+        this._closeCode = code;
+        this._closeMessage = data;
+        finishLater(this);
         return;
       case CLOSING:
         if (mayEndNow(this)) this.terminate();
@@ -108,7 +123,7 @@ Object.assign(WebSocket.prototype, {
       this._transport.close(code, data, (error) => {
         if (this.readyState === CLOSED) return;
         this._closeSent = true;
-        if (error) finish(this, true);
+        if (error) fail(this);
         else if (mayEndNow(this)) this.terminate();
       });
     } catch (error) {
@@ -119,19 +134,20 @@ Object.assign(WebSocket.prototype, {
     this._closeCode = code;
     this._closeMessage = data;
     finishLater(this);
+    this._transport.drop();
   },
 
   /** Shuts down the connection at once, without a close handshake. */
   terminate() {
-    if (this.readyState === CLOSED) return;
+    if (this._isOver) return;
     if (this._transport === null) {
-      this._abort();
-      finish(this, true);
+      fail(this);
       return;
     }
     this.readyState = CLOSING;
     finishLater(this);
     this._transport.end();
+    this._transport.drop();
   },
 
   /** Stops reading: no events of received data until `resume`. */
@@ -232,14 +248,14 @@ Object.assign(WebSocket.prototype, {
         return;
       }
       if (!fin) {
-        process.nextTick(cb, null, send);
+        nextTick(cb, null, send);
         return;
       }
       const waiting = this._queue;
       this._queue = null;
       waiting.run();
     };
-    process.nextTick(cb, null, send);
+    nextTick(cb, null, send);
   },
 });
 
@@ -284,11 +300,11 @@ class Waiting {
   }
 
   run() {
-    for (const { run } of this._all) run();
+    for (const { run } of this._all) callLast(run);
   }
 
   fail() {
-    for (const { cb } of this._all) if (cb) cb(notOpened());
+    for (const { cb } of this._all) if (cb) nextTick(cb, notOpened());
   }
 }
 
@@ -339,13 +355,6 @@ function flagsOf(ws, data, options) {
   );
 }
 
-function isBinary(data) {
-  return (
-    typeof data === 'object' &&
-    (ArrayBuffer.isView(data) || data instanceof ArrayBuffer)
-  );
-}
-
 /** Emits an error that the other end caused: only where somebody listens for it. */
 function emitIfHeard(ws, error) {
   if (ws.listenerCount('error') > 0) ws.emit('error', error);
@@ -376,14 +385,13 @@ const incoming = {
     emitIfHeard(ws, error);
   },
 
-  socketError(ws, error) {
-    if (ws.readyState === CLOSED) return;
-    emitIfHeard(ws, error);
-    finish(ws, true);
+  end(ws) {
+    finish(ws, false);
   },
 
-  end(ws, hadError) {
-    finish(ws, hadError);
+  // As with ws, the errors of sockets are no 'error' events: 'close' tells the end.
+  failed(ws) {
+    finish(ws, true);
   },
 };
 
@@ -399,7 +407,12 @@ function acceptClient(ws, [request, socket, head], options) {
 }
 
 /** A connection to `address`. */
-function connectTo(ws, address, protocols, options) {
+function connectTo(ws, address, protocols, given) {
+  const { maxPayload } = given;
+  const isGiven = maxPayload !== undefined && maxPayload !== null;
+  const options = isGiven
+    ? given
+    : Object.assign({}, given, { maxPayload: CLIENT_MAX_PAYLOAD });
   ws._abort = connect(address, protocols, options, {
     start(version) {
       ws.protocolVersion = version;
@@ -408,20 +421,25 @@ function connectTo(ws, address, protocols, options) {
     },
 
     opened(socket, head, protocol, extensions) {
+      if (ws.readyState !== CONNECTING) {
+        leave(socket, ws._closeCode, ws._closeMessage);
+        finish(ws, false);
+        return;
+      }
       if (protocol) ws.protocol = protocol;
       ws.extensions = extensions;
       establish(ws, socket, head, options);
     },
 
     failed(error) {
-      if (ws.readyState !== CONNECTING) return;
-      ws.emit('error', error);
-      finish(ws, true);
+      if (ws.readyState === CONNECTING) callLast(() => ws.emit('error', error));
+      fail(ws);
     },
 
     unexpectedResponse(request, response) {
-      if (ws.readyState !== CONNECTING) return true;
-      if (!ws.emit('unexpected-response', request, response)) return false;
+      if (ws.readyState !== CONNECTING) return false;
+      if (!ws.listenerCount('unexpected-response')) return false;
+      callLast(() => ws.emit('unexpected-response', request, response));
       finish(ws, false);
       return true;
     },
@@ -478,39 +496,45 @@ function mayEndNow(ws) {
 /** Ends the connection if the other end does not do so in time. */
 function finishLater(ws) {
   clearTimeout(ws._closeTimer);
-  ws._closeTimer = setTimeout(finish, CLOSE_TIMEOUT, ws, true);
+  ws._closeTimer = setTimeout(fail, CLOSE_TIMEOUT, ws);
 }
 
-/** Ends the connection, once. */
-function finish(ws, hadError) {
-  if (ws.readyState === CLOSED) return;
+/** Ends the connection at once, in whatever state it is. */
+function fail(ws) {
+  if (ws._abort !== null) ws._abort();
+  finish(ws, true);
+}
+
+/**
+ * Ends the connection, once: emits 'close', the last event, and lets go of everything; of
+ * the socket as soon as all is sent, or at once.
+ */
+function finish(ws, atOnce) {
+  if (ws._isOver) return;
+  ws._isOver = true;
   ws.readyState = CLOSED;
-  conclude(ws, hadError);
-}
-
-/** Emits 'close', the last event, and lets go of everything. */
-function conclude(ws, hadError) {
   clearTimeout(ws._closeTimer);
   ws._closeTimer = null;
-  // Without the other end's close frame it is an abnormal closure.
-  if (hadError || !ws._closeReceived) ws._closeCode = 1006;
+  // Without the other end's close frame it is an abnormal closure (RFC 6455, 7.1.5).
+  if (!ws._closeReceived) ws._closeCode = 1006;
   const waiting = ws._queue;
   ws._queue = null;
-  try {
-    if (waiting !== null) waiting.fail();
+  if (waiting !== null) waiting.fail();
+  if (ws._whenOver !== null) ws._whenOver();
+  callLast(() => {
     ws.emit('close', ws._closeCode || 1000, ws._closeMessage || '');
-  } finally {
-    if (ws._transport !== null) ws._transport.release(hadError);
-    for (const extension of Object.values(ws.extensions)) extension.cleanup();
-    ws._transport = null;
-    ws._receiver = null;
-    ws._sender = null;
-    ws._socket = null;
-    ws.extensions = {};
-    ws.removeAllListeners();
-    // What goes wrong from here on concerns nobody.
-    ws.on('error', noop);
-  }
+  });
+  if (ws._transport !== null) ws._transport.release(atOnce);
+  for (const extension of Object.values(ws.extensions)) extension.cleanup();
+  ws._abort = null;
+  ws._transport = null;
+  ws._receiver = null;
+  ws._sender = null;
+  ws._socket = null;
+  ws.extensions = {};
+  ws.removeAllListeners();
+  // What goes wrong from here on concerns nobody.
+  ws.on('error', noop);
 }
 
 /**

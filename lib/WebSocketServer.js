@@ -6,6 +6,7 @@ const http = require('http');
 const Extensions = require('./Extensions');
 const PerMessageDeflate = require('./PerMessageDeflate');
 const WebSocket = require('./WebSocket');
+const { callLast } = require('./environment');
 const native = require('./native');
 
 const DEFAULTS = {
@@ -103,60 +104,78 @@ Object.assign(WebSocketServer.prototype, {
    */
   handleUpgrade(request, socket, head, callback) {
     socket.on('error', destroy);
-    const { headers } = request;
-    const { status, version } = native.verifyRequest({
-      method: text(request.method),
-      upgrade: text(headers.upgrade),
-      key: text(headers['sec-websocket-key']),
-      version: text(headers['sec-websocket-version']),
-    });
-    if (!this.shouldHandle(request) || status) {
-      refuse(socket, status || 400);
-      return;
-    }
-
-    const { handleProtocols, verifyClient } = this.options;
-    const offered = native.parseSubprotocols(
-      text(headers['sec-websocket-protocol']) || '',
-    );
-    const protocol = handleProtocols ? handleProtocols(offered) : offered[0];
-    if (protocol === false) {
-      refuse(socket, 401);
-      return;
-    }
-    if (protocol && !isHeaderValue(protocol)) {
-      refuse(socket, 500);
-      return;
-    }
-
-    const accept = () => {
-      const handshake = { head, protocol, request, socket, version };
-      completeUpgrade(this, handshake, callback);
-    };
-    if (!verifyClient) {
-      accept();
-      return;
-    }
-    const peer = request.connection || request.socket || socket;
-    const info = {
-      origin: headers[version === 8 ? 'sec-websocket-origin' : 'origin'],
-      secure: !!(peer.authorized || peer.encrypted),
-      req: request,
-    };
-    if (verifyClient.length !== 2) {
-      if (verifyClient(info)) accept();
-      else refuse(socket, 401);
-      return;
-    }
-    let answered = false;
-    verifyClient(info, (result, code, name) => {
-      if (answered) return;
-      answered = true;
-      if (result) accept();
-      else refuse(socket, code || 401, name);
+    whenDue(request, socket, head, (behind) => {
+      try {
+        judge(this, { request, socket, head: behind }, callback);
+      } catch (error) {
+        // A function of the program's has thrown: nobody else would answer.
+        refuse(socket, 500);
+        throw error;
+      }
     });
   },
 });
+
+function whenDue(request, socket, head, callback) {
+  callback(head);
+}
+
+/** Answers an upgrade request whose turn it is. */
+function judge(wss, { request, socket, head }, callback) {
+  const { headers } = request;
+  const { status, version } = native.verifyRequest({
+    method: text(request.method),
+    upgrade: text(headers.upgrade),
+    connection: text(headers.connection),
+    key: text(headers['sec-websocket-key']),
+    version: text(headers['sec-websocket-version']),
+  });
+  if (!wss.shouldHandle(request) || status) {
+    refuse(socket, status || 400);
+    return;
+  }
+
+  const { handleProtocols, verifyClient } = wss.options;
+  const offered = native.parseSubprotocols(
+    text(headers['sec-websocket-protocol']) || '',
+  );
+  const protocol = handleProtocols ? handleProtocols(offered) : offered[0];
+  if (protocol === false) {
+    refuse(socket, 401);
+    return;
+  }
+  if (protocol && !isHeaderValue(protocol)) {
+    refuse(socket, 500);
+    return;
+  }
+
+  const accept = () => {
+    const handshake = { head, protocol, request, socket, version };
+    completeUpgrade(wss, handshake, callback);
+  };
+  if (!verifyClient) {
+    accept();
+    return;
+  }
+  const peer = request.connection || request.socket || socket;
+  const info = {
+    origin: headers[version === 8 ? 'sec-websocket-origin' : 'origin'],
+    secure: !!(peer.authorized || peer.encrypted),
+    req: request,
+  };
+  if (verifyClient.length !== 2) {
+    if (verifyClient(info)) accept();
+    else refuse(socket, 401);
+    return;
+  }
+  let answered = false;
+  verifyClient(info, (result, code, name) => {
+    if (answered) return;
+    answered = true;
+    if (result) accept();
+    else refuse(socket, code || 401, name);
+  });
+}
 
 /** Listens to the events of the HTTP server, until `close`. */
 function attach(wss) {
@@ -165,8 +184,8 @@ function attach(wss) {
     listening: () => wss.emit('listening'),
     upgrade(request, socket, head) {
       wss.handleUpgrade(request, socket, head, (client) => {
-        wss.emit(`connection${request.url}`, client);
-        wss.emit('connection', client);
+        callLast(() => wss.emit(`connection${request.url}`, client));
+        callLast(() => wss.emit('connection', client));
       });
     },
   };
@@ -214,7 +233,12 @@ function completeUpgrade(wss, handshake, callback) {
     const value = Extensions.format(Object.fromEntries(agreed));
     headers.push(`Sec-WebSocket-Extensions: ${value}`);
   }
-  wss.emit('headers', headers, request);
+  try {
+    wss.emit('headers', headers, request);
+  } catch (error) {
+    refuse(socket, 500);
+    throw error;
+  }
   socket.write(`${headers.join('\r\n')}\r\n\r\n`);
 
   const { maxFragments, maxPayload, strictMasking } = wss.options;
@@ -228,10 +252,10 @@ function completeUpgrade(wss, handshake, callback) {
   });
   if (wss.clients) {
     wss.clients.add(client);
-    client.on('close', () => wss.clients.delete(client));
+    client._whenOver = () => wss.clients.delete(client);
   }
   socket.removeListener('error', destroy);
-  callback(client);
+  callLast(callback, client);
 }
 
 /**
@@ -307,8 +331,9 @@ function isHeaderValue(value) {
   return /^[\t\x20-\x7e\x80-\xff]*$/.test(value);
 }
 
-/** A header's value, or the like, if it is one. */
+/** A header's value, or the like; requests that Node did not make may have numbers. */
 function text(value) {
+  if (typeof value === 'number') return `${value}`;
   return typeof value === 'string' ? value : undefined;
 }
 

@@ -7,6 +7,9 @@ const https = require('https');
 
 const Extensions = require('./Extensions');
 const PerMessageDeflate = require('./PerMessageDeflate');
+const Sender = require('./Sender');
+const { clearTimeout, setTimeout } = require('./environment');
+const { CLOSE } = require('./flags');
 const native = require('./native');
 
 const VERSIONS = [8, 13];
@@ -83,9 +86,7 @@ function connect(address, protocols, options, handler) {
       check(res.headers, key, subprotocols);
       extensions = agreedExtensions(res.headers, deflate);
     } catch (error) {
-      socket.on('error', () => socket.destroy());
-      socket.end();
-      socket.resume();
+      letGo(socket);
       handler.failed(error);
       return;
     }
@@ -101,32 +102,85 @@ function connect(address, protocols, options, handler) {
   };
 }
 
-/** The parts of an address that a request needs. */
+/** How long a socket that is let go of may take, in milliseconds. */
+const LINGER = 30 * 1000;
+
+/** Ends a socket; what still comes is dropped. */
+function letGo(socket) {
+  socket.on('error', () => socket.destroy());
+  socket.end();
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), LINGER);
+  socket.once('close', () => clearTimeout(timer));
+}
+
+/** Closes a connection that was given up before it opened. */
+function leave(socket, code, reason) {
+  let payload;
+  try {
+    payload = Sender.closePayload(code, reason);
+  } catch {
+    payload = Sender.closePayload(); // Nobody asked for what cannot be sent.
+  }
+  const how = { opcode: CLOSE, fin: true, rsv1: false, mask: true };
+  for (const bytes of Sender.frame(payload, how)) socket.write(bytes);
+  letGo(socket);
+}
+
+/** Scheme, authority, and path with query, as they are written (RFC 3986, 3). */
+const ADDRESS = /^\s*([a-z][a-z0-9+.-]*:)(?:\/\/([^/?#]*))?([^#]*?)\s*(?:#.*)?$/is;
+
+/** What a request's target cannot have. */
+const UNSAFE = /[^\x21-\x7e]|["<>\\^`{|}]/gu;
+
+/**
+ * The parts of an address that a request needs; of an object that `url.parse` or `URL` has
+ * made as well. User, password and path are taken as they are written.
+ */
 function parseAddress(address) {
-  const url = parse(address);
-  const isUnix = url !== null && url.protocol === 'ws+unix:';
-  if (url === null || (!url.hostname && !isUnix))
-    throw new Error('invalid url');
-  const isSecure = ['wss:', 'https:'].includes(url.protocol);
+  const isObject = typeof address === 'object' && address !== null;
+  const found = ADDRESS.exec(isObject ? address.href : address);
+  if (found === null) throw new Error('invalid url');
+  const [, scheme, authority = '', rest] = found;
+  const protocol = scheme.toLowerCase();
+  const isUnix = protocol === 'ws+unix:';
+  const isSecure = ['wss:', 'https:'].includes(protocol);
+  const at = authority.lastIndexOf('@');
+  const { hostname, port } = parseHost(authority.slice(at + 1), isSecure);
+  if (hostname === '' && !isUnix) throw new Error('invalid url');
   return {
-    auth: [url.username, url.password]
-      .filter((part) => part !== '')
-      .map(decodeURIComponent)
-      .join(':'),
-    hostname: url.hostname,
+    auth: decoded(authority.slice(0, Math.max(at, 0))),
+    hostname,
     isSecure,
-    path: isUnix ? '/' : `${url.pathname || '/'}${url.search}`,
-    port: url.port || (isSecure ? 443 : 80),
-    socketPath: isUnix ? decodeURIComponent(url.pathname) : undefined,
+    path: (rest.startsWith('/') ? rest : `/${rest}`).replace(UNSAFE, escaped),
+    port: port || (isSecure ? 443 : 80),
+    socketPath: isUnix ? rest.split('?')[0] : undefined,
   };
 }
 
-function parse(address) {
+/** Host and port; the host as it is asked for, in lower case and ASCII. */
+function parseHost(host, isSecure) {
+  if (host === '') return { hostname: '', port: '' };
   try {
-    return new URL(address);
+    // The port of its scheme is left out.
+    return new URL(`${isSecure ? 'https' : 'http'}://${host}`);
   } catch {
-    return null;
+    throw new Error('invalid url');
   }
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function escaped(character) {
+  return [...Buffer.from(character)]
+    .map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)
+    .join('');
 }
 
 /** What `http.get` is called with, but for the headers. */
@@ -206,10 +260,14 @@ function check(headers, key, subprotocols) {
 function agreedExtensions(headers, deflate) {
   const answers = Extensions.parse(headers['sec-websocket-extensions']);
   const name = PerMessageDeflate.extensionName;
-  if (!deflate || !Object.prototype.hasOwnProperty.call(answers, name)) {
-    return {};
+  const names = Object.keys(answers);
+  if (names.length === 0) return {};
+  // RFC 6455, 4.1: the client would not understand what the server sends.
+  if (!deflate || names.some((each) => each !== name)) {
+    throw new Error('server sent an extension that was not requested');
   }
   try {
+    if (answers[name].length > 1) throw new Error('it is named twice');
     deflate.accept(answers[name]);
   } catch {
     throw new Error('invalid extension parameter');
@@ -217,4 +275,4 @@ function agreedExtensions(headers, deflate) {
   return { [name]: deflate };
 }
 
-module.exports = { buildHostHeader, connect };
+module.exports = { buildHostHeader, connect, leave };

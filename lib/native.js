@@ -5,10 +5,22 @@
 const fs = require('fs');
 const path = require('path');
 
-try {
-  module.exports = require('../native.js');
-} catch (error) {
-  throw explain(error);
+const { version } = require('../package.json');
+
+/** Where the environment has the addon: it is not loaded twice. */
+const kNative = Symbol.for(`oxws ${version}`);
+
+if (process[kNative] === undefined) {
+  Object.defineProperty(process, kNative, { value: load() });
+}
+module.exports = process[kNative];
+
+function load() {
+  try {
+    return require('../native.js');
+  } catch (error) {
+    throw explain(error);
+  }
 }
 
 /** The error for an addon that did not load. */

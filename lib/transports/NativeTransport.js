@@ -1,12 +1,15 @@
 'use strict';
 
-const { AsyncResource, executionAsyncResource } = require('async_hooks');
 const net = require('net');
 const util = require('util');
 
+const Gate = require('../Gate');
 const PerMessageDeflate = require('../PerMessageDeflate');
-const { toLimit } = require('../Receiver');
+const Queue = require('../Queue');
+const { limitsFor, toLimit } = require('../Receiver');
 const Sender = require('../Sender');
+const { bound, contextOfNow, nobodys } = require('../context');
+const { clearTimeout, nextTick, setTimeout } = require('../environment');
 const { handedOver } = require('../externalMemory');
 const flags = require('../flags');
 const AdoptedSocket = require('./AdoptedSocket');
@@ -28,6 +31,7 @@ const MASKED = 0x100;
 const LARGE = 0x200;
 const RANGE = 0x400;
 const ASCII = 0x800;
+const WRITE = 0x1000;
 
 /** Binary messages at least this long, in bytes, do not go through the outbox. */
 const LONG = 64 * 1024;
@@ -37,6 +41,12 @@ const LONG_TEXT = 256 * 1024;
 
 /** How long a connection that has ended may take to send what it has, in ms. */
 const LINGER = 30 * 1000;
+
+/** Whether an event ends the connection, or begins its end. */
+function isLast(what) {
+  const kind = what & KIND;
+  return kind === CLOSE || kind >= VIOLATION;
+}
 
 /**
  * Carries a connection whose socket the engine has adopted. It has the methods of
@@ -98,11 +108,20 @@ class NativeTransport {
     this._threshold = extension ? Number(extension.threshold) || 0 : Infinity;
     this._limits = limits;
     /** The callbacks of what is sent, in order. */
-    this._callbacks = [];
-    /** Events that came while paused, in order. */
-    this._held = [];
-    this._paused = false;
+    this._callbacks = new Queue();
+    /** How many were called since the system has taken their messages. */
+    this._calledBack = 0;
+    this._gate = new Gate(
+      // Not in the context of who resumes.
+      (...event) => (this._context || nobodys).runInAsyncScope(this._emit, this, ...event),
+      isLast,
+      () => {
+        if (this.id !== -1) this._engine.native.resume(this.id);
+      },
+    );
     this._released = false;
+    /** Why the connection failed, if it did. */
+    this._error = null;
     this._timer = null;
     /** Whether the socket has a timeout, which traffic puts off. */
     this.isTimed = false;
@@ -114,11 +133,14 @@ class NativeTransport {
     this.receiver = new ReceiverView(this, extensions, maxPayload);
     this.sender = new SenderView(this, extensions);
     this._listeners = {
-      close: (hadError) => {
+      close: () => {
         if (this._released) this._forget();
-        else incoming.end(ws, hadError === true);
+        else incoming.failed(ws);
       },
-      error: (error) => incoming.socketError(ws, error),
+      error: (error) => {
+        this._error = error;
+        incoming.failed(ws);
+      },
     };
   }
 
@@ -129,14 +151,13 @@ class NativeTransport {
   start(head) {
     const socket = this._socket;
     // What Node has read and nobody has taken comes behind the head.
-    const read = socket.readableLength > 0 ? socket.read() : null;
-    const chunks = [head, read].filter((chunk) => chunk && chunk.length > 0);
+    const read = unread(socket);
     try {
-      this._adopt(Buffer.concat(chunks));
+      this._adopt(Buffer.concat(head ? [head, ...read] : read));
     } catch {
       this._engine.close(this.id);
       this.id = -1;
-      if (read !== null) socket.unshift(read);
+      if (read.length > 0) socket.unshift(Buffer.concat(read));
       return false;
     }
     socket.setTimeout(0);
@@ -158,15 +179,10 @@ class NativeTransport {
       {
         id: this.id,
         fd: handle.fd,
-        isTcp: handle.constructor.name === 'TCP',
         masks: this._masks,
         threshold: this._extension === null ? 0 : this._threshold,
       },
-      {
-        maxPayload: this.receiver.maxPayload,
-        maxFragments: toLimit(this._limits.maxFragments),
-        masked: this._limits.masked,
-      },
+      limitsFor(this.receiver.maxPayload, this._limits),
       head,
       this._extension === null ? null : this._extension.native,
     );
@@ -197,15 +213,18 @@ class NativeTransport {
 
   /** Makes no more calls of `message` and its like until `resume`. */
   pause() {
-    this._paused = true;
-    this._engine.native.pause(this.id);
+    this._gate.pause();
+    if (this._gate.isPaused) this._engine.native.pause(this.id);
   }
 
   /** Goes on where `pause` stopped, on the next tick. */
   resume() {
-    if (!this._paused) return;
-    this._paused = false;
-    process.nextTick(() => this._goOn());
+    this._gate.resume();
+  }
+
+  /** Drops, if it is paused, all but what ends the connection: nobody will resume. */
+  drop() {
+    this._gate.drop();
   }
 
   /** Sets the longest message in bytes, 0 for no limit: of those not yet decoded. */
@@ -243,7 +262,7 @@ class NativeTransport {
         if (flags & ACK) failed++;
       },
     );
-    this._fail(this._callbacks.splice(this._callbacks.length - failed));
+    this._fail(this._callbacks.takeLast(failed));
     this._engine.flush();
     this._engine.native.end(this.id);
   }
@@ -251,7 +270,7 @@ class NativeTransport {
   /** Lets go of the socket, which ends or, at once, is destroyed. */
   release(destroy) {
     this._released = true;
-    this._held = [];
+    this._gate.clear();
     if (destroy || this._socket.destroyed) {
       this._destroy();
       return;
@@ -263,52 +282,61 @@ class NativeTransport {
 
   /** Takes an event from this position of the engine's inbox. */
   receive(at) {
-    const { native, rows, bytes } = this._engine;
+    const { rows } = this._engine;
     if (this.isTimed) this._socket._unrefTimer();
     const what = rows[at + 1];
-    const kind = what & KIND;
-    const start = rows[at + 2];
-    const end = rows[at + 3];
+    const wire = rows[at + 4];
     const extra = rows[at + 5];
-    let data = null;
-    switch (kind) {
-      case TEXT:
-      case CLOSE:
-        if (what & LARGE) data = handedOver(native.takeText(start));
-        else if (what & ASCII) data = bytes.latin1Slice(start, end);
-        else data = bytes.utf8Slice(start, end);
-        break;
-      case BINARY:
-      case PING:
-      case PONG:
-        data =
-          what & LARGE
-            ? handedOver(native.takeBuffer(start))
-            : Buffer.from(bytes.subarray(start, end));
-        break;
-      case VIOLATION:
-        data = bytes.utf8Slice(start, end);
-        break;
+    switch (what & KIND) {
       case SENT:
-        this._sent(extra);
+        this._callBack(at);
         return;
       case RELEASED:
         this._destroy();
         return;
+      case END:
+        if (!this._released) this._gate.end(what, null, wire, extra);
+        return;
+      case ERROR:
+        this._error = systemError(extra, what & WRITE ? 'write' : 'read');
+        if (!this._released) this._gate.fail(what, null, wire, extra);
+        return;
     }
     if (this._released) return;
-    const wire = rows[at + 4];
-    if (this._paused || this._held.length > 0) {
-      this._held.push({ what, data, wire, extra });
-    } else {
-      this._handle(what, data, wire, extra);
+    let data;
+    try {
+      data = this._data(what, rows[at + 2], rows[at + 3]);
+    } catch (error) {
+      // There is no memory for it, say: no reason to end the process.
+      this._pass(VIOLATION, `${TOO_LONG}:${error.message}`, wire, TOO_BIG);
+      return;
+    }
+    this._pass(what, data, wire, extra);
+  }
+
+  /** The payload of an event. */
+  _data(what, start, end) {
+    const { native, bytes } = this._engine;
+    switch (what & KIND) {
+      case TEXT:
+      case CLOSE:
+        if (what & LARGE) return handedOver(native.takeText(start));
+        if (what & ASCII) return bytes.latin1Slice(start, end);
+        return bytes.utf8Slice(start, end);
+      case VIOLATION:
+        return bytes.utf8Slice(start, end);
+      default:
+        return what & LARGE
+          ? handedOver(native.takeBuffer(start))
+          : Buffer.from(bytes.subarray(start, end));
     }
   }
 
-  /** Handles an event, in the context that the connection was made in. */
-  _handle(what, data, wire, extra) {
+  /** Tells an event, in the context that the connection was made in, or holds it back. */
+  _pass(what, data, wire, extra) {
     const context = this._context;
-    if (context === null) this._emit(what, data, wire, extra);
+    if (this._gate.isShut) this._gate.hold(what, data, wire, extra);
+    else if (context === null) this._emit(what, data, wire, extra);
     else context.runInAsyncScope(this._emit, this, what, data, wire, extra);
   }
 
@@ -337,28 +365,11 @@ class NativeTransport {
         incoming.violation(ws, violation(what, data), extra);
         break;
       case END:
-        incoming.end(ws, false);
+        incoming.end(ws);
         break;
       case ERROR:
-        incoming.socketError(ws, systemError(extra));
+        incoming.failed(ws);
     }
-  }
-
-  /** Handles what was held back, and then has the engine go on. */
-  _goOn() {
-    const context = this._context || this._engine.resource;
-    let thrown = true;
-    try {
-      while (this._held.length > 0 && !this._paused) {
-        const { what, data, wire, extra } = this._held.shift();
-        // Not in the context of who resumes.
-        context.runInAsyncScope(this._emit, this, what, data, wire, extra);
-      }
-      thrown = false;
-    } finally {
-      if (thrown) process.nextTick(() => this._goOn());
-    }
-    if (!this._paused && !this._released) this._engine.native.resume(this.id);
   }
 
   _control(opcode, data, mask, cb) {
@@ -374,18 +385,19 @@ class NativeTransport {
     if (cb) flags |= ACK;
     const isText = typeof data === 'string';
     const message = isText ? data : toBuffer(data);
+    const kept = cb && bound(cb);
     if (message.length >= (isText ? LONG_TEXT : LONG)) {
       // By itself, behind all that was posted before it.
       engine.flush();
       if (isText) engine.native.sendLongText(this.id, flags, message);
-      else engine.native.sendLong(this.id, flags, message);
-      if (cb) this._callbacks.push(cb);
+      else engine.native.sendLong(this.id, flags, unshared(message));
+      if (kept) this._callbacks.push(kept);
       return;
     }
     const length = isText
       ? engine.postText(this.id, flags, message)
       : engine.postBytes(this.id, flags, message);
-    if (cb) this._callbacks.push(cb);
+    if (kept) this._callbacks.push(kept);
     if (this._postedAt !== engine.flushes) {
       this._postedAt = engine.flushes;
       this._posted = 0;
@@ -393,22 +405,34 @@ class NativeTransport {
     this._posted += length;
   }
 
-  /** Calls back for messages that the system has taken. */
-  _sent(count) {
-    for (const cb of this._callbacks.splice(0, count)) {
-      // Each by itself: one that throws does not stop the others.
-      process.nextTick(cb, null);
+  /** Calls back for as many messages as the system has taken, by the row. */
+  _callBack(at) {
+    const { _engine: engine, _callbacks: callbacks } = this;
+    const { rows } = engine;
+    const count = at + 5;
+    while (rows[count] > 0 && callbacks.length > 0) {
+      rows[count]--;
+      this._calledBack++;
+      const callback = callbacks.shift();
+      let hasThrown = true;
+      try {
+        callback(null);
+        hasThrown = false;
+      } finally {
+        // The others are called all the same.
+        if (hasThrown && rows[count] > 0) engine.repeat();
+      }
     }
   }
 
   /** Calls back for messages that will not be sent. */
   _fail(callbacks) {
-    for (const cb of callbacks) process.nextTick(cb, Sender.notSent());
+    for (const cb of callbacks) nextTick(cb, Sender.notSent(this._error));
   }
 
   _destroy() {
     this._forget();
-    this._socket.destroy();
+    this._socket.destroy(this._error);
   }
 
   /** Ends what ties the socket to the engine. */
@@ -416,14 +440,18 @@ class NativeTransport {
     if (this.id === -1) return;
     clearTimeout(this._timer);
     this._adopted.giveBack();
-    this._engine.native.destroy(this.id);
+    const { native } = this._engine;
+    // The engine has sent these, and may not have told so yet.
+    let sent = native.sentMessages(this.id) - this._calledBack;
+    native.destroy(this.id);
     this._engine.close(this.id);
     this.id = -1;
     for (const [event, listener] of Object.entries(this._listeners)) {
       this._socket.removeListener(event, listener);
     }
     this._socket.on('error', () => {});
-    this._fail(this._callbacks.splice(0));
+    for (; sent > 0; sent--) nextTick(this._callbacks.shift(), null);
+    this._fail(this._callbacks.clear());
   }
 }
 
@@ -486,23 +514,27 @@ class SenderView {
   }
 }
 
-const FRAMES_SINCE = 24;
+/** The code and the close code of a message that cannot be had. */
+const TOO_LONG = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
+const TOO_BIG = 1009;
 
-/** Whether contexts are frames (Node.js 24), which cost next to nothing to enter. */
-const hasContextFrames =
-  Number(process.versions.node.split('.')[0]) >= FRAMES_SINCE;
+/** All that Node has read of a socket and nobody has taken. */
+function unread(socket) {
+  const chunks = [];
+  // Since Node.js 26 each call gives what came in one piece.
+  while (socket.readableLength > 0) {
+    const chunk = socket.read();
+    if (chunk === null) break;
+    chunks.push(chunk);
+  }
+  return chunks;
+}
 
-/**
- * What runs handlers in the context of now; null where there is none to keep, so that
- * programs without AsyncLocalStorage do not pay for it.
- */
-function contextOfNow() {
-  const hasStore =
-    hasContextFrames ||
-    Object.getOwnPropertySymbols(executionAsyncResource()).some(
-      ({ description }) => description === 'kResourceStore',
-    );
-  return hasStore ? new AsyncResource('OXWS.connection') : null;
+/** Bytes that no other thread changes while they are sent. */
+function unshared(bytes) {
+  return util.types.isSharedArrayBuffer(bytes.buffer)
+    ? Buffer.from(bytes)
+    : bytes;
 }
 
 /** The error of a violation, from `code:message`. */
@@ -514,14 +546,14 @@ function violation(what, text) {
 }
 
 /** The error of a system call, as Node has it. */
-function systemError(number) {
+function systemError(number, syscall) {
   if (number === 0) {
     const error = new Error('the engine failed');
     return Object.assign(error, { code: 'ERR_OXWS_INTERNAL' });
   }
   const code = util.getSystemErrorName(-number);
-  const error = new Error(`read ${code}`);
-  return Object.assign(error, { errno: -number, code, syscall: 'read' });
+  const error = new Error(`${syscall} ${code}`);
+  return Object.assign(error, { errno: -number, code, syscall });
 }
 
 module.exports = NativeTransport;

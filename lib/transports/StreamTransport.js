@@ -2,6 +2,7 @@
 
 const Receiver = require('../Receiver');
 const Sender = require('../Sender');
+const { clearTimeout, nextTick, setTimeout } = require('../environment');
 
 /**
  * The most answers to pings that wait for the socket. Beyond them only the latest
@@ -9,6 +10,12 @@ const Sender = require('../Sender');
  * pongs takes no memory.
  */
 const MAX_WAITING_PONGS = 256;
+
+/**
+ * So many bytes may wait while a message is decompressed elsewhere, before the socket has
+ * to.
+ */
+const MAX_UNREAD = 256 * 1024;
 
 /** How long a socket that has ended may take to send what it has, in milliseconds. */
 const LINGER = 30 * 1000;
@@ -19,8 +26,8 @@ const LINGER = 30 * 1000;
  *
  * `incoming` holds what the transport calls, always with the WebSocket first:
  * `message(ws, data, flags)`, `ping(ws, data, flags)`, `pong(ws, data, flags)`,
- * `close(ws, code, reason)`, `violation(ws, error, closeCode)`,
- * `socketError(ws, error)` and `end(ws, hadError)`.
+ * `close(ws, code, reason)`, `violation(ws, error, closeCode)`, `end(ws)` when the other
+ * end sends no more, and `failed(ws)` when nothing more comes or goes.
  */
 class StreamTransport {
   /**
@@ -57,19 +64,40 @@ class StreamTransport {
     receiver.onerror = counted(incoming.violation);
     sender.onerror = (error) => incoming.violation(ws, error, 1011);
 
+    receiver.ondrain = () => this._release();
+
+    /** Whether the other end sends no more; and whether the socket waits for us. */
+    this._hasEnded = false;
+    this._isHeld = false;
     this._listeners = {
-      data(chunk) {
+      data: (chunk) => {
         received += chunk.length;
-        receiver.add(chunk);
-        ws.bytesReceived = received - receiver.unread;
+        let isDone = false;
+        try {
+          receiver.add(chunk);
+          isDone = true;
+        } finally {
+          ws.bytesReceived = received - receiver.unread;
+          // Node gives up what it has buffered if a listener throws, until more comes.
+          if (!isDone) this._flowAgain();
+        }
+        if (receiver.unread > MAX_UNREAD) this._hold();
       },
-      end: () => this._ended(() => incoming.end(ws, false)),
-      close: (hadError) => {
-        if (hadError === true) incoming.end(ws, true);
-        else this._ended(() => incoming.end(ws, false));
+      end: () => {
+        this._hasEnded = true;
+        receiver.end(() => incoming.end(ws));
       },
-      error: (error) => incoming.socketError(ws, error),
+      close: () => {
+        // It closes by itself once both directions have ended.
+        if (this._hasEnded && socket.writableFinished && !this._hasFailed) return;
+        receiver.fail(() => incoming.failed(ws));
+      },
+      error: () => {
+        this._hasFailed = true;
+        receiver.fail(() => incoming.failed(ws));
+      },
     };
+    this._hasFailed = false;
   }
 
   get name() {
@@ -85,6 +113,8 @@ class StreamTransport {
     const socket = this._socket;
     if (typeof socket.setTimeout === 'function') socket.setTimeout(0);
     if (typeof socket.setNoDelay === 'function') socket.setNoDelay();
+    // What is held back outlasts the end of what the other end sends.
+    socket.allowHalfOpen = true;
     if (head && head.length > 0) socket.unshift(head);
     for (const [event, listener] of Object.entries(this._listeners)) {
       socket.on(event, listener);
@@ -116,12 +146,38 @@ class StreamTransport {
   }
 
   resume() {
-    const { receiver, _socket: socket } = this;
-    receiver.resume();
-    // Behind what the receiver holds, whose handlers may pause again.
-    process.nextTick(() => {
-      if (!receiver.paused) socket.resume();
+    this.receiver.resume();
+    this._flowSoon();
+  }
+
+  /** Drops, if it is paused, all but what ends the connection: nobody will resume. */
+  drop() {
+    this.receiver.drop();
+    this._flowSoon();
+  }
+
+  /** Has the socket go on, behind what the receiver holds, whose handlers may pause. */
+  _flowSoon() {
+    nextTick(() => {
+      if (!this.receiver.paused && !this._isHeld) this._socket.resume();
     });
+  }
+
+  _flowAgain() {
+    this._socket.pause();
+    this._flowSoon();
+  }
+
+  /** Has the socket wait until all that it gave is read. */
+  _hold() {
+    this._isHeld = true;
+    this._socket.pause();
+  }
+
+  _release() {
+    if (!this._isHeld) return;
+    this._isHeld = false;
+    this._flowSoon();
   }
 
   /** The bytes that the system has not yet taken. */
@@ -149,16 +205,15 @@ class StreamTransport {
       return;
     }
     socket.end();
+    if (socket.readableEnded && socket.writableFinished) {
+      // Node would have done so behind the listeners of 'end', one of which may throw.
+      socket.destroy();
+      return;
+    }
     // What still comes is read and dropped, or the socket would never close.
     socket.resume();
     const timer = setTimeout(() => socket.destroy(), LINGER);
     socket.once('close', () => clearTimeout(timer));
-  }
-
-  /** Calls back once all that was received is handled: `pause` may hold some. */
-  _ended(callback) {
-    if (this.receiver.holds) this.receiver.ondrain = callback;
-    else callback();
   }
 
   /** Answers a ping. */

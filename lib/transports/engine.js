@@ -5,8 +5,8 @@
 // message in either direction: events come in one call for all that is there, and
 // messages go in one call at the end of the tick, or of that call.
 
-const { AsyncResource } = require('async_hooks');
-
+const { nobodys } = require('../context');
+const { atExit, nextTick, once } = require('../environment');
 const { SKIP } = require('../flags');
 const native = require('../native');
 
@@ -14,6 +14,15 @@ const native = require('../native');
 const IN_ROW = 6;
 const IN_ROWS = 8192;
 const IN_BYTES = 1 << 20;
+
+/** An event's kind is in these bits of a row's second number. */
+const KIND = 0xff;
+
+// Kinds of events: those up to PONG are what the other end sends for the program, and
+// those up to ERROR end the connection.
+const CLOSE = 8;
+const PONG = 10;
+const ERROR = 18;
 
 // The outbox's rows: connection, flags, start and end of the payload.
 const OUT_ROW = 4;
@@ -28,16 +37,9 @@ const TURNS = 1 << (32 - PLACE_BITS);
 /** A string takes at most this many bytes for each of its units, as UTF-8. */
 const MAX_BYTES_PER_UNIT = 3;
 
-// Made here, where programs begin, rather than at the first connection: its context is
-// nobody's.
-const resource = new AsyncResource('OXWS');
-
 /** Calls `transport.receive(row)` for each event. */
 class Engine {
   constructor(host, threads) {
-    /** The context that is nobody's. */
-    this.resource = resource;
-
     this.rows = new Uint32Array(IN_ROW * IN_ROWS);
     this.bytes = Buffer.from(new ArrayBuffer(IN_BYTES));
     this._outRows = new Uint32Array(OUT_ROW * OUT_ROWS);
@@ -63,20 +65,20 @@ class Engine {
     /** The number of connections that keep the process alive. */
     this._alive = 0;
 
-    this.native = resource.runInAsyncScope(
+    this.native = nobodys.runInAsyncScope(
       () =>
         new native.Engine(
           host,
           threads,
           (count, batch) => this._dispatch(count, batch),
-          resource,
+          nobodys,
           this.rows,
           this.bytes,
           this._outRows,
           this._outBytes,
         ),
     );
-    process.on('exit', () => this.flush());
+    atExit(() => this.flush());
   }
 
   /** `inline` or `thread`. */
@@ -161,7 +163,7 @@ class Engine {
     this._outCount++;
     if (!this._dispatching && !this._scheduled) {
       this._scheduled = true;
-      process.nextTick(flush, this);
+      nextTick(flush, this);
     }
   }
 
@@ -195,7 +197,7 @@ class Engine {
   /**
    * Called by the engine with the number of rows in the inbox, and that of the batch.
    * If a listener throws, or what it leaves for the end of the tick, the engine calls
-   * again for the rest.
+   * again for the rest; also if this returns true.
    */
   _dispatch(count, batch) {
     if (this._batch !== batch) {
@@ -204,7 +206,7 @@ class Engine {
     }
     this._dispatching = true;
     try {
-      this._deliver(count);
+      return this._deliver(count);
     } finally {
       this._dispatching = false;
       // Before the ticks and promises of the listeners run, which may send as well.
@@ -212,14 +214,27 @@ class Engine {
     }
   }
 
+  /** Delivers events; whether some are left. */
   _deliver(count) {
     const { rows, _transports: transports } = this;
+    let hasTold = false;
     while (this._cursor < count) {
-      const at = this._cursor++ * IN_ROW;
+      const at = this._cursor * IN_ROW;
+      const kind = rows[at + 1] & KIND;
+      if (kind <= PONG && kind !== CLOSE) hasTold = true;
+      // Ticks and promises that listeners leave come before what ends a connection.
+      else if (kind <= ERROR && hasTold) return true;
+      this._cursor++;
       const id = rows[at];
       const transport = transports[id & PLACE_MASK];
       if (transport !== undefined && transport.id === id) transport.receive(at);
     }
+    return false;
+  }
+
+  /** Has the row that is being delivered delivered again. */
+  repeat() {
+    this._cursor--;
   }
 }
 
@@ -228,26 +243,45 @@ function flush(engine) {
   engine.flush();
 }
 
-let engine = null;
-let isMissing = native.Engine === undefined;
+/** How long to wait before another engine is tried, in milliseconds. */
+const RETRY_AFTER = 1000;
 
-/** The engine, or null where there can be none. */
+const { hrtime } = process;
+
+const state = once('engine', () => ({
+  engine: null,
+  isMissing: native.Engine === undefined,
+  /** When the last attempt failed, as hrtime tells; null without one. */
+  failedAt: null,
+}));
+
+/** The engine, or null where there can be none, or none now. */
 function theEngine() {
-  if (engine === null && !isMissing) {
-    const threads = Number(process.env.OXWS_THREADS) || 1;
-    const preferred = process.platform === 'linux' ? 'inline' : 'thread';
-    try {
-      engine = new Engine(process.env.OXWS_HOST || preferred, threads);
-    } catch {
-      isMissing = true;
-    }
+  if (state.engine === null && !state.isMissing && !hasJustFailed()) start();
+  return state.engine;
+}
+
+function start() {
+  const threads = Number(process.env.OXWS_THREADS) || 1;
+  const preferred = process.platform === 'linux' ? 'inline' : 'thread';
+  try {
+    state.engine = new Engine(process.env.OXWS_HOST || preferred, threads);
+  } catch (error) {
+    // Without descriptors, threads or memory now: later there may be some.
+    if (error.code === 'Cancelled') state.failedAt = hrtime();
+    else state.isMissing = true;
   }
-  return engine;
+}
+
+function hasJustFailed() {
+  if (state.failedAt === null) return false;
+  const [seconds, nanoseconds] = hrtime(state.failedAt);
+  return seconds * 1e3 + nanoseconds / 1e6 < RETRY_AFTER;
 }
 
 /** The engine, if it was needed already. */
 function startedEngine() {
-  return engine;
+  return state.engine;
 }
 
 module.exports = { startedEngine, theEngine };

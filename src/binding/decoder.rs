@@ -1,11 +1,12 @@
 //! `Decoder`: what a connection receives, for transports whose bytes come through
 //! JavaScript.
 
-use napi::bindgen_prelude::{BufferSlice, Result};
-use napi::{Env, Error, JsString, Status};
+use napi::bindgen_prelude::{AsyncTask, BufferSlice, Result};
+use napi::{Env, Error, JsString, Status, Task};
 use napi_derive::napi;
 use oxws_protocol::{
-    BufferPool, Decoder as Inner, DecoderOptions, Event, EventKind, Masking, Payload, ProtocolError,
+    BufferPool, Decoded, Decoder as Inner, DecoderOptions, Event, EventKind, Heavy, HeavyDone,
+    Masking, Payload, ProtocolError,
 };
 
 use super::panic::guard;
@@ -41,9 +42,16 @@ mod column {
     pub(super) const COUNT: usize = 7;
 }
 
-/// The table that `decode` fills: its first row has only the position up to which the
-/// chunk is read, and each of the others has an event.
+/// The table that `decode` fills: its first row has the position up to which the chunk is
+/// read, and whether a heavy message is to be decoded elsewhere from there on; each of the
+/// others has an event.
 struct Table<'a>(&'a mut [u8]);
+
+/// The columns of the table's first row.
+mod state {
+    pub(super) const POSITION: usize = 0;
+    pub(super) const HEAVY: usize = 1;
+}
 
 /// The bytes of a row.
 const ROW: usize = 4 * column::COUNT;
@@ -54,8 +62,9 @@ impl Table<'_> {
         (self.0.len() / ROW).saturating_sub(1)
     }
 
-    fn set_position(&mut self, position: usize) {
-        self.set(0, 0, position as u32);
+    fn set_state(&mut self, position: usize, is_heavy: bool) {
+        self.set(0, state::POSITION, position as u32);
+        self.set(0, state::HEAVY, is_heavy.into());
     }
 
     /// Sets a value of the event with this number.
@@ -95,22 +104,43 @@ pub struct Violation {
 pub struct Limits {
     /// The longest message, in bytes; 0 for no limit.
     pub max_payload: f64,
+    /// The longest string, in UTF-16 code units, and the longest Buffer, in bytes, that
+    /// there can be.
+    pub max_text: f64,
+    /// See `max_text`.
+    pub max_binary: f64,
     /// The most fragments of a message; 0 for the default.
     pub max_fragments: u32,
     /// Whether frames have to be masked, must not be, or either.
     pub masked: Option<bool>,
 }
 
+/// A compressed message is decoded on another thread from a frame on that is at least
+/// this long, in bytes...
+const HEAVY_FRAME: u64 = 64 * 1024;
+
+/// ...or once it is this long, in bytes, when decompressed.
+const HEAVY_MESSAGE: usize = 1024 * 1024;
+
 impl Limits {
+    /// A decoder that keeps to these limits.
+    pub(super) fn decoder(&self, deflate: Option<&PerMessageDeflate>) -> Inner {
+        Inner::new(self.options(), deflate.map(PerMessageDeflate::inflater))
+    }
+
     /// The limits as the protocol has them.
-    pub(super) fn options(&self) -> DecoderOptions {
+    fn options(&self) -> DecoderOptions {
         let mut options = DecoderOptions {
             max_payload: payload_limit(self.max_payload),
+            max_text: payload_limit(self.max_text),
+            max_binary: payload_limit(self.max_binary),
             masking: match self.masked {
                 None => Masking::Any,
                 Some(true) => Masking::Required,
                 Some(false) => Masking::Forbidden,
             },
+            heavy_frame: HEAVY_FRAME,
+            heavy_message: HEAVY_MESSAGE,
             ..DecoderOptions::default()
         };
         if self.max_fragments > 0 {
@@ -123,9 +153,13 @@ impl Limits {
 /// Turns chunks of bytes into messages.
 #[napi]
 pub struct Decoder {
-    inner: Inner,
+    /// `None` while it decodes on another thread, and once closed.
+    inner: Option<Inner>,
     owned: Vec<Vec<u8>>,
     error: Option<ProtocolError>,
+    /// A limit that was set while it was elsewhere.
+    max_payload: Option<f64>,
+    is_closed: bool,
 }
 
 #[napi]
@@ -134,15 +168,17 @@ impl Decoder {
     #[napi(constructor)]
     pub fn new(limits: Limits, deflate: Option<&PerMessageDeflate>) -> Result<Self> {
         Ok(Self {
-            inner: Inner::new(limits.options(), deflate.map(PerMessageDeflate::inflater)),
+            inner: Some(limits.decoder(deflate)),
             owned: Vec::new(),
             error: None,
+            max_payload: None,
+            is_closed: false,
         })
     }
 
-    /// Reads `chunk` from `from` on, to its end, the first error, or as far as there is
-    /// room for events, and tells how many of these there are. `table` takes them, and
-    /// the position that was reached.
+    /// Reads `chunk` from `from` on: to its end, the first error, a message that is to be
+    /// decoded by `decodeHeavy`, or as far as there is room for events. It tells how many
+    /// of these there are; `table` takes them, and what was reached.
     ///
     /// The chunk's payloads are unmasked in place. Payloads that are not in the chunk
     /// are here until the next call.
@@ -158,14 +194,20 @@ impl Decoder {
         if table.capacity() == 0 || at > chunk.len() {
             return Err(Error::from_status(Status::InvalidArg));
         }
-        guard(|| {
+        let mut inner = self.inner.take().ok_or_else(not_here)?;
+        let count = guard(|| {
             self.owned.clear();
             let mut owned_bytes = 0;
             let mut count = 0;
+            let mut is_heavy = false;
             while count < table.capacity() && owned_bytes < MAX_OWNED {
-                match self.inner.next(&mut chunk, &mut at) {
-                    Ok(None) => break,
-                    Ok(Some(event)) => {
+                match inner.next(&mut chunk, &mut at) {
+                    Ok(Decoded::NeedsInput) => break,
+                    Ok(Decoded::Heavy) => {
+                        is_heavy = true;
+                        break;
+                    }
+                    Ok(Decoded::Event(event)) => {
                         if let Payload::Owned(bytes) = &event.payload {
                             owned_bytes += bytes.len();
                         }
@@ -176,17 +218,70 @@ impl Decoder {
                         count += 1;
                     }
                     Err(error) => {
-                        self.error = Some(error);
-                        table.set_event(count, column::KIND, kind::ERROR);
+                        self.tell(error, |column, value| table.set_event(count, column, value));
                         table.set_event(count, column::NEXT, at as u32);
                         count += 1;
                         break;
                     }
                 }
             }
-            table.set_position(at);
+            table.set_state(at, is_heavy);
             Ok(count as u32)
-        })
+        })?;
+        self.inner = Some(inner);
+        Ok(count)
+    }
+
+    /// Decodes a heavy message, of which `chunk` is the next piece, on another thread,
+    /// which has this decoder until `restore`.
+    #[napi]
+    pub fn decode_heavy(&mut self, chunk: &[u8]) -> Result<AsyncTask<HeavyTask>> {
+        let inner = self.inner.take().ok_or_else(not_here)?;
+        let heavy = Heavy::new(inner, chunk.to_vec(), 0);
+        Ok(AsyncTask::new(HeavyTask(Some(heavy))))
+    }
+
+    /// Takes the decoder back from the task that `decodeHeavy` started, and tells how many
+    /// of its events there are, as `decode` does: as far as `table` has room for them. In
+    /// the column of the position is how many bytes were read for each.
+    #[napi]
+    pub fn restore(&mut self, decoded: &mut HeavyDecoded, mut table: BufferSlice<'_>) -> u32 {
+        let mut table = Table(&mut table);
+        self.owned.clear();
+        let mut count = 0;
+        while count < table.capacity() {
+            let Some((event, wire)) = decoded.0.as_mut().and_then(|done| done.events.pop_front())
+            else {
+                break;
+            };
+            self.describe(event, |column, value| table.set_event(count, column, value));
+            table.set_event(count, column::NEXT, wire);
+            count += 1;
+        }
+        if count == table.capacity() {
+            // There may be more of them.
+            return count as u32;
+        }
+        let Some(mut done) = decoded.0.take() else {
+            return count as u32;
+        };
+        if let Some(error) = done.error {
+            self.tell(error, |column, value| table.set_event(count, column, value));
+            table.set_event(count, column::NEXT, done.wire);
+            count += 1;
+        }
+        if !self.is_closed {
+            if let Some(bytes) = self.max_payload.take() {
+                done.decoder.set_max_payload(payload_limit(bytes));
+            }
+            self.inner = Some(done.decoder);
+        }
+        count as u32
+    }
+
+    fn tell(&mut self, error: ProtocolError, mut set: impl FnMut(usize, u32)) {
+        self.error = Some(error);
+        set(column::KIND, kind::ERROR);
     }
 
     fn describe(&mut self, event: Event, mut set: impl FnMut(usize, u32)) {
@@ -255,20 +350,61 @@ impl Decoder {
     /// frames have announced it.
     #[napi(getter)]
     pub fn announced_length(&self) -> f64 {
-        self.inner.announced_len() as f64
+        self.inner.as_ref().map_or(0, Inner::announced_len) as f64
     }
 
     /// Sets the longest message from now on, in bytes; 0 for no limit.
     #[napi]
     pub fn set_max_payload(&mut self, bytes: f64) {
-        self.inner.set_max_payload(payload_limit(bytes));
+        match &mut self.inner {
+            Some(inner) => inner.set_max_payload(payload_limit(bytes)),
+            None => self.max_payload = Some(bytes),
+        }
     }
 
     /// Discards all that is still to come, and frees what is held.
     #[napi]
     pub fn close(&mut self) {
-        self.inner.close();
+        self.is_closed = true;
+        self.inner = None;
         self.owned = Vec::new();
+    }
+}
+
+fn not_here() -> Error {
+    Error::from_reason("the decoder is closed, or in use by decodeHeavy")
+}
+
+/// Decodes on a thread of libuv's pool.
+pub struct HeavyTask(Option<Heavy>);
+
+/// What `decodeHeavy` resolves to.
+#[napi]
+pub struct HeavyDecoded(Option<HeavyDone>);
+
+#[napi]
+impl HeavyDecoded {
+    /// The bytes behind the message, which are not decoded; before `restore` only.
+    #[napi]
+    pub fn take_rest<'env>(&mut self, env: &'env Env) -> Result<BufferSlice<'env>> {
+        let rest = self.0.as_mut().map(|done| std::mem::take(&mut done.rest));
+        BufferSlice::from_data(env, rest.unwrap_or_default())
+    }
+}
+
+impl Task for HeavyTask {
+    type Output = HeavyDecoded;
+    type JsValue = HeavyDecoded;
+
+    fn compute(&mut self) -> Result<HeavyDecoded> {
+        guard(|| {
+            let heavy = self.0.take().ok_or_else(not_here)?;
+            Ok(HeavyDecoded(Some(heavy.run())))
+        })
+    }
+
+    fn resolve(&mut self, _env: Env, output: HeavyDecoded) -> Result<HeavyDecoded> {
+        Ok(output)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `Encoder`: what a connection sends, for transports whose bytes go through
 //! JavaScript.
 
-use napi::bindgen_prelude::{AsyncTask, Buffer, BufferSlice, Result};
+use napi::bindgen_prelude::{AsyncTask, BufferSlice, Result};
 use napi::{Env, Error, Status, Task};
 use napi_derive::napi;
 use oxws_protocol::frame::{FrameHead, Opcode, MAX_CONTROL_LEN, MAX_HEAD_LEN};
@@ -197,14 +197,13 @@ impl Encoder {
         BufferSlice::copy_from(env, frame)
     }
 
-    /// As `compress`, on another thread. `data` must not change meanwhile, and the
-    /// encoder must not be used.
+    /// As `compress`, on another thread, which has this encoder until `restore`.
     #[napi]
-    pub fn compress_async(&mut self, data: Buffer, flags: u32) -> Result<AsyncTask<CompressTask>> {
+    pub fn compress_async(&mut self, data: &[u8], flags: u32) -> Result<AsyncTask<CompressTask>> {
         let inner = self.inner.take().ok_or_else(in_use)?;
         Ok(AsyncTask::new(CompressTask {
             inner: Some(inner),
-            data,
+            data: data.to_vec(),
             flags: Flags(flags),
         }))
     }
@@ -235,7 +234,7 @@ fn compress(inner: &mut Inner, data: &[u8], flags: Flags) -> Result<Vec<u8>> {
 /// Compresses on a thread of libuv's pool.
 pub struct CompressTask {
     inner: Option<Inner>,
-    data: Buffer,
+    data: Vec<u8>,
     flags: Flags,
 }
 

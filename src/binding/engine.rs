@@ -5,7 +5,7 @@ use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
 use napi::bindgen_prelude::{Buffer, BufferSlice, FnArgs, Function, Object, Result, Uint32Array};
-use napi::{sys, Env, Error, JsString, JsValue};
+use napi::{sys, Env, Error, JsString, JsValue, Status};
 use napi_derive::napi;
 use oxws_protocol::{BufferPool, Encoder};
 
@@ -14,15 +14,14 @@ use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
 use super::text;
 use crate::engine::core::{Command, Opening};
-use crate::engine::driver;
 use crate::engine::host::inline::Inline;
 use crate::engine::host::thread::Threaded;
-use crate::engine::host::{Boundary, Host};
-use crate::engine::out::Segment;
+use crate::engine::host::{Boundary, Dispatch, Host, Unavailable};
 use crate::engine::outbox::Flags;
 use crate::engine::region::Region;
 use crate::engine::socket::Adopted;
 use crate::engine::traffic::{Counters, Traffic};
+use crate::engine::uv::Loop;
 
 /// Calls the JavaScript function that takes events.
 struct Caller {
@@ -36,6 +35,8 @@ struct Caller {
 /// What a call came to.
 enum Called {
     Returned,
+    /// It has returned, and the rest is still to be told.
+    ForMore,
     Threw,
     /// JavaScript cannot run any more.
     Over,
@@ -44,7 +45,7 @@ enum Called {
 impl Caller {
     fn new(
         env: &Env,
-        function: &Function<'_, FnArgs<(u32, u32)>, ()>,
+        function: &Function<'_, FnArgs<(u32, u32)>, bool>,
         resource: &Object<'_>,
     ) -> Result<Self> {
         let env = env.raw();
@@ -73,17 +74,21 @@ impl Caller {
         })
     }
 
+    /// Gives back what `new` has taken; nothing is called any more.
+    fn release(&self) {
+        // SAFETY: on the environment's thread, with what `new` has made, once.
+        unsafe {
+            sys::napi_delete_reference(self.env, self.function);
+            sys::napi_async_destroy(self.env, self.context);
+        }
+    }
+
     /// Calls it with the number of rows in the inbox, and again for the rest if a
-    /// listener throws. Promises and ticks run when it returns.
+    /// listener throws, or if it asks for that by `true`: each time it returns, promises
+    /// and ticks run.
     fn dispatch(&self, rows: usize) {
         self.batch.set(self.batch.get().wrapping_add(1));
-        // Each call that throws has got at least one row further.
-        for _ in 0..=rows {
-            match self.call(rows) {
-                Called::Threw => {}
-                Called::Returned | Called::Over => break,
-            }
-        }
+        while let Called::Threw | Called::ForMore = self.call(rows) {}
     }
 
     fn call(&self, rows: usize) -> Called {
@@ -113,7 +118,15 @@ impl Caller {
                 &mut result,
             );
             let called = match status {
-                sys::Status::napi_ok => Called::Returned,
+                sys::Status::napi_ok => {
+                    let mut for_more = false;
+                    sys::napi_get_value_bool(env, result, &mut for_more);
+                    if for_more {
+                        Called::ForMore
+                    } else {
+                        Called::Returned
+                    }
+                }
                 sys::Status::napi_pending_exception => {
                     let mut error = ptr::null_mut();
                     sys::napi_get_and_clear_last_exception(env, &mut error);
@@ -147,8 +160,6 @@ pub struct Adoption {
     pub id: u32,
     /// The descriptor of Node's socket.
     pub fd: i32,
-    /// Whether it is a TCP socket; a Unix-domain socket otherwise.
-    pub is_tcp: bool,
     /// Whether this end masks what it sends by itself.
     pub masks: bool,
     /// Payloads shorter than this are not compressed, in bytes.
@@ -165,7 +176,7 @@ impl Engine {
         env: Env,
         host: String,
         threads: u32,
-        dispatch: Function<'_, FnArgs<(u32, u32)>, ()>,
+        dispatch: Function<'_, FnArgs<(u32, u32)>, bool>,
         resource: Object<'_>,
         mut inbox_rows: Uint32Array,
         mut inbox_bytes: Buffer,
@@ -179,7 +190,7 @@ impl Engine {
             return Err(Error::from_reason("there is no libuv"));
         }
         let buffers = BufferPool::default();
-        let caller = Caller::new(&env, &dispatch, &resource)?;
+        let caller = Rc::new(Caller::new(&env, &dispatch, &resource)?);
         // SAFETY: `_memory` keeps the memory for as long as the host, which `close`
         // ends before the environment's values go. JavaScript does not run while the
         // engine uses it, and the engine does not while JavaScript runs.
@@ -192,36 +203,20 @@ impl Engine {
                 buffers: buffers.clone(),
             }
         };
-        let dispatch = Box::new(move |rows| caller.dispatch(rows));
-        let threads = threads as usize;
         let counters = Counters::default();
+        let wanted = Wanted {
+            inline: host != "thread",
+            threads: threads as usize,
+        };
+        let dispatching = caller.clone();
+        let dispatch = Box::new(move |rows| dispatching.dispatch(rows));
         // SAFETY: the loop is that of this thread; the clean-up hook closes the host
         // before the loop goes.
-        let host: Option<Rc<dyn Host>> = unsafe {
-            if host == "thread" {
-                Threaded::start(
-                    uv_loop.cast(),
-                    boundary,
-                    dispatch,
-                    threads,
-                    counters.clone(),
-                )
-                .map(|host| host as Rc<dyn Host>)
-            } else {
-                match Inline::start(uv_loop.cast(), boundary, dispatch) {
-                    Ok(host) => Some(host),
-                    Err((boundary, dispatch)) => Threaded::start(
-                        uv_loop.cast(),
-                        boundary,
-                        dispatch,
-                        threads,
-                        counters.clone(),
-                    )
-                    .map(|host| host as Rc<dyn Host>),
-                }
-            }
-        };
-        let host = host.ok_or_else(|| Error::from_reason("the engine has no host here"))?;
+        let started = unsafe { start(uv_loop.cast(), wanted, boundary, dispatch, &counters) };
+        let host = started.map_err(|reason| {
+            caller.release();
+            unavailable(&reason)
+        })?;
         let hosted = host.clone();
         env.add_env_cleanup_hook(hosted, |host| host.close())?;
         Ok(Self {
@@ -250,14 +245,13 @@ impl Engine {
     ) -> Result<()> {
         guard(|| {
             // SAFETY: JavaScript has the socket open, and does not run meanwhile.
-            let socket = unsafe { Adopted::duplicate(adoption.fd, adoption.is_tcp) }
+            let socket = unsafe { Adopted::duplicate(adoption.fd) }
                 .map_err(|error| Error::from_reason(error.to_string()))?;
-            let options = limits.options();
             let threshold = adoption.threshold.max(0.0) as usize;
             self.host.run(Command::Open(Box::new(Opening {
                 id: adoption.id,
                 socket,
-                decoder: driver::decoder(options, deflate.map(PerMessageDeflate::inflater)),
+                decoder: limits.decoder(deflate),
                 encoder: Encoder::new(deflate.map(PerMessageDeflate::deflater), threshold),
                 masks: adoption.masks,
                 traffic: self.counters.open(adoption.id),
@@ -276,15 +270,12 @@ impl Engine {
         })
     }
 
-    /// Sends a long message that is not copied, unless it must be.
+    /// Sends a long message. What the system takes at once is not copied; the memory is
+    /// the caller's again when this returns.
     #[napi]
-    pub fn send_long(&self, id: u32, flags: u32, data: Buffer) -> Result<()> {
+    pub fn send_long(&self, id: u32, flags: u32, data: &[u8]) -> Result<()> {
         guard(|| {
-            self.host.run(Command::SendLong {
-                id,
-                flags: Flags(flags),
-                payload: Segment::Lent(Box::new(data)),
-            });
+            self.host.send_long(id, Flags(flags), data.into());
             Ok(())
         })
     }
@@ -293,11 +284,8 @@ impl Engine {
     #[napi]
     pub fn send_long_text(&self, id: u32, flags: u32, text: JsString<'_>) -> Result<()> {
         guard(|| {
-            self.host.run(Command::SendLong {
-                id,
-                flags: Flags(flags),
-                payload: Segment::Own(text::encode(text, &self.buffers)?),
-            });
+            let bytes = text::encode(text, &self.buffers)?;
+            self.host.send_long(id, Flags(flags), bytes.into());
             Ok(())
         })
     }
@@ -319,6 +307,13 @@ impl Engine {
     #[napi]
     pub fn received_bytes(&self, id: u32) -> f64 {
         self.count(id, Traffic::received)
+    }
+
+    /// How many messages of a connection, of those whose sending is to be told, the
+    /// system has taken since its beginning.
+    #[napi]
+    pub fn sent_messages(&self, id: u32) -> f64 {
+        self.count(id, Traffic::sent)
     }
 
     fn count(&self, id: u32, which: impl FnOnce(&Traffic) -> u64) -> f64 {
@@ -364,6 +359,12 @@ impl Engine {
         self.run(Command::Destroy(id))
     }
 
+    /// Fails, as nothing should: for tests.
+    #[napi]
+    pub fn panic(&self) -> Result<()> {
+        self.run(Command::Panic)
+    }
+
     fn run(&self, command: Command) -> Result<()> {
         guard(|| {
             self.host.run(command);
@@ -389,6 +390,47 @@ impl Engine {
     #[napi]
     pub fn keep_alive(&self, alive: bool) {
         self.host.keep_alive(alive);
+    }
+}
+
+/// The host that is asked for.
+struct Wanted {
+    inline: bool,
+    threads: usize,
+}
+
+/// Starts a host: where `inline` is asked for and cannot be, `thread`.
+///
+/// # Safety
+///
+/// `uv_loop` is the loop of this thread, and outlives the host.
+unsafe fn start(
+    uv_loop: Loop,
+    wanted: Wanted,
+    mut boundary: Boundary,
+    mut dispatch: Dispatch,
+    counters: &Counters,
+) -> std::result::Result<Rc<dyn Host>, Unavailable> {
+    if wanted.inline {
+        // SAFETY: promised by the caller.
+        match unsafe { Inline::start(uv_loop, boundary, dispatch) } {
+            Ok(host) => return Ok(host),
+            Err((Unavailable::Here, given_back, also)) => (boundary, dispatch) = (given_back, also),
+            Err((reason, ..)) => return Err(reason),
+        }
+    }
+    let (threads, counters) = (wanted.threads, counters.clone());
+    // SAFETY: promised by the caller.
+    let host = unsafe { Threaded::start(uv_loop, boundary, dispatch, threads, counters) }?;
+    Ok(host)
+}
+
+/// The error for a host that does not start: `Cancelled` as its code says that it may
+/// later.
+fn unavailable(reason: &Unavailable) -> Error {
+    match reason {
+        Unavailable::Here => Error::from_reason("the engine has no host here"),
+        Unavailable::Now(error) => Error::new(Status::Cancelled, error.to_string()),
     }
 }
 

@@ -52,6 +52,8 @@ pub struct RequestFields {
     pub method: Option<String>,
     /// `Upgrade`
     pub upgrade: Option<String>,
+    /// `Connection`
+    pub connection: Option<String>,
     /// `Sec-WebSocket-Key`
     pub key: Option<String>,
     /// `Sec-WebSocket-Version`
@@ -73,6 +75,7 @@ pub fn verify_request(fields: RequestFields) -> Verdict {
     let verdict = server::verify(&server::Fields {
         method: fields.method.as_deref(),
         upgrade: fields.upgrade.as_deref(),
+        connection: fields.connection.as_deref(),
         key: fields.key.as_deref(),
         version: fields.version.as_deref(),
     });

@@ -1,13 +1,15 @@
 //! One connection: what JavaScript and the task of the connection do with it.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use oxws_protocol::{BufferPool, Encoder};
 
-use super::out::{Compression, Held, Out, Segment};
+use super::out::{Compression, Held, Out};
 use super::outbox::{Deferred, Entry, Flags};
-use super::socket::WriteHalf;
+use super::socket::Socket;
 use super::traffic::Traffic;
 
 /// One connection.
@@ -15,7 +17,8 @@ pub(crate) struct Connection {
     pub(crate) id: u32,
     /// Whether this end masks what it sends by itself.
     masks: bool,
-    writer: RefCell<Option<WriteHalf>>,
+    /// `None` once it is not even written to any more.
+    socket: RefCell<Option<Rc<Socket>>>,
     out: RefCell<Out>,
     /// The task that receives, and waits for the socket to take more.
     driver: RefCell<Option<Waker>>,
@@ -35,7 +38,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(
         id: u32,
-        writer: WriteHalf,
+        socket: Rc<Socket>,
         encoder: Encoder,
         masks: bool,
         traffic: Traffic,
@@ -44,7 +47,7 @@ impl Connection {
         Self {
             id,
             masks,
-            writer: RefCell::new(Some(writer)),
+            socket: RefCell::new(Some(socket)),
             out: RefCell::new(Out::new(encoder, traffic, buffers)),
             driver: RefCell::new(None),
             dirty: Cell::new(false),
@@ -70,7 +73,7 @@ impl Connection {
 
     /// Whether a message may be written right from the outbox, if it stays alone.
     pub(crate) fn may_defer(&self, entry: &Entry<'_>) -> bool {
-        let is_writable = self.writer.borrow().is_some();
+        let is_writable = self.socket.borrow().is_some();
         is_writable && (self.out.borrow()).may_send_through(entry.flags, entry.payload.len())
     }
 
@@ -85,26 +88,40 @@ impl Connection {
     /// Writes a message that was deferred, and that was counted when it set out or not.
     pub(crate) fn send_through(&self, flags: Flags, payload: &[u8], counted: bool) {
         let out = &mut *self.out.borrow_mut();
-        if let Some(writer) = self.writer.borrow().as_ref() {
-            out.send_through(flags, payload, counted, writer);
+        if let Some(socket) = self.socket.borrow().as_ref() {
+            out.send_through(flags, payload.into(), counted, socket);
+            self.look_at(out);
         }
     }
 
-    /// Appends a long message, which is not copied if it need not be. It comes back
-    /// as with [`send`](Self::send).
-    pub(crate) fn send_long(&self, flags: Flags, payload: Segment) -> Option<Compression> {
+    /// Sends a long message: what the socket takes at once goes from where it is, and
+    /// only the rest is copied. It comes back as with [`send`](Self::send).
+    pub(crate) fn send_long(&self, flags: Flags, payload: Cow<'_, [u8]>) -> Option<Compression> {
         let out = &mut *self.out.borrow_mut();
-        let len = payload.bytes().len();
+        let len = payload.len();
         if out.must_copy(flags, len) {
-            let payload = payload.into_own();
+            let payload = payload.into_owned();
             return out.hold(Held { flags, payload });
         }
-        if flags.raw() || flags.mask() || out.compresses(flags, len) {
-            out.append(flags, payload.bytes());
-        } else {
-            out.append_segment(flags, payload);
+        let socket = self.socket.borrow();
+        match socket.as_ref() {
+            Some(socket) if out.may_send_through(flags, len) => {
+                out.send_through(flags, payload, false, socket);
+                self.look_at(out);
+            }
+            _ if flags.raw() || flags.mask() || out.compresses(flags, len) => {
+                out.append(flags, &payload);
+            }
+            _ => out.append_segment(flags, payload),
         }
         None
+    }
+
+    /// Has the task look at what the socket does not take.
+    fn look_at(&self, out: &Out) {
+        if out.is_blocked() || out.error().is_some() {
+            self.wake();
+        }
     }
 
     /// Takes back what was compressed elsewhere, and appends what waited for it, up
@@ -128,18 +145,17 @@ impl Connection {
     /// Writes as much as the socket takes.
     pub(crate) fn flush(&self) {
         let out = &mut *self.out.borrow_mut();
-        let writer = self.writer.borrow();
-        let Some(writer) = writer.as_ref() else {
+        let socket = self.socket.borrow();
+        let Some(socket) = socket.as_ref() else {
             return;
         };
         if out.is_blocked() {
             return;
         }
-        out.flush(writer);
-        if out.is_blocked() {
-            self.wake();
-        } else if self.ending.get() && out.is_idle() {
-            writer.shutdown();
+        out.flush(socket);
+        self.look_at(out);
+        if self.ending.get() && out.is_idle() {
+            socket.shutdown();
             if self.released.get() {
                 self.wake();
             }
@@ -149,10 +165,10 @@ impl Connection {
     /// Writes on when the socket takes more; pending while something waits for that.
     pub(crate) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<()> {
         while self.out.borrow().is_blocked() {
-            match self.writer.borrow().as_ref() {
+            match self.socket.borrow().as_ref() {
                 None => return Poll::Ready(()),
-                Some(writer) => {
-                    if writer.poll_ready(context).is_pending() {
+                Some(socket) => {
+                    if socket.poll_writable(context).is_pending() {
                         return Poll::Pending;
                     }
                 }
@@ -180,10 +196,9 @@ impl Connection {
     /// Lets go of the connection now.
     pub(crate) fn destroy(&self) {
         self.released.set(true);
-        self.out.borrow_mut().fail();
-        if let Some(writer) = self.writer.borrow_mut().take() {
-            writer.forget();
-        }
+        self.out.borrow_mut().fail(None);
+        // Node's descriptor tells the other end.
+        self.socket.replace(None);
         self.wake();
     }
 
@@ -194,12 +209,17 @@ impl Connection {
 
     /// Whether the socket is not even written to any more.
     pub(crate) fn is_destroyed(&self) -> bool {
-        self.writer.borrow().is_none()
+        self.socket.borrow().is_none()
     }
 
     /// Whether all that was to be sent is written.
     pub(crate) fn is_idle(&self) -> bool {
         self.out.borrow().is_idle()
+    }
+
+    /// The system's error number of writing that failed.
+    pub(crate) fn write_error(&self) -> Option<i32> {
+        self.out.borrow().error()
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -208,8 +228,8 @@ impl Connection {
 
     /// Stops receiving, or goes on.
     pub(crate) fn set_paused(&self, paused: bool) {
-        self.paused.set(paused);
-        if !paused {
+        // Also when it stops: the task then watches for the end.
+        if self.paused.replace(paused) != paused {
             self.wake();
         }
     }

@@ -2,17 +2,19 @@
 //!
 //! All of it runs on one thread, within the context of its runtime and `LocalSet`.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use oxws_protocol::{BufferPool, Decoder, Encoder};
 
+use super::blocking;
 use super::connection::Connection;
 use super::driver::Driver;
 use super::inbox::{kind, Inbox, Row};
-use super::out::{Compression, Segment};
+use super::out::Compression;
 use super::outbox::{self, Flags};
 use super::socket::Adopted;
 use super::traffic::Traffic;
@@ -46,7 +48,7 @@ pub(crate) enum Command {
     SendLong {
         id: u32,
         flags: Flags,
-        payload: Segment,
+        payload: Vec<u8>,
     },
     Pause(u32),
     Resume(u32),
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     Release(u32),
     /// Lets go of the connection at once.
     Destroy(u32),
+    /// Fails, as nothing should: for tests.
+    Panic,
 }
 
 impl Command {
@@ -75,6 +79,7 @@ impl Command {
             | Self::End(id)
             | Self::Release(id)
             | Self::Destroy(id) => *id,
+            Self::Panic => 0,
         }
     }
 }
@@ -89,6 +94,8 @@ pub(crate) struct Core {
     dirty: RefCell<Vec<Rc<Connection>>>,
     /// Connections that have sent messages whose sending is to be told.
     acked: RefCell<Vec<Rc<Connection>>>,
+    /// Ends that are to be told: of connections whose task cannot.
+    failures: RefCell<Vec<Row>>,
     /// Who waits for news, where the host does not look for itself.
     watcher: RefCell<Option<Waker>>,
     /// Whether what is sent was counted when it set out.
@@ -104,6 +111,7 @@ impl Core {
             connections: RefCell::default(),
             dirty: RefCell::default(),
             acked: RefCell::default(),
+            failures: RefCell::default(),
             watcher: RefCell::default(),
         })
     }
@@ -117,18 +125,10 @@ impl Core {
 
     /// Carries out a command. Those for a connection that is gone have no effect.
     pub(crate) fn run(self: &Rc<Self>, command: Command) {
-        match command {
+        self.guard(|| match command {
             Command::Open(opening) => self.open(*opening),
             Command::SendLong { id, flags, payload } => {
-                if let Some(connection) = self.get(id) {
-                    let len = payload.bytes().len();
-                    self.compress(&connection, connection.send_long(flags, payload));
-                    if self.counts_ahead {
-                        connection.settle(len);
-                    }
-                    connection.flush();
-                    self.note_acked(&connection);
-                }
+                self.send_long(id, flags, payload.into());
             }
             Command::Pause(id) => self.with(id, |connection| connection.set_paused(true)),
             Command::Resume(id) => self.with(id, |connection| connection.set_paused(false)),
@@ -141,6 +141,49 @@ impl Core {
                 self.with(id, Connection::destroy);
                 self.forget(id);
             }
+            Command::Panic => panic!("on purpose"),
+        });
+    }
+
+    /// Does what belongs to no connection's own task. If it panics nobody knows what is
+    /// left undone: all connections end, with an error, and the engine goes on.
+    fn guard(&self, body: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(body)).is_err() {
+            self.lose_all();
+        }
+    }
+
+    /// Ends all connections with an error.
+    pub(crate) fn lose_all(&self) {
+        let connections: Vec<_> = self.connections.borrow_mut().drain(..).flatten().collect();
+        for connection in &connections {
+            self.lose(connection);
+        }
+    }
+
+    /// Ends a connection with an error.
+    pub(crate) fn lose(&self, connection: &Connection) {
+        connection.destroy();
+        self.fail(connection.id, 0);
+    }
+
+    /// Tells the error of a connection that has no task.
+    fn fail(&self, id: u32, number: i32) {
+        let row = Row::bare(id, kind::ERROR, number as u32);
+        self.failures.borrow_mut().push(row);
+        self.wake_watcher();
+    }
+
+    /// Sends a message that is too long for the outbox.
+    pub(crate) fn send_long(self: &Rc<Self>, id: u32, flags: Flags, payload: Cow<'_, [u8]>) {
+        if let Some(connection) = self.get(id) {
+            let len = payload.len();
+            self.compress(&connection, connection.send_long(flags, payload));
+            if self.counts_ahead {
+                connection.settle(len);
+            }
+            connection.flush();
+            self.note_sent(&connection);
         }
     }
 
@@ -152,17 +195,16 @@ impl Core {
 
     fn open(self: &Rc<Self>, opening: Opening) {
         let Opening { id, .. } = opening;
-        let (reader, writer) = match opening.socket.register(opening.traffic.clone()) {
-            Ok(halves) => halves,
+        let socket = match opening.socket.register(opening.traffic.clone()) {
+            Ok(socket) => Rc::new(socket),
             Err(error) => {
-                let number = error.raw_os_error().unwrap_or_default();
-                self.report(Row::bare(id, kind::ERROR, number as u32));
+                self.fail(id, error.raw_os_error().unwrap_or_default());
                 return;
             }
         };
         let connection = Rc::new(Connection::new(
             id,
-            writer,
+            socket.clone(),
             opening.encoder,
             opening.masks,
             opening.traffic,
@@ -177,7 +219,7 @@ impl Core {
         let driver = Driver::new(
             self.clone(),
             connection,
-            reader,
+            socket,
             opening.decoder.with_buffers(self.buffers.clone()),
             opening.head,
         );
@@ -199,6 +241,10 @@ impl Core {
 
     /// Sends the messages of an outbox: each connection's in one system call.
     pub(crate) fn send(self: &Rc<Self>, rows: &[u32], bytes: &[u8]) {
+        self.guard(|| self.send_rows(rows, bytes));
+    }
+
+    fn send_rows(self: &Rc<Self>, rows: &[u32], bytes: &[u8]) {
         let mut current: Option<Rc<Connection>> = None;
         for entry in outbox::entries(rows, bytes) {
             let is_same = current
@@ -258,7 +304,7 @@ impl Core {
                 connection.send_through(deferred.flags, payload, self.counts_ahead);
             }
             connection.flush();
-            self.note_acked(&connection);
+            self.note_sent(&connection);
         }
         // The list's memory is used again.
         let mut list = self.dirty.borrow_mut();
@@ -267,46 +313,40 @@ impl Core {
         }
     }
 
-    /// Remembers that sent messages are to be told.
-    pub(crate) fn note_acked(&self, connection: &Rc<Connection>) {
+    /// Remembers that sent messages are to be told: JavaScript may be looking at the
+    /// inbox now.
+    fn note_sent(&self, connection: &Rc<Connection>) {
         if connection.has_news() {
             self.acked.borrow_mut().push(connection.clone());
         }
     }
 
-    /// Puts into the inbox what messages are sent, as far as there is room.
-    pub(crate) fn report_acked(&self) {
-        let mut acked = self.acked.borrow_mut();
-        let inbox = &mut *self.inbox.borrow_mut();
-        while let Some(connection) = acked.last() {
-            if !inbox.has_row() {
-                return;
-            }
-            let count = connection.take_acked();
-            if count > 0 {
-                inbox.push(Row::bare(connection.id, kind::SENT, count));
-            }
-            acked.pop();
+    /// Tells that messages are sent, before anything else that a task finds: the other
+    /// end may be in this process, and gets what is sent later than its sender knows.
+    pub(crate) fn tell_sent(&self, connection: &Rc<Connection>) {
+        if !connection.has_news() {
+            return;
+        }
+        if !push_sent(&mut self.inbox.borrow_mut(), connection) {
+            self.acked.borrow_mut().push(connection.clone());
         }
     }
 
-    /// Tells something as soon as there is room in the inbox.
-    pub(crate) fn report(self: &Rc<Self>, row: Row) {
-        let core = self.clone();
-        tokio::task::spawn_local(poll_fn(move |context| {
-            let inbox = &mut *core.inbox.borrow_mut();
-            if inbox.push(row) {
-                core.wake_watcher();
-                return Poll::Ready(());
-            }
-            inbox.wait(context);
-            Poll::Pending
-        }));
+    /// Puts into the inbox, as far as there is room, what messages are sent and which
+    /// connections have failed.
+    pub(crate) fn tell_news(&self) {
+        let inbox = &mut *self.inbox.borrow_mut();
+        drain_while(&mut self.acked.borrow_mut(), |connection| {
+            push_sent(inbox, connection)
+        });
+        drain_while(&mut self.failures.borrow_mut(), |row| inbox.push(*row));
     }
 
     /// Whether there is something to tell.
     pub(crate) fn has_news(&self) -> bool {
-        !self.inbox.borrow().is_empty() || !self.acked.borrow().is_empty()
+        !self.inbox.borrow().is_empty()
+            || !self.acked.borrow().is_empty()
+            || !self.failures.borrow().is_empty()
     }
 
     /// Whether there is something to write or, if that is possible, to tell; if not,
@@ -328,6 +368,7 @@ impl Core {
         self.connections.borrow_mut().clear();
         self.dirty.borrow_mut().clear();
         self.acked.borrow_mut().clear();
+        self.failures.borrow_mut().clear();
     }
 
     /// Has a message compressed on another thread, and those that follow it.
@@ -340,18 +381,35 @@ impl Core {
         tokio::task::spawn_local(async move {
             let mut next = Some(first);
             while let Some(compression) = next {
-                let task = tokio::task::spawn_blocking(move || compression.run());
-                let Ok(done) = task.await else {
+                let Ok(done) = blocking::run(move || compression.run()).await else {
                     // It panicked, and the encoder is lost.
-                    connection.destroy();
-                    core.report(Row::bare(connection.id, kind::ERROR, 0));
+                    core.lose(&connection);
                     return;
                 };
                 next = connection.end_compression(done);
                 connection.flush();
-                core.note_acked(&connection);
+                core.tell_sent(&connection);
                 core.wake_watcher();
             }
         });
     }
+}
+
+/// Puts into the inbox how many messages of a connection are sent; whether there was
+/// room.
+fn push_sent(inbox: &mut Inbox, connection: &Connection) -> bool {
+    if !inbox.has_kept_row() {
+        return false;
+    }
+    let count = connection.take_acked();
+    if count > 0 {
+        inbox.push(Row::bare(connection.id, kind::SENT, count));
+    }
+    true
+}
+
+/// Takes out the first ones, for as long as `taken` says so.
+fn drain_while<T>(list: &mut Vec<T>, taken: impl FnMut(&T) -> bool) {
+    let count = list.iter().map(taken).take_while(|&taken| taken).count();
+    list.drain(..count);
 }

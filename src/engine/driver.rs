@@ -4,26 +4,23 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::pin::{pin, Pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use bytes::BufMut;
-use oxws_protocol::deflate::Inflater;
-use oxws_protocol::{Decoder, DecoderOptions, Event, EventKind, JsClass, Payload, ProtocolError};
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
-use tokio::task::JoinHandle;
+use oxws_protocol::{
+    Decoded, Decoder, Event, EventKind, Heavy, HeavyDone, JsClass, Payload, ProtocolError,
+};
+use tokio::sync::oneshot::Receiver;
 
+use super::blocking;
 use super::connection::Connection;
 use super::core::Core;
-use super::inbox::{kind, Inbox, Row, READ};
-use super::socket::ReadHalf;
+use super::inbox::{kind, Inbox, Row, Share, READ};
+use super::socket::{Other, Socket};
 
 /// Reads of one connection before the others have their turn.
 const MAX_READS: usize = 8;
-
-/// Events of one connection before the others have their turn.
-const MAX_EVENTS: usize = 1024;
 
 /// Input that was read before is decoded in pieces of this many bytes.
 const PIECE: usize = 4 * 1024;
@@ -40,71 +37,88 @@ const LARGE: usize = 32 * 1024;
 /// JavaScript takes in two thirds of the time.
 const LONG_TEXT: usize = 512;
 
-/// A compressed message is decoded on another thread from a frame on that is at least
-/// this long, in bytes...
-const HEAVY_FRAME: u64 = 64 * 1024;
-
-/// ...or once it is this long, in bytes, when decompressed.
-const HEAVY_MESSAGE: usize = 1024 * 1024;
-
 /// The task.
 pub(crate) struct Driver {
     core: Rc<Core>,
     connection: Rc<Connection>,
-    reader: ReadHalf,
-    decoding: Decoding,
-    /// Input that is read and not yet decoded: Node had read it, the inbox was full, or
-    /// it is behind the beginning or end of what is decoded elsewhere.
-    rest: Vec<u8>,
-    /// Events that were decoded elsewhere.
+    socket: Rc<Socket>,
+    state: State,
+    rest: Rest,
+    /// Events that are decoded, and wait for room.
     events: VecDeque<(Event, u32)>,
     /// Bytes received since the last event.
     wire: u32,
-    /// What ends the connection, and is still to be told.
-    last: Option<Last>,
-    ended: bool,
+    /// What this connection has taken of the inbox.
+    share: Share,
+    /// Waits for the other end to go, while nothing is read.
+    hang_up: Option<HangUp>,
+    /// Whether the other end sends no more, while what it sent is not yet read.
+    will_have_ended: bool,
 }
 
-/// A decoder that tells what is better decoded on another thread.
-pub(crate) fn decoder(options: DecoderOptions, inflater: Option<Inflater>) -> Decoder {
-    let options = DecoderOptions {
-        heavy_frame: HEAVY_FRAME,
-        heavy_message: HEAVY_MESSAGE,
-        ..options
-    };
-    Decoder::new(options, inflater)
-}
+type HangUp = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 
-/// Where the decoder is.
-enum Decoding {
-    Here(Decoder),
-    Elsewhere(JoinHandle<Elsewhere>),
-    Over,
-}
-
-/// What comes back from another thread.
-struct Elsewhere {
-    decoder: Decoder,
-    /// Input that is behind the message.
-    rest: Vec<u8>,
-    events: VecDeque<(Event, u32)>,
-    error: Option<ProtocolError>,
-    wire: u32,
+/// What the task does with what is received.
+enum State {
+    Decoding(Decoder),
+    /// Another thread has the decoder.
+    Elsewhere(Receiver<HeavyDone>),
+    /// A violation is told: what still comes is dropped.
+    Dropping,
+    /// This is still to be told; behind it nothing is.
+    Ending(Last),
+    Ended,
 }
 
 /// What ends a connection.
 enum Last {
+    /// The other end sends no more.
     Eof,
-    Failed(io::Error),
     Violation(ProtocolError),
+    Failed(io::Error),
+    /// Writing failed, with this error of the system.
+    NotWritten(i32),
+}
+
+/// Input that is read and not yet decoded: Node had read it, the inbox was full, or it is
+/// behind the beginning or end of what is decoded elsewhere.
+#[derive(Default)]
+struct Rest {
+    bytes: Vec<u8>,
+    /// The bytes before this are decoded.
+    start: usize,
+}
+
+impl Rest {
+    fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, start: 0 }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// Counts what is decoded. A connection that rests keeps no memory for this.
+    fn advance(&mut self, count: usize) {
+        self.start += count;
+        if self.start == self.bytes.len() {
+            *self = Self::default();
+        }
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.drain(..std::mem::take(&mut self.start));
+        bytes
+    }
 }
 
 /// Whether there is more to do at once.
 enum Step {
     Again,
-    /// There is, but the others have their turn first.
-    Yield,
-    /// Something wakes the task.
+    /// There is, once there is room for it.
+    Full,
+    /// Nothing, until something wakes the task.
     Wait,
 }
 
@@ -112,45 +126,145 @@ impl Driver {
     pub(crate) fn new(
         core: Rc<Core>,
         connection: Rc<Connection>,
-        reader: ReadHalf,
+        socket: Rc<Socket>,
         decoder: Decoder,
         head: Vec<u8>,
     ) -> Self {
         Self {
             core,
             connection,
-            reader,
-            decoding: Decoding::Here(decoder),
-            rest: head,
+            socket,
+            state: State::Decoding(decoder),
+            rest: Rest::new(head),
             events: VecDeque::new(),
             wire: 0,
-            last: None,
-            ended: false,
+            share: Share::default(),
+            hang_up: None,
+            will_have_ended: false,
         }
     }
 
+    fn advance(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let connection = self.connection.clone();
+        connection.set_driver(context);
+        let _ = connection.poll_flush(context);
+        self.core.tell_sent(&connection);
+        if connection.is_destroyed() {
+            return Poll::Ready(());
+        }
+        for _ in 0..MAX_READS {
+            if connection.is_released() {
+                return self.release(context);
+            }
+            match self.step(context) {
+                Step::Again => {}
+                Step::Full | Step::Wait => return Poll::Pending,
+            }
+        }
+        // The others have their turn first.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Lets go of the connection once all is written.
+    fn release(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.connection.is_idle() {
+            return Poll::Pending;
+        }
+        let inbox = &mut *self.core.inbox.borrow_mut();
+        if inbox.push(Row::bare(self.connection.id, kind::RELEASED, 0)) {
+            self.connection.destroy();
+            return Poll::Ready(());
+        }
+        inbox.wait(context, &self.share);
+        Poll::Pending
+    }
+
     fn step(&mut self, context: &mut Context<'_>) -> Step {
+        if let State::Elsewhere(receiver) = &mut self.state {
+            if let Poll::Ready(result) = Pin::new(receiver).poll(context) {
+                self.come_back(result.ok());
+            }
+        }
+        if matches!(self.state, State::Ended) {
+            return Step::Wait;
+        }
         let core = self.core.clone();
         let inbox = &mut *core.inbox.borrow_mut();
-        if let Decoding::Elsewhere(task) = &mut self.decoding {
-            let Poll::Ready(result) = Pin::new(task).poll(context) else {
-                return Step::Wait;
-            };
-            self.come_back(result.ok());
+        if self.connection.is_paused() && !matches!(self.state, State::Dropping) {
+            return self.watch(inbox, context);
         }
-        while !self.events.is_empty() {
-            if !inbox.has_row() {
-                inbox.wait(context);
-                return Step::Wait;
+        self.hang_up = None;
+        while let Some((event, wire)) = self.events.pop_front() {
+            if !inbox.has_row(&self.share) {
+                self.events.push_front((event, wire));
+                return self.wait_for_room(inbox, context);
             }
-            if let Some((event, wire)) = self.events.pop_front() {
-                self.deliver(inbox, event, wire, 0);
+            self.deliver(inbox, event, wire, 0);
+        }
+        let step = match &mut self.state {
+            State::Decoding(_) => self.receive(inbox, context),
+            State::Elsewhere(_) => Step::Wait,
+            State::Dropping => self.drop_input(context),
+            State::Ending(_) => return self.end(inbox, context),
+            State::Ended => return Step::Wait,
+        };
+        match (step, self.connection.write_error()) {
+            // All that was received is told, unless another thread still has some.
+            (Step::Wait, Some(error)) if !matches!(self.state, State::Elsewhere(_)) => {
+                self.finish(Last::NotWritten(error))
             }
+            (step, _) => step,
         }
-        if self.last.is_some() {
-            return self.end(inbox, context);
+    }
+
+    fn wait_for_room(&mut self, inbox: &mut Inbox, context: &Context<'_>) -> Step {
+        inbox.wait(context, &self.share);
+        Step::Full
+    }
+
+    /// Looks, while nothing is read, whether the connection ends: a failure is told at
+    /// once, and so is the end of the other end where nothing waits before it.
+    fn watch(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
+        let holds = !self.rest.bytes().is_empty() || !self.events.is_empty();
+        match &self.state {
+            State::Ending(Last::Failed(_) | Last::NotWritten(_)) => {
+                return self.end(inbox, context)
+            }
+            State::Ending(Last::Eof) if !holds => return self.end(inbox, context),
+            _ => {}
         }
-        let Decoding::Here(decoder) = &mut self.decoding else {
+        // Received, and to be told before the end.
+        let holds = holds || !matches!(self.state, State::Decoding(_));
+        if let Some(error) = self.connection.write_error() {
+            return self.finish(Last::NotWritten(error));
+        }
+        if self.will_have_ended && !holds && matches!(self.socket.other(), Other::HasEnded) {
+            return self.finish(Last::Eof);
+        }
+        let watched = self.hang_up.get_or_insert_with(|| {
+            let socket = self.socket.clone();
+            Box::pin(socket.hung_up(self.will_have_ended))
+        });
+        let Poll::Ready(result) = watched.as_mut().poll(context) else {
+            return Step::Wait;
+        };
+        self.hang_up = None;
+        match result.map_or_else(Other::Failed, |()| self.socket.other()) {
+            Other::Failed(error) => self.finish(Last::Failed(error)),
+            Other::HasEnded if !holds => self.finish(Last::Eof),
+            // What is not yet read stands before the end; a failure may still come.
+            _ if !self.will_have_ended => {
+                self.will_have_ended = true;
+                Step::Again
+            }
+            _ => Step::Wait,
+        }
+    }
+
+    /// Reads from the socket, or takes what is read already, and decodes it.
+    fn receive(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
+        let State::Decoding(decoder) = &mut self.state else {
             return Step::Wait;
         };
         if let Some(bytes) = self.connection.take_max_payload() {
@@ -159,12 +273,10 @@ impl Driver {
         if decoder.is_heavy() {
             return self.read_elsewhere(context);
         }
-        if self.rest.is_empty() {
+        if self.rest.bytes().is_empty() {
             if let Some((data, room)) = decoder.direct(DIRECT) {
                 let from = data.len();
-                let mut target = data.limit(room);
-                let read = pin!(self.reader.read_buf(&mut target)).poll(context);
-                return match read {
+                return match self.socket.poll_append(context, data, room) {
                     Poll::Pending => Step::Wait,
                     Poll::Ready(Ok(0)) => self.finish(Last::Eof),
                     Poll::Ready(Err(error)) => self.finish(Last::Failed(error)),
@@ -187,78 +299,80 @@ impl Driver {
         self.read(inbox, context)
     }
 
-    /// Reads from the socket to the inbox, and decodes it there.
+    /// Reads to the inbox, and decodes it there.
     fn read(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
-        let len = match self.rest.len() {
-            0 => READ,
-            rest => rest.min(PIECE),
-        };
-        let has_row = inbox.has_row();
+        let rest = self.rest.bytes();
+        let is_read = !rest.is_empty();
+        let len = if is_read { rest.len().min(PIECE) } else { READ };
+        let has_row = inbox.has_row(&self.share);
         let Some((room, start)) = inbox.room(len).filter(|_| has_row) else {
-            inbox.wait(context);
-            return Step::Wait;
+            return self.wait_for_room(inbox, context);
         };
-        let count = if self.rest.is_empty() {
-            let mut buffer = ReadBuf::new(room);
-            match Pin::new(&mut self.reader).poll_read(context, &mut buffer) {
-                Poll::Pending => return Step::Wait,
-                Poll::Ready(Err(error)) => return self.finish(Last::Failed(error)),
-                Poll::Ready(Ok(())) => buffer.filled().len(),
-            }
-        } else {
-            room.copy_from_slice(&self.rest[..len]);
-            self.rest.drain(..len);
+        let count = if is_read {
+            room.copy_from_slice(&rest[..len]);
             len
+        } else {
+            match self.socket.poll_read(context, room) {
+                Poll::Pending => return Step::Wait,
+                Poll::Ready(Ok(0)) => return self.finish(Last::Eof),
+                Poll::Ready(Err(error)) => return self.finish(Last::Failed(error)),
+                Poll::Ready(Ok(count)) => count,
+            }
         };
-        if count == 0 {
-            return self.finish(Last::Eof);
-        }
-        self.decode(inbox, start, count)
+        self.decode(inbox, start, count, is_read)
     }
 
-    /// Decodes what stands in the inbox.
-    fn decode(&mut self, inbox: &mut Inbox, start: usize, count: usize) -> Step {
+    /// Decodes what stands in the inbox, and is the beginning of the rest or was read now.
+    fn decode(&mut self, inbox: &mut Inbox, start: usize, count: usize, is_rest: bool) -> Step {
+        let State::Decoding(mut decoder) = std::mem::replace(&mut self.state, State::Dropping)
+        else {
+            return Step::Wait;
+        };
         inbox.keep(start + count);
+        inbox.count(&mut self.share, 0, count);
         let mut at = 0;
         let mut is_used = false;
-        let mut left = MAX_EVENTS;
-        loop {
-            if !inbox.has_row() || left == 0 {
-                break;
-            }
-            let Decoding::Here(decoder) = &mut self.decoding else {
-                break;
-            };
+        let mut is_heavy = false;
+        let mut violation = None;
+        while inbox.has_row(&self.share) {
             let before = at;
             let result = decoder.next(inbox.slice(start, count), &mut at);
             self.wire = self.wire.saturating_add((at - before) as u32);
             match result {
-                Ok(None) => break,
-                Ok(Some(event)) => {
-                    left -= 1;
+                Ok(Decoded::NeedsInput) => break,
+                Ok(Decoded::Heavy) => {
+                    is_heavy = true;
+                    break;
+                }
+                Ok(Decoded::Event(event)) => {
                     is_used |= matches!(event.payload, Payload::Input(_));
                     let wire = std::mem::take(&mut self.wire);
                     self.deliver(inbox, event, wire, start);
                 }
                 Err(error) => {
-                    // What follows is discarded.
-                    at = count;
-                    self.finish(Last::Violation(error));
+                    violation = Some(error);
                     break;
                 }
             }
         }
-        if at < count {
-            let unread = inbox.slice(start, count)[at..].iter().copied();
-            self.rest.splice(..0, unread);
+        if violation.is_some() {
+            // What follows is discarded.
+            self.rest = Rest::default();
+        } else if is_rest {
+            self.rest.advance(at);
+        } else if at < count {
+            self.rest = Rest::new(inbox.slice(start, count)[at..].to_vec());
         }
         if !is_used {
             inbox.give_back(start, start + count);
         }
-        if left == 0 {
-            Step::Yield
-        } else {
-            Step::Again
+        match violation {
+            Some(error) => self.finish(Last::Violation(error)),
+            None if is_heavy => self.decode_elsewhere(decoder),
+            None => {
+                self.state = State::Decoding(decoder);
+                Step::Again
+            }
         }
     }
 
@@ -286,6 +400,10 @@ impl Driver {
             self.connection.answer(payload);
             self.core.mark_dirty(&self.connection);
         }
+        let len = match &event.payload {
+            Payload::Input(range) => range.len(),
+            Payload::Owned(bytes) => bytes.len(),
+        };
         let (start, end) = match event.payload {
             Payload::Input(range) => (chunk + range.start, chunk + range.end),
             Payload::Owned(bytes) => match inbox.copy(&bytes, LARGE) {
@@ -305,6 +423,8 @@ impl Driver {
             let is_ascii = inbox.slice(start, end - start).is_ascii();
             kind |= if is_ascii { kind::ASCII } else { 0 };
         }
+        let large = if is_here { 0 } else { len };
+        inbox.count(&mut self.share, 1, large);
         inbox.push(Row {
             id: self.connection.id,
             kind,
@@ -317,126 +437,106 @@ impl Driver {
 
     /// Reads a piece of a heavy message, and has it decoded elsewhere.
     fn read_elsewhere(&mut self, context: &mut Context<'_>) -> Step {
-        let mut input = std::mem::take(&mut self.rest);
-        if input.is_empty() {
-            input.reserve_exact(READ);
-            match pin!(self.reader.read_buf(&mut input)).poll(context) {
+        if self.rest.bytes().is_empty() {
+            let mut input = Vec::with_capacity(READ);
+            match self.socket.poll_append(context, &mut input, READ) {
                 Poll::Pending => return Step::Wait,
                 Poll::Ready(Ok(0)) => return self.finish(Last::Eof),
                 Poll::Ready(Err(error)) => return self.finish(Last::Failed(error)),
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(_)) => self.rest = Rest::new(input),
             }
         }
-        let Decoding::Here(decoder) = std::mem::replace(&mut self.decoding, Decoding::Over) else {
-            return Step::Wait;
-        };
-        let wire = self.wire;
-        let task = tokio::task::spawn_blocking(move || decode_heavy(decoder, input, wire));
-        self.decoding = Decoding::Elsewhere(task);
+        match std::mem::replace(&mut self.state, State::Dropping) {
+            State::Decoding(decoder) => self.decode_elsewhere(decoder),
+            _ => Step::Wait,
+        }
+    }
+
+    /// Has the rest decoded elsewhere. It may be empty: a heavy message can have an end
+    /// that takes no more bytes.
+    fn decode_elsewhere(&mut self, decoder: Decoder) -> Step {
+        let input = self.rest.take();
+        let wire = std::mem::take(&mut self.wire);
+        let receiver = blocking::run(move || Heavy::new(decoder, input, wire).run());
+        self.state = State::Elsewhere(receiver);
         Step::Again
     }
 
     /// Takes the decoder back; `None` if the other thread panicked.
-    fn come_back(&mut self, result: Option<Elsewhere>) {
+    fn come_back(&mut self, result: Option<HeavyDone>) {
         let Some(result) = result else {
-            self.decoding = Decoding::Over;
-            self.last = Some(Last::Failed(io::ErrorKind::Other.into()));
+            self.finish(Last::Failed(io::ErrorKind::Other.into()));
             return;
         };
-        self.decoding = Decoding::Here(result.decoder);
-        self.rest = result.rest;
+        self.rest = Rest::new(result.rest);
         self.events = result.events;
         self.wire = result.wire;
-        if let Some(error) = result.error {
-            self.finish(Last::Violation(error));
-        }
+        self.state = match result.error {
+            Some(error) => State::Ending(Last::Violation(error)),
+            None => State::Decoding(result.decoder),
+        };
     }
 
     fn finish(&mut self, last: Last) -> Step {
-        self.decoding = Decoding::Over;
-        self.last = Some(last);
+        self.state = State::Ending(last);
         Step::Again
     }
 
     /// Tells what ends the connection.
     fn end(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
-        let text = match &self.last {
-            Some(Last::Violation(error)) => format!("{}:{error}", error.name()),
+        let State::Ending(last) = &self.state else {
+            return Step::Wait;
+        };
+        let text = match last {
+            Last::Violation(error) => format!("{}:{error}", error.name()),
             _ => String::new(),
         };
         // First the row: what is copied for none would fill the inbox in vain.
-        let place = if inbox.has_row() {
+        let place = if inbox.has_kept_row() {
             inbox.copy(text.as_bytes(), usize::MAX)
         } else {
             None
         };
         let Some(start) = place else {
-            inbox.wait(context);
-            return Step::Wait;
+            return self.wait_for_room(inbox, context);
         };
         let id = self.connection.id;
-        let row = match self.last.take() {
-            None => return Step::Wait,
-            Some(Last::Eof) => Row::bare(id, kind::END, 0),
-            Some(Last::Failed(error)) => {
-                let number = error.raw_os_error().unwrap_or_default();
-                Row::bare(id, kind::ERROR, number as u32)
+        let number = |error: &io::Error| error.raw_os_error().unwrap_or_default() as u32;
+        let (row, next) = match last {
+            Last::Eof => (Row::bare(id, kind::END, 0), State::Ended),
+            Last::Failed(error) => (Row::bare(id, kind::ERROR, number(error)), State::Ended),
+            Last::NotWritten(error) => {
+                let kind = kind::ERROR | kind::WRITE;
+                (Row::bare(id, kind, *error as u32), State::Ended)
             }
-            Some(Last::Violation(error)) => Row {
-                start: start as u32,
-                end: (start + text.len()) as u32,
-                wire: std::mem::take(&mut self.wire),
-                kind: match error.js_class() {
-                    JsClass::Error => kind::VIOLATION,
-                    JsClass::RangeError => kind::VIOLATION | kind::RANGE,
-                },
-                ..Row::bare(id, 0, error.close_code().into())
-            },
+            Last::Violation(error) => {
+                let class = match error.js_class() {
+                    JsClass::Error => 0,
+                    JsClass::RangeError => kind::RANGE,
+                };
+                let row = Row {
+                    start: start as u32,
+                    end: (start + text.len()) as u32,
+                    wire: std::mem::take(&mut self.wire),
+                    ..Row::bare(id, kind::VIOLATION | class, error.close_code().into())
+                };
+                (row, State::Dropping)
+            }
         };
-        self.ended = !matches!(row.kind & 0xff, kind::VIOLATION);
+        self.state = next;
         inbox.push(row);
         Step::Again
     }
 
     /// Reads and drops what comes after a violation, until the other end has ended.
-    fn discard(&mut self, context: &mut Context<'_>) -> Step {
+    fn drop_input(&mut self, context: &mut Context<'_>) -> Step {
         let mut waste = [0; 4096];
-        let mut buffer = ReadBuf::new(&mut waste);
-        match Pin::new(&mut self.reader).poll_read(context, &mut buffer) {
+        match self.socket.poll_read(context, &mut waste) {
             Poll::Pending => Step::Wait,
+            Poll::Ready(Ok(0)) => self.finish(Last::Eof),
+            Poll::Ready(Ok(_)) => Step::Again,
             Poll::Ready(Err(error)) => self.finish(Last::Failed(error)),
-            Poll::Ready(Ok(())) if buffer.filled().is_empty() => self.finish(Last::Eof),
-            Poll::Ready(Ok(())) => Step::Again,
         }
-    }
-}
-
-/// Decodes a piece on another thread, as far as its heavy message goes.
-fn decode_heavy(mut decoder: Decoder, mut input: Vec<u8>, mut wire: u32) -> Elsewhere {
-    let mut events = VecDeque::new();
-    let mut error = None;
-    let mut at = 0;
-    while at < input.len() && decoder.is_heavy() {
-        let before = at;
-        let result = decoder.next(&mut input, &mut at);
-        wire = wire.saturating_add((at - before) as u32);
-        match result {
-            Ok(None) => {}
-            Ok(Some(mut event)) => {
-                if let Payload::Input(range) = event.payload {
-                    event.payload = Payload::Owned(input[range].to_vec());
-                }
-                events.push_back((event, std::mem::take(&mut wire)));
-            }
-            Err(violation) => error = Some(violation),
-        }
-    }
-    Elsewhere {
-        decoder,
-        rest: input.split_off(at),
-        events,
-        error,
-        wire,
     }
 }
 
@@ -449,52 +549,8 @@ impl Future for Driver {
         this.core.wake_watcher();
         result.unwrap_or_else(|_| {
             // The connection at fault ends; the others go on.
-            this.connection.destroy();
-            this.core
-                .report(Row::bare(this.connection.id, kind::ERROR, 0));
+            this.core.lose(&this.connection);
             Poll::Ready(())
         })
-    }
-}
-
-impl Driver {
-    fn advance(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let this = self;
-        let connection = this.connection.clone();
-        connection.set_driver(context);
-        let _ = connection.poll_flush(context);
-        this.core.note_acked(&connection);
-        if connection.is_destroyed() {
-            return Poll::Ready(());
-        }
-        for _ in 0..MAX_READS {
-            if connection.is_released() && connection.is_idle() {
-                let inbox = &mut *this.core.inbox.borrow_mut();
-                if inbox.push(Row::bare(connection.id, kind::RELEASED, 0)) {
-                    connection.destroy();
-                    return Poll::Ready(());
-                }
-                inbox.wait(context);
-                return Poll::Pending;
-            }
-            let has_nothing_to_do =
-                this.ended || connection.is_released() || connection.is_paused();
-            if has_nothing_to_do {
-                return Poll::Pending;
-            }
-            let is_over = matches!(this.decoding, Decoding::Over) && this.last.is_none();
-            let step = if is_over && this.events.is_empty() {
-                this.discard(context)
-            } else {
-                this.step(context)
-            };
-            match step {
-                Step::Again => {}
-                Step::Wait => return Poll::Pending,
-                Step::Yield => break,
-            }
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
     }
 }

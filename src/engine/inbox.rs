@@ -15,6 +15,15 @@ pub(crate) const READ: usize = 128 * 1024;
 /// Bytes of payloads in memory of their own, beyond which the inbox is full.
 const MAX_LARGE: usize = 4 * 1024 * 1024;
 
+/// The part of the rows that is kept for news which is not received: of what is sent,
+/// and of ends. However much comes in, they are told with the next batch.
+const KEPT_PART: usize = 8;
+
+/// The most events of one connection in a batch, and about the most bytes of them: the
+/// others have their share.
+const MAX_SHARE_ROWS: usize = 1024;
+const MAX_SHARE_BYTES: usize = 256 * 1024;
+
 /// What an event is. The numbers of frames are their opcodes.
 pub(crate) mod kind {
     pub(crate) const TEXT: u32 = 1;
@@ -27,7 +36,8 @@ pub(crate) mod kind {
     pub(crate) const VIOLATION: u32 = 16;
     /// The other end sends no more.
     pub(crate) const END: u32 = 17;
-    /// The socket failed; the last number of the row is the system's error number.
+    /// The connection failed; the last number of the row is the system's error number,
+    /// or 0 if the engine did.
     pub(crate) const ERROR: u32 = 18;
     /// The system has taken messages; the last number of the row is how many.
     pub(crate) const SENT: u32 = 19;
@@ -37,10 +47,12 @@ pub(crate) mod kind {
     pub(crate) const MASKED: u32 = 0x100;
     /// Set where the payload is in memory of its own: its start is its number.
     pub(crate) const LARGE: u32 = 0x200;
-    /// Set where a text is known to be ASCII.
-    pub(crate) const ASCII: u32 = 0x800;
     /// Set where a violation is a `RangeError`.
     pub(crate) const RANGE: u32 = 0x400;
+    /// Set where a text is known to be ASCII.
+    pub(crate) const ASCII: u32 = 0x800;
+    /// Set where it was writing that failed.
+    pub(crate) const WRITE: u32 = 0x1000;
 }
 
 /// An event to be put in.
@@ -68,6 +80,14 @@ impl Row {
     }
 }
 
+/// What one connection has taken of a batch.
+#[derive(Default)]
+pub(crate) struct Share {
+    batch: u64,
+    rows: usize,
+    bytes: usize,
+}
+
 /// The events that JavaScript has not yet seen.
 pub(crate) struct Inbox {
     rows: Region<u32>,
@@ -76,7 +96,12 @@ pub(crate) struct Inbox {
     byte_count: usize,
     large: Vec<Vec<u8>>,
     large_bytes: usize,
+    /// Counts the batches.
+    batch: u64,
+    /// Who waits for room and had nothing of this batch: they come first next time.
     waiting: Vec<Waker>,
+    /// Who had a share.
+    sated: Vec<Waker>,
 }
 
 impl Inbox {
@@ -90,7 +115,9 @@ impl Inbox {
             byte_count: 0,
             large: Vec::new(),
             large_bytes: 0,
+            batch: 1,
             waiting: Vec::new(),
+            sated: Vec::new(),
         }
     }
 
@@ -110,9 +137,26 @@ impl Inbox {
         &self.bytes[..self.byte_count]
     }
 
-    /// Whether there is room for an event, of whatever length.
-    pub(crate) fn has_row(&self) -> bool {
-        (self.row_count + 1) * ROW <= self.rows.len() && self.large_bytes < MAX_LARGE
+    /// Whether there is room for an event of a connection that has this share.
+    pub(crate) fn has_row(&self, share: &Share) -> bool {
+        let capacity = self.rows.len() / ROW;
+        let has_share = share.batch != self.batch
+            || (share.rows < MAX_SHARE_ROWS && share.bytes < MAX_SHARE_BYTES);
+        has_share
+            && self.row_count < capacity - capacity / KEPT_PART
+            && self.large_bytes < MAX_LARGE
+    }
+
+    /// Adds to a connection's share.
+    pub(crate) fn count(&self, share: &mut Share, rows: usize, bytes: usize) {
+        if share.batch != self.batch {
+            *share = Share {
+                batch: self.batch,
+                ..Share::default()
+            };
+        }
+        share.rows += rows;
+        share.bytes += bytes;
     }
 
     /// Room for `len` bytes, and its position. They are kept only once `keep` says so.
@@ -150,6 +194,11 @@ impl Inbox {
         Some(start)
     }
 
+    /// Whether there is a row for news that is not received.
+    pub(crate) fn has_kept_row(&self) -> bool {
+        (self.row_count + 1) * ROW <= self.rows.len()
+    }
+
     /// Adds an event; whether there was room for it.
     pub(crate) fn push(&mut self, row: Row) -> bool {
         let start = self.row_count * ROW;
@@ -182,8 +231,13 @@ impl Inbox {
     }
 
     /// Wakes the task when `clear` has made room.
-    pub(crate) fn wait(&mut self, context: &Context<'_>) {
-        self.waiting.push(context.waker().clone());
+    pub(crate) fn wait(&mut self, context: &Context<'_>, share: &Share) {
+        let list = if share.batch == self.batch {
+            &mut self.sated
+        } else {
+            &mut self.waiting
+        };
+        list.push(context.waker().clone());
     }
 
     /// The memory that it is in.
@@ -197,7 +251,8 @@ impl Inbox {
         self.byte_count = 0;
         self.large.clear();
         self.large_bytes = 0;
-        for waker in self.waiting.drain(..) {
+        self.batch += 1;
+        for waker in self.waiting.drain(..).chain(self.sated.drain(..)) {
             waker.wake();
         }
     }

@@ -8,6 +8,7 @@
 //! | [`out`]        | what it has to write                                         |
 //! | [`traffic`]    | how many bytes come and go                                   |
 //! | [`driver`]     | the task of one connection: it receives                       |
+//! | [`blocking`]   | threads for work that takes long                              |
 //! | [`socket`]     | adoption of a descriptor that Node opened                     |
 //! | [`inbox`]      | events on their way to JavaScript                             |
 //! | [`outbox`]     | messages on their way from JavaScript                         |
@@ -17,6 +18,8 @@
 
 pub(crate) mod mask_keys;
 
+#[cfg(unix)]
+pub(crate) mod blocking;
 #[cfg(unix)]
 pub(crate) mod connection;
 #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! What one connection has to write: frames, in the order they were sent.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
@@ -8,7 +9,7 @@ use oxws_protocol::{mask, BufferPool, Encoder, MessageOptions};
 
 use super::mask_keys;
 use super::outbox::{Flags, What};
-use super::socket::WriteHalf;
+use super::socket::Socket;
 use super::traffic::Traffic;
 
 /// Payloads at least this long, in bytes, are compressed on another thread.
@@ -21,35 +22,17 @@ const MAX_WAITING_PONGS: usize = 16 * 1024;
 /// The most bytes of memory that a connection with nothing to write keeps for frames.
 const MAX_KEPT: usize = 4 * 1024;
 
+/// A payload at least this long, in bytes, waits in memory of its own.
+const LONG: usize = 64 * 1024;
+
 /// The longest payload, in bytes, that is copied behind its head to be written.
 const SHORT: usize = 256;
 
 /// The most pieces that one system call writes.
 const MAX_SLICES: usize = 64;
 
-/// A piece of what is to be written.
-pub(crate) enum Segment {
-    Own(Vec<u8>),
-    /// Bytes that somebody else keeps until they are sent.
-    Lent(Box<dyn AsRef<[u8]> + Send>),
-}
-
-impl Segment {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Own(bytes) => bytes,
-            Self::Lent(bytes) => (**bytes).as_ref(),
-        }
-    }
-
-    /// The bytes as one's own: they are copied if they are lent.
-    pub(crate) fn into_own(self) -> Vec<u8> {
-        match self {
-            Self::Own(bytes) => bytes,
-            Self::Lent(bytes) => (*bytes).as_ref().to_vec(),
-        }
-    }
-}
+/// The most entries that a list keeps room for when it is empty.
+const MAX_KEPT_ENTRIES: usize = 64;
 
 /// Something to be sent that has to wait for a message that is being compressed.
 pub(crate) struct Held {
@@ -91,7 +74,7 @@ pub(crate) struct Out {
     /// What waits for that.
     held: VecDeque<Held>,
     /// What waits for the socket, but for the tail.
-    segments: VecDeque<Segment>,
+    segments: VecDeque<Vec<u8>>,
     /// Bytes of the first segment that are written already.
     first_written: usize,
     /// The last of what waits, in one piece that still grows.
@@ -111,8 +94,10 @@ pub(crate) struct Out {
     blocked: bool,
     /// Whether a close frame was sent: no automatic pong may follow it.
     closing: bool,
-    /// Whether the socket takes no more for ever.
+    /// Whether the socket takes no more for ever...
     failed: bool,
+    /// ...and the system's error number, if it was writing that failed.
+    error: Option<i32>,
 }
 
 impl Out {
@@ -134,7 +119,13 @@ impl Out {
             blocked: false,
             closing: false,
             failed: false,
+            error: None,
         }
+    }
+
+    /// The system's error number of writing that failed.
+    pub(crate) fn error(&self) -> Option<i32> {
+        self.error
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -221,21 +212,16 @@ impl Out {
     pub(crate) fn send_through(
         &mut self,
         flags: Flags,
-        payload: &[u8],
+        payload: Cow<'_, [u8]>,
         counted: bool,
-        writer: &WriteHalf,
+        socket: &Socket,
     ) {
         let (Some(What::Message(kind)), Some(encoder)) = (flags.what(), &mut self.encoder) else {
             return;
         };
-        let options = MessageOptions {
-            fin: flags.fin(),
-            compress: false,
-            mask: None,
-        };
         let mut frame = [0; MAX_HEAD_LEN + SHORT];
         let head_len = encoder
-            .plain_head(kind, payload.len(), options)
+            .plain_head(kind, payload.len(), plain(flags))
             .write(frame.first_chunk_mut().expect("it has room for a head"));
         let len = head_len + payload.len();
         self.appended += len as u64;
@@ -248,16 +234,16 @@ impl Out {
         }
         let result = if payload.len() <= SHORT {
             // One piece costs the system less than two.
-            frame[head_len..len].copy_from_slice(payload);
-            writer.write(&[IoSlice::new(&frame[..len])])
+            frame[head_len..len].copy_from_slice(&payload);
+            socket.write(&[IoSlice::new(&frame[..len])])
         } else {
-            writer.write(&[IoSlice::new(&frame[..head_len]), IoSlice::new(payload)])
+            socket.write(&[IoSlice::new(&frame[..head_len]), IoSlice::new(&payload)])
         };
         let written = match result {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(_) => {
-                self.fail();
+            Err(error) => {
+                self.fail(Some(&error));
                 return;
             }
         };
@@ -265,34 +251,56 @@ impl Out {
         if written < len {
             self.tail
                 .extend_from_slice(&frame[written.min(head_len)..head_len]);
-            self.tail
-                .extend_from_slice(&payload[written.saturating_sub(head_len)..]);
+            self.keep(payload, written.saturating_sub(head_len));
+            self.blocked = true;
+        } else if let Cow::Owned(bytes) = payload {
+            self.buffers.give(bytes);
         }
     }
 
-    /// Appends a frame whose payload is neither copied nor changed.
-    pub(crate) fn append_segment(&mut self, flags: Flags, payload: Segment) {
-        let len = payload.bytes().len();
+    /// Keeps a payload from `from` on, behind what is kept already.
+    fn keep(&mut self, payload: Cow<'_, [u8]>, from: usize) {
+        match payload {
+            Cow::Borrowed(bytes) if bytes.len() - from < LONG => {
+                self.tail.extend_from_slice(&bytes[from..]);
+            }
+            Cow::Borrowed(bytes) => {
+                let bytes = &bytes[from..];
+                self.seal();
+                let mut own = Vec::new();
+                self.buffers.grow(&mut own, bytes.len());
+                own.extend_from_slice(bytes);
+                self.segments.push_back(own);
+            }
+            Cow::Owned(mut bytes) => {
+                self.seal();
+                if self.segments.is_empty() {
+                    self.first_written = from;
+                } else {
+                    bytes.drain(..from);
+                }
+                self.segments.push_back(bytes);
+            }
+        }
+    }
+
+    /// Appends a frame with a long payload, which is neither masked nor compressed.
+    pub(crate) fn append_segment(&mut self, flags: Flags, payload: Cow<'_, [u8]>) {
         let (Some(What::Message(kind)), Some(encoder)) = (flags.what(), &mut self.encoder) else {
             return;
         };
         if self.failed {
             return;
         }
-        let options = MessageOptions {
-            fin: flags.fin(),
-            compress: false,
-            mask: None,
-        };
+        let len = payload.len();
         let before = self.tail.len();
         encoder
-            .plain_head(kind, len, options)
+            .plain_head(kind, len, plain(flags))
             .append(&mut self.tail);
         self.appended += len as u64;
         self.traffic.accept(len);
         self.count(before, flags);
-        self.seal();
-        self.segments.push_back(payload);
+        self.keep(payload, 0);
     }
 
     /// Takes back what was compressed elsewhere, and appends what waited for it, up to
@@ -349,7 +357,7 @@ impl Out {
     fn seal(&mut self) {
         if !self.tail.is_empty() {
             let tail = std::mem::take(&mut self.tail);
-            self.segments.push_back(Segment::Own(tail));
+            self.segments.push_back(tail);
         }
     }
 
@@ -375,24 +383,23 @@ impl Out {
     }
 
     /// Writes until all is written or the socket takes no more.
-    pub(crate) fn flush(&mut self, writer: &WriteHalf) {
+    pub(crate) fn flush(&mut self, socket: &Socket) {
         // What is empty is written already.
         self.advance(0);
-        match self.write(writer) {
+        match self.write(socket) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.blocked = true;
             }
-            // The task that receives finds the reason.
-            Err(_) => self.fail(),
+            Err(error) => self.fail(Some(&error)),
         }
     }
 
     /// Writes until all is written or the socket refuses.
-    fn write(&mut self, writer: &WriteHalf) -> io::Result<()> {
+    fn write(&mut self, socket: &Socket) -> io::Result<()> {
         // The common case is one piece, whose memory is used again.
         if self.segments.is_empty() && !self.tail.is_empty() {
-            let written = writer.write(&[IoSlice::new(&self.tail)])?;
+            let written = socket.write(&[IoSlice::new(&self.tail)])?;
             self.advance(written);
             if written == self.tail.len() {
                 self.tail.clear();
@@ -409,20 +416,20 @@ impl Out {
             let mut count = 0;
             for (slice, segment) in slices.iter_mut().zip(&self.segments) {
                 let skipped = if count == 0 { self.first_written } else { 0 };
-                *slice = IoSlice::new(&segment.bytes()[skipped..]);
+                *slice = IoSlice::new(&segment[skipped..]);
                 count += 1;
             }
-            let mut written = writer.write(&slices[..count])?;
+            let mut written = socket.write(&slices[..count])?;
             self.advance(written);
             while let Some(first) = self.segments.front() {
-                let left = first.bytes().len() - self.first_written;
+                let left = first.len() - self.first_written;
                 if written < left {
                     self.first_written += written;
                     break;
                 }
                 written -= left;
                 self.first_written = 0;
-                if let Some(Segment::Own(bytes)) = self.segments.pop_front() {
+                if let Some(bytes) = self.segments.pop_front() {
                     self.buffers.give(bytes);
                 }
             }
@@ -437,21 +444,50 @@ impl Out {
         while self.acks.front().is_some_and(|end| *end <= self.written) {
             self.acks.pop_front();
             self.acked += 1;
+            self.traffic.send();
         }
         if self.appended == self.written {
             self.waiting_pongs = 0;
+            self.rest();
         }
     }
 
-    /// Sends nothing more.
-    pub(crate) fn fail(&mut self) {
+    /// Gives back what a burst took, now that nothing waits.
+    fn rest(&mut self) {
+        if self.acks.capacity() > MAX_KEPT_ENTRIES {
+            self.acks = VecDeque::new();
+        }
+        if self.segments.is_empty() && self.segments.capacity() > MAX_KEPT_ENTRIES {
+            self.segments = VecDeque::new();
+        }
+        if self.held.is_empty() && self.held.capacity() > MAX_KEPT_ENTRIES {
+            self.held = VecDeque::new();
+        }
+    }
+
+    /// Sends nothing more, because of this error of the system or, without one, since
+    /// the connection is let go of.
+    pub(crate) fn fail(&mut self, error: Option<&io::Error>) {
+        if !self.failed {
+            self.error = error.map(|error| error.raw_os_error().unwrap_or_default());
+        }
         self.failed = true;
+        self.blocked = false;
         self.held.clear();
         self.segments.clear();
         self.tail = Vec::new();
         self.acks.clear();
         self.latest_ping = None;
         self.traffic.clear();
+    }
+}
+
+/// The options of a message that is neither masked nor compressed.
+fn plain(flags: Flags) -> MessageOptions {
+    MessageOptions {
+        fin: flags.fin(),
+        compress: false,
+        mask: None,
     }
 }
 

@@ -23,6 +23,8 @@ struct Bytes {
     /// What set out to another thread, of which it has settled so much.
     posted: AtomicU64,
     settled: AtomicU64,
+    /// Messages whose sending is to be told, that the system has taken.
+    sent: AtomicU64,
 }
 
 fn add(counter: &AtomicU64, bytes: usize) {
@@ -50,6 +52,16 @@ impl Traffic {
     pub(crate) fn queued(&self) -> u64 {
         let accepted = self.accepted();
         accepted.saturating_sub(self.0.written.load(Ordering::Relaxed))
+    }
+
+    /// The messages, of those whose sending is to be told, that the system has taken.
+    pub(crate) fn sent(&self) -> u64 {
+        self.0.sent.load(Ordering::Relaxed)
+    }
+
+    /// Counts one of them.
+    pub(crate) fn send(&self) {
+        add(&self.0.sent, 1);
     }
 
     pub(crate) fn receive(&self, bytes: usize) {

@@ -3,6 +3,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use libloading::os::unix::Library;
 
@@ -32,6 +33,8 @@ pub(crate) struct Uv {
     close: unsafe extern "C" fn(Handle, CloseCallback),
     reference: unsafe extern "C" fn(Handle),
     unreference: unsafe extern "C" fn(Handle),
+    backend_fd: unsafe extern "C" fn(Loop) -> c_int,
+    backend_timeout: unsafe extern "C" fn(Loop) -> c_int,
 }
 
 impl Uv {
@@ -56,6 +59,8 @@ impl Uv {
                 close: *program.get(b"uv_close\0").ok()?,
                 reference: *program.get(b"uv_ref\0").ok()?,
                 unreference: *program.get(b"uv_unref\0").ok()?,
+                backend_fd: *program.get(b"uv_backend_fd\0").ok()?,
+                backend_timeout: *program.get(b"uv_backend_timeout\0").ok()?,
             })
         }
     }
@@ -235,6 +240,39 @@ impl Async {
             uv: self.0.uv,
             handle: self.0.raw,
         }
+    }
+}
+
+/// What a loop waits for.
+pub(crate) struct Backend {
+    uv: &'static Uv,
+    loop_: Loop,
+}
+
+impl Backend {
+    /// That of this loop.
+    ///
+    /// # Safety
+    ///
+    /// `loop_` is the loop of this thread, and outlives it.
+    pub(crate) unsafe fn of(uv: &'static Uv, loop_: Loop) -> Self {
+        Self { uv, loop_ }
+    }
+
+    /// The descriptor that is readable when one that the loop watches is ready; `None`
+    /// where there is none.
+    pub(crate) fn fd(&self) -> Option<c_int> {
+        // SAFETY: promised to `of`; it only looks up a number.
+        let fd = unsafe { (self.uv.backend_fd)(self.loop_) };
+        (fd >= 0).then_some(fd)
+    }
+
+    /// How long the loop may wait, from the time on that its present turn began: 0 if
+    /// there is something to do at once, `None` without a timer.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        // SAFETY: promised to `of`; it only looks at the loop.
+        let timeout = unsafe { (self.uv.backend_timeout)(self.loop_) };
+        u64::try_from(timeout).ok().map(Duration::from_millis)
     }
 }
 

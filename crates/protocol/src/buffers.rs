@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::ProtocolError;
+
 /// A shorter buffer, in bytes, is cheaply had.
 const MIN_CAPACITY: usize = 16 * 1024;
 
@@ -37,13 +39,34 @@ impl BufferPool {
 
     /// Gives a buffer at least this capacity, in bytes; what is in it stays.
     pub fn grow(&self, buffer: &mut Vec<u8>, capacity: usize) {
-        match self.take(capacity) {
-            Some(mut larger) => {
-                larger.extend_from_slice(buffer);
-                self.give(std::mem::replace(buffer, larger));
-            }
-            None => buffer.reserve_exact(capacity.saturating_sub(buffer.len())),
+        if !self.replace(buffer, capacity) {
+            buffer.reserve_exact(capacity.saturating_sub(buffer.len()));
         }
+    }
+
+    /// As [`grow`](Self::grow), for what a peer sends.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadTooLong`](ProtocolError::PayloadTooLong) if there is no memory for it.
+    pub fn try_grow(&self, buffer: &mut Vec<u8>, capacity: usize) -> Result<(), ProtocolError> {
+        if self.replace(buffer, capacity) {
+            return Ok(());
+        }
+        buffer
+            .try_reserve_exact(capacity.saturating_sub(buffer.len()))
+            .map_err(|_| ProtocolError::PayloadTooLong)
+    }
+
+    /// Moves a buffer to idle memory of this capacity, if there is some; whether there
+    /// was.
+    fn replace(&self, buffer: &mut Vec<u8>, capacity: usize) -> bool {
+        let Some(mut larger) = self.take(capacity) else {
+            return false;
+        };
+        larger.extend_from_slice(buffer);
+        self.give(std::mem::replace(buffer, larger));
+        true
     }
 
     fn take(&self, capacity: usize) -> Option<Vec<u8>> {

@@ -36,6 +36,11 @@ pub enum Masking {
 pub struct DecoderOptions {
     /// The longest message, in bytes, before and after it is decompressed.
     pub max_payload: u64,
+    /// The longest text that its reader can hold, in UTF-16 code units: JavaScript
+    /// counts texts so.
+    pub max_text: u64,
+    /// The longest binary message that its reader can hold, in bytes.
+    pub max_binary: u64,
     /// The most fragments that one message may have.
     pub max_fragments: u32,
     /// Whether frames have to be masked.
@@ -47,16 +52,45 @@ pub struct DecoderOptions {
     pub heavy_message: usize,
 }
 
+/// A UTF-16 code unit takes at most so many bytes of UTF-8.
+const MAX_BYTES_PER_UNIT: u64 = 3;
+
+impl DecoderOptions {
+    /// The most bytes that a message may have.
+    fn limit(&self, text: bool) -> u64 {
+        let most = if text {
+            self.max_text.saturating_mul(MAX_BYTES_PER_UNIT)
+        } else {
+            self.max_binary
+        };
+        self.max_payload.min(most).min(MAX_SAFE_INTEGER)
+    }
+}
+
 impl Default for DecoderOptions {
     fn default() -> Self {
         Self {
             max_payload: u64::MAX,
+            max_text: u64::MAX,
+            max_binary: u64::MAX,
             max_fragments: 1 << 20,
             masking: Masking::Any,
             heavy_frame: u64::MAX,
             heavy_message: usize::MAX,
         }
     }
+}
+
+/// What a call of [`Decoder::next`] has come to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// Something that the peer sent. There may be more in the input.
+    Event(Event),
+    /// The message under way is [heavy](Decoder::is_heavy): call again, perhaps on
+    /// another thread. There may be more to do even if all of the input is read.
+    Heavy,
+    /// All of the input is read, and nothing is left to do without more of it.
+    NeedsInput,
 }
 
 /// Something that the peer sent.
@@ -218,22 +252,17 @@ impl Decoder {
     /// Takes the next event from `input`, beginning at `*at`, which is advanced
     /// past what was read.
     ///
-    /// `None` means that all of `input` is read and more is needed, or that a message
-    /// turns out to be [heavy](Self::is_heavy). Call it again with the same input until
-    /// all is read. Payloads are unmasked in place.
+    /// Call it again with the same input until it [needs more](Decoded::NeedsInput).
+    /// Payloads are unmasked in place.
     ///
     /// # Errors
     ///
     /// A violation of the protocol or of a limit. It, like a close frame, ends the
     /// stream: all that follows is discarded.
-    pub fn next(
-        &mut self,
-        input: &mut [u8],
-        at: &mut usize,
-    ) -> Result<Option<Event>, ProtocolError> {
+    pub fn next(&mut self, input: &mut [u8], at: &mut usize) -> Result<Decoded, ProtocolError> {
         let result = self.advance(input, at);
         if let Err(_)
-        | Ok(Some(Event {
+        | Ok(Decoded::Event(Event {
             kind: EventKind::Close(_),
             ..
         })) = result
@@ -255,6 +284,8 @@ impl Decoder {
     ///
     /// It appends no more bytes than the number that comes with the buffer, whose
     /// capacity suffices for them, and then calls [`filled`](Self::filled).
+    ///
+    /// `None`, too, where there is no memory for more: [`next`](Self::next) tells.
     pub fn direct(&mut self, least: usize) -> Option<(&mut Vec<u8>, usize)> {
         let message = self.message.as_mut()?;
         let is_data = matches!(
@@ -269,7 +300,7 @@ impl Decoder {
         let data = &mut message.data;
         if data.capacity() == data.len() {
             let more = (AHEAD * data.len()).max(least).min(remaining);
-            self.buffers.grow(data, data.len() + more);
+            self.buffers.try_grow(data, data.len() + more).ok()?;
         }
         let room = (data.capacity() - data.len()).min(remaining);
         Some((data, room))
@@ -333,16 +364,15 @@ impl Decoder {
         self.message.as_ref().map_or(0, |message| message.announced)
     }
 
-    fn advance(
-        &mut self,
-        input: &mut [u8],
-        at: &mut usize,
-    ) -> Result<Option<Event>, ProtocolError> {
+    fn advance(&mut self, input: &mut [u8], at: &mut usize) -> Result<Decoded, ProtocolError> {
         loop {
             match self.state {
                 State::Head { .. } => {
-                    if !self.read_head(input, at)? || self.is_heavy() {
-                        return Ok(None);
+                    if !self.read_head(input, at)? {
+                        return Ok(Decoded::NeedsInput);
+                    }
+                    if self.is_heavy() {
+                        return Ok(Decoded::Heavy);
                     }
                 }
                 State::Payload => {
@@ -353,16 +383,21 @@ impl Decoder {
                         _ => self.read_data(input, at)?,
                     };
                     if self.frame.remaining > 0 {
-                        return Ok(None);
+                        // What a heavy message leaves unread is for the next call.
+                        return Ok(if *at < input.len() {
+                            Decoded::Heavy
+                        } else {
+                            Decoded::NeedsInput
+                        });
                     }
                     self.state = BEFORE_HEAD;
-                    if event.is_some() {
-                        return Ok(event);
+                    if let Some(event) = event {
+                        return Ok(Decoded::Event(event));
                     }
                 }
                 State::Closed => {
                     *at = input.len();
-                    return Ok(None);
+                    return Ok(Decoded::NeedsInput);
                 }
             }
         }
@@ -460,7 +495,7 @@ impl Decoder {
             });
             // Both are below 2^53, and the sum is kept there: it cannot overflow.
             let announced = message.announced + len;
-            if announced > self.options.max_payload.min(MAX_SAFE_INTEGER) {
+            if announced > self.options.limit(message.text) {
                 return Err(ProtocolError::PayloadTooLong);
             }
             message.announced = announced;
@@ -523,8 +558,12 @@ impl Decoder {
         if ends && !message.compressed && range.len() as u64 == message.announced {
             // The whole message stands in the input: nothing is copied.
             let text = message.text;
-            if text && !utf8::is_valid(&input[range.clone()]) {
-                return Err(ProtocolError::InvalidUtf8);
+            if text {
+                let bytes = &input[range.clone()];
+                if !utf8::is_valid(bytes) {
+                    return Err(ProtocolError::InvalidUtf8);
+                }
+                check_text_len(bytes, &self.options)?;
             }
             self.message = None;
             return Ok(Some(self.data_event(text, Payload::Input(range))));
@@ -534,7 +573,7 @@ impl Decoder {
         let mut decoded = Ok(());
         if message.compressed {
             let inflater = self.inflater.as_mut().expect("checked with the head");
-            let limit = usize::try_from(self.options.max_payload).unwrap_or(usize::MAX);
+            let limit = usize::try_from(self.options.limit(message.text)).unwrap_or(usize::MAX);
             let most = if message.heavy {
                 usize::MAX
             } else {
@@ -562,7 +601,7 @@ impl Decoder {
                 to_come,
                 least,
                 &self.buffers,
-            );
+            )?;
             message.data.extend_from_slice(&input[range]);
         }
         self.validate(decoded_before)?;
@@ -575,13 +614,18 @@ impl Decoder {
     }
 
     /// Validates what the message under way has gained, if it is text. This comes
-    /// before an error of the inflater, which stands later in the stream.
+    /// before an error of the inflater, which stands later in the stream; what is beyond
+    /// the limit is not looked at, so that the first error is the one that is told,
+    /// however the stream is cut.
     fn validate(&mut self, from: usize) -> Result<(), ProtocolError> {
         match &self.message {
-            Some(message) if message.text => self
-                .utf8
-                .feed(&message.data[from..])
-                .map_err(|_| ProtocolError::InvalidUtf8),
+            Some(message) if message.text => {
+                let limit = usize::try_from(self.options.limit(true)).unwrap_or(usize::MAX);
+                let end = message.data.len().min(limit);
+                self.utf8
+                    .feed(&message.data[from.min(end)..end])
+                    .map_err(|_| ProtocolError::InvalidUtf8)
+            }
             _ => Ok(()),
         }
     }
@@ -589,8 +633,11 @@ impl Decoder {
     /// The event of the message under way, which is complete.
     fn finish_message(&mut self) -> Result<Event, ProtocolError> {
         let message = self.message.take().expect("a message is under way");
-        if message.text && self.utf8.finish().is_err() {
-            return Err(ProtocolError::InvalidUtf8);
+        if message.text {
+            if self.utf8.finish().is_err() {
+                return Err(ProtocolError::InvalidUtf8);
+            }
+            check_text_len(&message.data, &self.options)?;
         }
         Ok(self.data_event(message.text, Payload::Owned(message.data)))
     }
@@ -608,16 +655,32 @@ impl Decoder {
     }
 }
 
+/// Whether a text, which is UTF-8, is one that its reader can hold.
+fn check_text_len(text: &[u8], options: &DecoderOptions) -> Result<(), ProtocolError> {
+    let is_short = text.len() as u64 <= options.max_text;
+    if is_short || utf8::utf16_len(text) as u64 <= options.max_text {
+        Ok(())
+    } else {
+        Err(ProtocolError::PayloadTooLong)
+    }
+}
+
 /// Makes room for `here` bytes, and ahead of time for more of the `to_come`: a capacity
 /// of `least` at least, if there has to be more.
-fn reserve(data: &mut Vec<u8>, here: usize, to_come: u64, least: usize, buffers: &BufferPool) {
+fn reserve(
+    data: &mut Vec<u8>,
+    here: usize,
+    to_come: u64,
+    least: usize,
+    buffers: &BufferPool,
+) -> Result<(), ProtocolError> {
     if data.capacity() - data.len() >= here {
-        return;
+        return Ok(());
     }
     let to_come = usize::try_from(to_come).unwrap_or(usize::MAX);
     let len = data.len() + here;
     let ahead = (AHEAD * len).max(MIN_RESERVE).min(to_come);
-    buffers.grow(data, len.saturating_add(ahead).max(least));
+    buffers.try_grow(data, len.saturating_add(ahead).max(least))
 }
 
 /// The reason in the payload of a close frame: what follows the code, if any.

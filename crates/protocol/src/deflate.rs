@@ -300,7 +300,9 @@ impl Inflater {
                 .saturating_sub(out.len())
                 .saturating_add(1);
             if out.capacity() - out.len() < wanted.min(allowed).min(MIN_ROOM) {
-                out.reserve(wanted.max(out.len()).min(allowed));
+                // No more than that: all of the room may be filled.
+                out.try_reserve_exact(wanted.max(out.len()).min(allowed))
+                    .map_err(|_| ProtocolError::PayloadTooLong)?;
             }
             let before = (context.total_in(), out.len());
             let status = context

@@ -26,10 +26,12 @@ mod encoder;
 mod error;
 pub mod frame;
 pub mod handshake;
+mod heavy;
 pub mod mask;
 pub mod utf8;
 
 pub use buffers::BufferPool;
-pub use decoder::{Decoder, DecoderOptions, Event, EventKind, Masking, Payload};
+pub use decoder::{Decoded, Decoder, DecoderOptions, Event, EventKind, Masking, Payload};
 pub use encoder::{Encoder, MessageKind, MessageOptions};
 pub use error::{JsClass, ProtocolError};
+pub use heavy::{Heavy, HeavyDone};

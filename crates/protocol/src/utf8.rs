@@ -12,6 +12,15 @@ pub fn is_valid(bytes: &[u8]) -> bool {
     simdutf8::basic::from_utf8(bytes).is_ok()
 }
 
+/// How many UTF-16 code units a text has, which is UTF-8: what JavaScript calls its
+/// length.
+pub fn utf16_len(text: &[u8]) -> usize {
+    // Each character has one first byte, and two units if that byte begins four.
+    text.iter()
+        .map(|&byte| usize::from(byte & 0xc0 != 0x80) + usize::from(byte >= 0xf0))
+        .sum()
+}
+
 /// Validates text that arrives in pieces, and fails at the first byte that
 /// cannot belong to any UTF-8 text.
 ///
@@ -130,5 +139,19 @@ mod tests {
         assert!(is_valid("κόσμε".as_bytes()));
         assert!(is_valid(b""));
         assert!(!is_valid(b"\xce\xba\xe1\xbd"));
+    }
+
+    #[test]
+    fn the_length_in_utf_16() {
+        for text in [
+            "",
+            "a",
+            "κόσμε",
+            "€",
+            "𝄞𝄞a",
+            "\u{10ffff}\u{ffff}\u{800}\u{7ff}",
+        ] {
+            assert_eq!(utf16_len(text.as_bytes()), text.encode_utf16().count());
+        }
     }
 }

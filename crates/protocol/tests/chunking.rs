@@ -3,8 +3,8 @@
 
 use oxws_protocol::deflate::{ContextPool, DeflateOptions, Deflater, InflateOptions, Inflater};
 use oxws_protocol::{
-    Decoder, DecoderOptions, Encoder, EventKind, Masking, MessageKind, MessageOptions,
-    ProtocolError,
+    Decoded, Decoder, DecoderOptions, Encoder, Event, EventKind, Masking, MessageKind,
+    MessageOptions, ProtocolError,
 };
 use proptest::prelude::*;
 
@@ -110,6 +110,8 @@ const HEAVY: DecoderOptions = DecoderOptions {
     heavy_frame: 500,
     heavy_message: 1000,
     max_payload: u64::MAX,
+    max_text: u64::MAX,
+    max_binary: u64::MAX,
     max_fragments: u32::MAX,
     masking: Masking::Any,
 };
@@ -146,13 +148,13 @@ fn decode_with(
         let mut at = 0;
         loop {
             match decoder.next(&mut input, &mut at)? {
-                Some(event) => seen.push((
+                Decoded::Event(event) => seen.push((
                     event.kind,
                     event.payload.bytes(&input).to_vec(),
                     event.masked,
                 )),
-                None if at == input.len() => break,
-                None => assert!(decoder.is_heavy()),
+                Decoded::Heavy => assert!(decoder.is_heavy()),
+                Decoded::NeedsInput => break,
             }
         }
     }
@@ -214,7 +216,7 @@ fn one_byte_at_a_time() {
 fn a_head_that_promises_much_takes_little_memory() {
     let mut decoder = Decoder::new(DecoderOptions::default(), None);
     let mut input = b"\x82\x7f\0\0\0\x7f\xff\xff\xff\xffdata".to_vec();
-    assert_eq!(decoder.next(&mut input, &mut 0), Ok(None));
+    assert_eq!(decoder.next(&mut input, &mut 0), Ok(Decoded::NeedsInput));
     assert_eq!(decoder.announced_len(), 0x7f_ffff_ffff);
 }
 
@@ -223,7 +225,7 @@ fn many_empty_fragments_take_no_memory_and_one_limit() {
     let mut decoder = Decoder::new(DecoderOptions::default(), None);
     let mut input = vec![0; 2 << 20];
     input[0] = 0x01;
-    assert_eq!(decoder.next(&mut input, &mut 0), Ok(None));
+    assert_eq!(decoder.next(&mut input, &mut 0), Ok(Decoded::NeedsInput));
     assert_eq!(
         decoder.next(&mut [0, 0], &mut 0),
         Err(ProtocolError::TooManyFragments)
@@ -274,7 +276,7 @@ fn a_long_payload_can_be_read_right_into_its_message() {
             let mut input = piece.to_vec();
             stream = rest;
             let mut at = 0;
-            while let Some(event) = decoder.next(&mut input, &mut at).unwrap() {
+            while let Decoded::Event(event) = decoder.next(&mut input, &mut at).unwrap() {
                 seen.push(event);
             }
         }
@@ -288,7 +290,7 @@ fn a_long_payload_can_be_read_right_into_its_message() {
 fn what_is_read_right_into_its_message_is_judged_as_well() {
     let mut decoder = Decoder::new(DecoderOptions::default(), None);
     let mut head = b"\x81\x7f\0\0\0\0\0\x10\0\0text".to_vec();
-    assert_eq!(decoder.next(&mut head, &mut 0), Ok(None));
+    assert_eq!(decoder.next(&mut head, &mut 0), Ok(Decoded::NeedsInput));
     let (data, _) = decoder.direct(100).unwrap();
     data.extend_from_slice(b"more\xff");
     assert_eq!(decoder.filled(4), Err(ProtocolError::InvalidUtf8));
@@ -312,16 +314,123 @@ fn zeros(len: usize, frame: usize, mask: Option<[u8; 4]>) -> Vec<u8> {
     bytes
 }
 
+fn event(decoded: Result<Decoded, ProtocolError>) -> Event {
+    match decoded {
+        Ok(Decoded::Event(event)) => event,
+        other => panic!("no event: {other:?}"),
+    }
+}
+
+#[test]
+fn a_heavy_message_may_end_in_an_empty_frame() {
+    // Some programs end every compressed message so; and what is between may be empty.
+    for mask in [None, Some([1, 2, 3, 4])] {
+        let mut input = zeros(1_000_000, 1_000_000, mask);
+        input[0] &= 0x7f;
+        let key: &[u8] = if mask.is_some() { &[9, 9, 9, 9] } else { &[] };
+        let bit = if mask.is_some() { 0x80 } else { 0 };
+        for first in [0x00, 0x89, 0x80] {
+            input.extend([first, bit]);
+            input.extend(key);
+        }
+        for cut in [0, 1, 7, 8, 9, 100, input.len() - 1, input.len()] {
+            let seen = decode_with(decoder(HEAVY, true), &input, &[cut]).unwrap();
+            assert_eq!(seen.len(), 2, "{cut}");
+            assert_eq!(seen[0].0, EventKind::Ping);
+            assert_eq!(seen[1].1, vec![0; 1_000_000]);
+        }
+    }
+}
+
+#[test]
+fn what_its_reader_cannot_hold_is_too_long() {
+    let options = DecoderOptions {
+        max_text: 1000,
+        max_binary: 2000,
+        ..DecoderOptions::default()
+    };
+    let text = MessageKind::Text;
+    for (kind, unit, count, fits) in [
+        (text, "a", 1000, true),
+        (text, "a", 1001, false),
+        (text, "€", 1000, true),
+        (text, "€", 1001, false),
+        (text, "é", 1000, true),
+        (text, "é", 1001, false),
+        (text, "𝄞", 500, true),
+        (text, "𝄞", 501, false),
+        (MessageKind::Binary, "a", 2000, true),
+        (MessageKind::Binary, "a", 2001, false),
+    ] {
+        for compress in [false, true] {
+            let deflater = Deflater::new(DeflateOptions::default(), ContextPool::default());
+            let mut encoder = Encoder::new(Some(deflater), 0);
+            let mut bytes = Vec::new();
+            let message = unit.repeat(count);
+            let (first, rest) = message.as_bytes().split_at(message.len() / 2);
+            for (part, fin) in [(first, false), (rest, true)] {
+                let options = MessageOptions {
+                    fin,
+                    compress,
+                    mask: None,
+                };
+                encoder.message(kind, part, options, &mut bytes);
+            }
+            let seen = decode_with(decoder(options, true), &bytes, &[5, 50]);
+            match seen {
+                Ok(seen) => assert!(fits && seen[0].1 == message.as_bytes()),
+                Err(error) => {
+                    assert!(!fits, "{count} x {unit}");
+                    assert_eq!(error, ProtocolError::PayloadTooLong);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_error_is_told_however_the_stream_is_cut() {
+    // 710 letters, and then a byte that no text has; the limit is before it, or behind.
+    for (limit, expected) in [
+        (700, ProtocolError::PayloadTooLong),
+        (709, ProtocolError::PayloadTooLong),
+        (710, ProtocolError::PayloadTooLong),
+        (711, ProtocolError::InvalidUtf8),
+        (5000, ProtocolError::InvalidUtf8),
+    ] {
+        let deflater = Deflater::new(DeflateOptions::default(), ContextPool::default());
+        let mut encoder = Encoder::new(Some(deflater), 0);
+        let mut message = vec![b'a'; 710];
+        message.push(0xff);
+        message.extend([b'b'; 3000]);
+        let options = MessageOptions {
+            fin: true,
+            compress: true,
+            mask: None,
+        };
+        let mut bytes = Vec::new();
+        encoder.message(MessageKind::Text, &message, options, &mut bytes);
+        for cut in 0..bytes.len() {
+            let options = DecoderOptions {
+                max_payload: limit,
+                ..DecoderOptions::default()
+            };
+            let seen = decode_with(decoder(options, true), &bytes, &[cut]);
+            assert_eq!(seen, Err(expected), "{limit}, cut at {cut}");
+        }
+    }
+}
+
 #[test]
 fn a_long_compressed_frame_is_heavy_from_its_head_on() {
     let mut input = zeros(1_000_000, 1_000_000, Some([1, 2, 3, 4]));
     assert!(input.len() > 500);
     let mut decoder = decoder(HEAVY, true);
     let mut at = 0;
-    assert_eq!(decoder.next(&mut input, &mut at), Ok(None));
+    assert_eq!(decoder.next(&mut input, &mut at), Ok(Decoded::Heavy));
     assert_eq!(at, 8);
     assert!(decoder.is_heavy());
-    let event = decoder.next(&mut input, &mut at).unwrap().unwrap();
+    let event = event(decoder.next(&mut input, &mut at));
     assert_eq!(event.payload.bytes(&input), vec![0; 1_000_000]);
     assert!(!decoder.is_heavy());
 }
@@ -333,7 +442,7 @@ fn what_is_neither_long_nor_compressed_is_light() {
     plain.extend([7; 512]);
     for input in [&mut short, &mut plain] {
         let mut decoder = decoder(HEAVY, true);
-        assert!(decoder.next(input, &mut 0).unwrap().is_some());
+        event(decoder.next(input, &mut 0));
     }
 }
 
@@ -353,15 +462,16 @@ fn a_message_is_heavy_once_it_has_grown() {
         let mut input = zeros(1_000_000, frame, mask);
         let mut decoder = decoder(options, true);
         let mut at = 0;
-        assert_eq!(decoder.next(&mut input, &mut at), Ok(None));
+        assert_eq!(decoder.next(&mut input, &mut at), Ok(Decoded::Heavy));
         assert!(decoder.is_heavy());
         // No more was read than what is about that long.
         assert!(at < input.len() / 20, "{at} of {}", input.len());
         let event = loop {
-            if let Some(event) = decoder.next(&mut input, &mut at).unwrap() {
-                break event;
+            match decoder.next(&mut input, &mut at).unwrap() {
+                Decoded::Event(event) => break event,
+                Decoded::Heavy => {}
+                Decoded::NeedsInput => panic!("all of it is here"),
             }
-            assert!(at < input.len());
         };
         assert_eq!(at, input.len());
         assert_eq!(event.payload.bytes(&input), vec![0; 1_000_000]);
@@ -372,15 +482,15 @@ fn a_message_is_heavy_once_it_has_grown() {
 fn a_message_in_small_fragments_is_moved_seldom() {
     let mut decoder = Decoder::new(DecoderOptions::default(), None);
     let mut input = b"\x02\x01x".to_vec();
-    assert_eq!(decoder.next(&mut input, &mut 0), Ok(None));
+    assert_eq!(decoder.next(&mut input, &mut 0), Ok(Decoded::NeedsInput));
     let mut moves = 0;
     let mut room = 0;
     for _ in 0..100_000 {
         let mut input = b"\x00\x01x".to_vec();
-        assert_eq!(decoder.next(&mut input, &mut 0), Ok(None));
+        assert_eq!(decoder.next(&mut input, &mut 0), Ok(Decoded::NeedsInput));
         // A frame that only begins shows the buffer of the message.
         let mut begun = b"\x00\x01".to_vec();
-        assert_eq!(decoder.next(&mut begun, &mut 0), Ok(None));
+        assert_eq!(decoder.next(&mut begun, &mut 0), Ok(Decoded::NeedsInput));
         let (data, _) = decoder.direct(0).unwrap();
         if data.capacity() != room {
             room = data.capacity();

@@ -2,7 +2,7 @@
 //! and to JavaScript.
 
 use oxws_protocol::deflate::{ContextPool, InflateOptions, Inflater};
-use oxws_protocol::{Decoder, DecoderOptions, JsClass, Masking, ProtocolError};
+use oxws_protocol::{Decoded, Decoder, DecoderOptions, JsClass, Masking, ProtocolError};
 
 /// One row: input, the position at which the error shows, the error and its faces.
 struct Row {
@@ -333,7 +333,7 @@ fn each_violation_is_told_at_the_byte_that_shows_it() {
         for (i, byte) in input.iter().enumerate() {
             let mut at = 0;
             match decoder.next(&mut [*byte], &mut at) {
-                Ok(event) => assert_eq!(event, None, "{:?}", row.error),
+                Ok(decoded) => assert_eq!(decoded, Decoded::NeedsInput, "{:?}", row.error),
                 Err(error) => {
                     assert_eq!(shown, None, "an error is told once");
                     shown = Some((error, i + 1));

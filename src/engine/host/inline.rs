@@ -3,8 +3,10 @@
 //! When the descriptor is readable, [`Inline::pump`] turns tokio's driver without
 //! blocking, runs the tasks that this woke, and calls JavaScript with what they found.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -20,13 +22,17 @@ use tokio::task::LocalSet;
 
 use super::super::core::{Command, Core};
 use super::super::inbox::Inbox;
-use super::super::outbox::ROW;
+use super::super::outbox::{Flags, ROW};
 use super::super::region::Region;
-use super::super::uv::{Async, AsyncSender, Loop, Poll, Uv};
-use super::{Boundary, Cleared, Dispatch, Host};
+use super::super::uv::{Async, AsyncSender, Backend, Loop, Poll, Uv};
+use super::{Boundary, Cleared, Dispatch, Host, Unavailable};
 
-/// How long to go on before libuv's other handles, timers among them, have their turn.
+/// How long to go on, though nobody else of the loop seems to wait.
 const MAX_TIME: Duration = Duration::from_millis(4);
+
+/// How often the loop may be found with something to do that could be ours alone: its
+/// descriptor is readable, and so is the engine's, which it watches.
+const MAX_DOUBTS: u32 = 2;
 
 /// The host.
 pub(crate) struct Inline {
@@ -40,6 +46,9 @@ pub(crate) struct Inline {
     poll: RefCell<Option<Poll>>,
     doorbell: RefCell<Option<Async>>,
     pumping: Cell<bool>,
+    backend: Backend,
+    /// The descriptor of tokio's driver.
+    epoll: RawFd,
 }
 
 /// Remembers that tasks are woken, and wakes the loop if another thread did it.
@@ -78,9 +87,10 @@ impl Inline {
         loop_: Loop,
         boundary: Boundary,
         dispatch: Dispatch,
-    ) -> Result<Rc<Self>, (Boundary, Dispatch)> {
-        let Some((uv, runtime, epoll)) = prepare() else {
-            return Err((boundary, dispatch));
+    ) -> Result<Rc<Self>, (Unavailable, Boundary, Dispatch)> {
+        let (uv, runtime, epoll) = match prepare() {
+            Ok(prepared) => prepared,
+            Err(reason) => return Err((reason, boundary, dispatch)),
         };
         let host = Rc::new(Self {
             core: Core::new(
@@ -102,6 +112,9 @@ impl Inline {
             poll: RefCell::new(None),
             doorbell: RefCell::new(None),
             pumping: Cell::new(false),
+            // SAFETY: promised by the caller.
+            backend: unsafe { Backend::of(uv, loop_) },
+            epoll,
         });
         let pump = |host: Weak<Self>| {
             Box::new(move || {
@@ -127,7 +140,10 @@ impl Inline {
                 host.doorbell.replace(Some(doorbell));
                 Ok(host)
             }
-            _ => Err(host.dismantle()),
+            _ => {
+                let (boundary, dispatch) = host.dismantle();
+                Err((Unavailable::Here, boundary, dispatch))
+            }
         }
     }
 
@@ -155,16 +171,39 @@ impl Inline {
         }
         let pumping = Cleared(&self.pumping);
         let start = Instant::now();
+        let mut doubts = 0;
         loop {
             let ran = self.turn();
             let told = self.tell();
             let is_quiet = !ran && !told;
-            if is_quiet || start.elapsed() > MAX_TIME {
+            if is_quiet || self.others_wait(start.elapsed(), &mut doubts) {
                 break;
             }
         }
         drop(pumping);
         self.ring_if_needed();
+    }
+
+    /// Whether somebody else of the loop has something to do, after this time of the
+    /// loop's turn.
+    fn others_wait(&self, elapsed: Duration, doubts: &mut u32) -> bool {
+        if elapsed > MAX_TIME {
+            return true;
+        }
+        if self.backend.timeout().is_some_and(|left| left <= elapsed) {
+            return true;
+        }
+        let Some(backend) = self.backend.fd() else {
+            return false;
+        };
+        match are_readable([backend, self.epoll]) {
+            [true, false] => true,
+            [true, true] => {
+                *doubts += 1;
+                *doubts >= MAX_DOUBTS
+            }
+            [false, _] => false,
+        }
     }
 
     /// Turns the driver once without blocking, and runs the tasks that are woken;
@@ -177,6 +216,8 @@ impl Inline {
         runtime.block_on(tokio::task::yield_now());
         let waker = Waker::from(self.alarm.clone());
         let mut context = Context::from_waker(&waker);
+        // What is sent is told before the other end, if it is here, gets it.
+        self.core.tell_news();
         let mut ran = false;
         while self.alarm.rung.swap(false, Ordering::AcqRel) {
             ran = true;
@@ -194,7 +235,7 @@ impl Inline {
 
     /// Calls JavaScript with what there is to tell; whether there was something.
     fn tell(&self) -> bool {
-        self.core.report_acked();
+        self.core.tell_news();
         let count = self.core.inbox.borrow().row_count();
         if count == 0 {
             return false;
@@ -235,6 +276,13 @@ impl Host for Inline {
         self.within(|| self.core.run(command));
         if !self.pumping.get() {
             self.core.flush();
+            self.ring_if_needed();
+        }
+    }
+
+    fn send_long(&self, id: u32, flags: Flags, payload: Cow<'_, [u8]>) {
+        self.within(|| self.core.send_long(id, flags, payload));
+        if !self.pumping.get() {
             self.ring_if_needed();
         }
     }
@@ -282,58 +330,63 @@ impl Host for Inline {
 }
 
 /// A runtime, and the epoll descriptor of its driver, once it is shown to work.
-fn prepare() -> Option<(&'static Uv, Runtime, RawFd)> {
-    let uv = Uv::find()?;
+fn prepare() -> Result<(&'static Uv, Runtime, RawFd), Unavailable> {
+    let uv = Uv::find().ok_or(Unavailable::Here)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .build()
-        .ok()?;
+        .build()?;
     let epoll = {
         let _guard = runtime.enter();
-        let (probe, other) = UnixStream::pair().ok()?;
+        let (probe, other) = UnixStream::pair()?;
         let epoll = epoll_that_watches(probe.as_raw_fd())?;
         // The check: the driver's descriptor turns readable when a socket does.
         runtime.block_on(tokio::task::yield_now());
-        other.try_write(b"x").ok()?;
-        is_readable(epoll).then_some(epoll)?
+        other.try_write(b"x")?;
+        if are_readable([epoll]) != [true] {
+            return Err(Unavailable::Here);
+        }
+        epoll
     };
     runtime.block_on(tokio::task::yield_now());
-    Some((uv, runtime, epoll))
+    Ok((uv, runtime, epoll))
 }
-
-/// Threads that compress and decompress long messages.
-const BLOCKING_THREADS: usize = 4;
 
 /// The epoll descriptor of this process that watches `fd`; tokio does not tell, Linux
 /// does.
-fn epoll_that_watches(fd: RawFd) -> Option<RawFd> {
+fn epoll_that_watches(fd: RawFd) -> Result<RawFd, Unavailable> {
     let is_watched = |line: &str| {
         line.strip_prefix("tfd:")
             .and_then(|rest| rest.split_whitespace().next())
             .is_some_and(|number| number.parse() == Ok(fd))
     };
-    std::fs::read_dir("/proc/self/fd")
-        .ok()?
+    let entries = match std::fs::read_dir("/proc/self/fd") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unavailable::Here),
+        entries => entries?,
+    };
+    let numbers = entries
         .flatten()
         .filter(|entry| {
             std::fs::read_link(entry.path())
                 .is_ok_and(|target| target.as_os_str() == "anon_inode:[eventpoll]")
         })
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .find(|number: &RawFd| {
-            std::fs::read_to_string(format!("/proc/self/fdinfo/{number}"))
-                .is_ok_and(|info| info.lines().any(is_watched))
-        })
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    for number in numbers {
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}"))?;
+        if info.lines().any(is_watched) {
+            return Ok(number);
+        }
+    }
+    Err(Unavailable::Here)
 }
 
-/// Whether a descriptor is readable right now.
-fn is_readable(fd: RawFd) -> bool {
-    let mut watched = libc::pollfd {
+/// Which of these descriptors are readable right now.
+fn are_readable<const N: usize>(fds: [RawFd; N]) -> [bool; N] {
+    let mut watched = fds.map(|fd| libc::pollfd {
         fd,
         events: libc::POLLIN,
         revents: 0,
-    };
-    // SAFETY: it is one valid entry, and the call does not wait.
-    unsafe { libc::poll(&mut watched, 1, 0) == 1 }
+    });
+    // SAFETY: the entries are valid, and the call does not wait.
+    unsafe { libc::poll(watched.as_mut_ptr(), N as libc::nfds_t, 0) };
+    watched.map(|each| each.revents & libc::POLLIN != 0)
 }

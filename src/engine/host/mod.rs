@@ -6,11 +6,14 @@
 pub(crate) mod inline;
 pub(crate) mod thread;
 
+use std::borrow::Cow;
 use std::cell::Cell;
+use std::io;
 
 use oxws_protocol::BufferPool;
 
 use super::core::Command;
+use super::outbox::Flags;
 use super::region::Region;
 
 /// The memory that JavaScript and the engine exchange events and messages in.
@@ -21,6 +24,21 @@ pub(crate) struct Boundary {
     pub(crate) outbox_bytes: Region<u8>,
     /// Memory of long messages, which do not go through these.
     pub(crate) buffers: BufferPool,
+}
+
+/// Why a host does not start.
+#[derive(Debug)]
+pub(crate) enum Unavailable {
+    /// It cannot be, in this program or on this system.
+    Here,
+    /// It could be, but something is used up now: descriptors, memory or threads.
+    Now(io::Error),
+}
+
+impl From<io::Error> for Unavailable {
+    fn from(error: io::Error) -> Self {
+        Self::Now(error)
+    }
 }
 
 /// Calls JavaScript with the number of rows in the inbox.
@@ -42,6 +60,10 @@ pub(crate) trait Host {
 
     /// Carries out a command.
     fn run(&self, command: Command);
+
+    /// Sends a message that is too long for the outbox. Nothing refers to a borrowed
+    /// payload afterwards.
+    fn send_long(&self, id: u32, flags: Flags, payload: Cow<'_, [u8]>);
 
     /// Sends the first `rows` rows of the outbox.
     fn flush(&self, rows: usize);

@@ -1,6 +1,7 @@
 //! The engine on threads of its own. What crosses is copied, in batches: one doorbell
 //! rings for all that is found while JavaScript is busy.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
@@ -9,17 +10,17 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 
 use oxws_protocol::BufferPool;
+use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use super::super::core::{Command, Core};
 use super::super::inbox::{Inbox, ROW as INBOX_ROW};
-use super::super::out::Segment;
-use super::super::outbox::{entries, ROW};
+use super::super::outbox::{entries, Flags, ROW};
 use super::super::region::Region;
 use super::super::traffic::Counters;
 use super::super::uv::{Async, AsyncSender, Loop, Uv};
-use super::{Boundary, Cleared, Dispatch, Host};
+use super::{Boundary, Cleared, Dispatch, Host, Unavailable};
 
 /// The most batches that JavaScript is called with, before the loop's other handles
 /// have their turn.
@@ -73,7 +74,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Threaded {
-    /// Starts the host with this many threads; `None` without libuv.
+    /// Starts the host with this many threads.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not start, in which case nothing of it is left.
     ///
     /// # Safety
     ///
@@ -84,8 +89,8 @@ impl Threaded {
         dispatch: Dispatch,
         threads: usize,
         counters: Counters,
-    ) -> Option<Rc<Self>> {
-        let uv = Uv::find()?;
+    ) -> Result<Rc<Self>, Unavailable> {
+        let uv = Uv::find().ok_or(Unavailable::Here)?;
         let inbox_size = (boundary.inbox_rows.len(), boundary.inbox_bytes.len());
         let host = Rc::new(Self {
             workers: RefCell::default(),
@@ -103,27 +108,28 @@ impl Threaded {
             }
         });
         // SAFETY: promised by the caller.
-        let doorbell = unsafe { Async::start(uv, loop_, receive) }?;
+        let doorbell = unsafe { Async::start(uv, loop_, receive) }.ok_or(Unavailable::Here)?;
+        let sender = doorbell.sender();
+        host.doorbell.replace(Some(doorbell));
         for number in 0..threads.max(1) {
             let shared = Arc::new(Shared {
                 orders: Mutex::default(),
                 bell: Notify::new(),
                 batch: Mutex::new(None),
-                doorbell: Mutex::new(Some(doorbell.sender())),
+                doorbell: Mutex::new(Some(sender)),
             });
-            let theirs = shared.clone();
-            let buffers = host.boundary.borrow().buffers.clone();
-            let thread = std::thread::Builder::new()
-                .name(format!("oxws {number}"))
-                .spawn(move || serve(&theirs, inbox_size, buffers))
-                .ok()?;
-            host.workers.borrow_mut().push(Worker {
-                shared,
-                thread: Some(thread),
-            });
+            match start_worker(number, &shared, inbox_size, &host) {
+                Ok(thread) => host.workers.borrow_mut().push(Worker {
+                    shared,
+                    thread: Some(thread),
+                }),
+                Err(error) => {
+                    host.close();
+                    return Err(error.into());
+                }
+            }
         }
-        host.doorbell.replace(Some(doorbell));
-        Some(host)
+        Ok(host)
     }
 
     /// Calls JavaScript with the batches that are there.
@@ -189,20 +195,28 @@ impl Host for Threaded {
     }
 
     fn run(&self, command: Command) {
-        let command = match command {
-            Command::SendLong { id, flags, payload } => {
-                // What JavaScript keeps must not be let go of on another thread.
-                let payload = payload.into_own();
-                self.counters
-                    .with(id, |traffic| traffic.post(payload.len()));
-                let payload = Segment::Own(payload);
-                Command::SendLong { id, flags, payload }
+        if matches!(command, Command::Panic) {
+            for worker in &*self.workers.borrow() {
+                Self::order(&worker.shared, Order::Run(Command::Panic));
             }
-            command => command,
-        };
-        if let Some(shared) = self.worker_of(command.id()) {
+        } else if let Some(shared) = self.worker_of(command.id()) {
             Self::order(&shared, Order::Run(command));
         }
+    }
+
+    fn send_long(&self, id: u32, flags: Flags, payload: Cow<'_, [u8]>) {
+        self.counters
+            .with(id, |traffic| traffic.post(payload.len()));
+        let payload = match payload {
+            Cow::Owned(bytes) => bytes,
+            Cow::Borrowed(bytes) => {
+                let mut own = Vec::new();
+                self.boundary.borrow().buffers.grow(&mut own, bytes.len());
+                own.extend_from_slice(bytes);
+                own
+            }
+        };
+        self.run(Command::SendLong { id, flags, payload });
     }
 
     fn flush(&self, rows: usize) {
@@ -279,27 +293,39 @@ impl Host for Threaded {
     }
 }
 
-/// What a thread does.
-fn serve(shared: &Arc<Shared>, (rows, bytes): (usize, usize), buffers: BufferPool) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+/// Starts a thread. Its runtime is made here, where it can be told that there is none.
+fn start_worker(
+    number: usize,
+    shared: &Arc<Shared>,
+    inbox_size: (usize, usize),
+    host: &Threaded,
+) -> std::io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
-        .build()
-    else {
-        return;
-    };
+        .build()?;
+    let shared = shared.clone();
+    let buffers = host.boundary.borrow().buffers.clone();
+    std::thread::Builder::new()
+        .name(format!("oxws {number}"))
+        .spawn(move || serve(&shared, runtime, inbox_size, buffers))
+}
+
+/// What a thread does.
+fn serve(shared: &Shared, runtime: Runtime, (rows, bytes): (usize, usize), buffers: BufferPool) {
     let tasks = LocalSet::new();
     let core = Core::new(
         Inbox::new(Region::owned(rows), Region::owned(bytes)),
         buffers,
         true,
     );
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        tasks.block_on(&runtime, work(shared, &core));
-    }));
+    let work = || tasks.block_on(&runtime, work(shared, &core));
+    while std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+        // Its connections end with an error, and it goes on with new ones.
+        core.lose_all();
+    }
     drop(tasks);
     core.clear();
     runtime.shutdown_background();
-    drop(result);
 }
 
 async fn work(shared: &Shared, core: &Rc<Core>) {
@@ -313,6 +339,7 @@ async fn work(shared: &Shared, core: &Rc<Core>) {
             }
         }
         core.flush();
+        core.tell_news();
         let can_tell = publish(shared, core);
 
         let mut ring = std::pin::pin!(shared.bell.notified());
@@ -335,7 +362,6 @@ fn publish(shared: &Shared, core: &Core) -> bool {
     if batch.is_some() {
         return false;
     }
-    core.report_acked();
     let inbox = &mut *core.inbox.borrow_mut();
     if inbox.is_empty() {
         return true;

@@ -1,11 +1,24 @@
 //! The proof that the other end speaks WebSocket (RFC 6455, 4.2.2, step 5.4).
 
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use base64::Engine;
 use sha1::{Digest, Sha1};
 
 /// What the server appends to the key before it hashes it.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// The bits of the last character that belong to no byte may be what they are.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
+/// Whether a `Sec-WebSocket-Key` is base64 of 16 bytes (RFC 6455, 4.2.1, item 5).
+pub fn is_valid(key: &str) -> bool {
+    let mut nonce = [0; 18];
+    LENIENT.decode_slice(key, &mut nonce) == Ok(16)
+}
 
 /// The `Sec-WebSocket-Key` of a client: `nonce`, 16 random bytes, in base64.
 pub fn encode(nonce: [u8; 16]) -> String {
@@ -22,15 +35,36 @@ pub fn accept(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_base64_of_16_bytes() {
+        for key in ["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZR=="] {
+            assert!(is_valid(key), "{key}");
+        }
+        for key in [
+            "",
+            "x",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "dGhlIHNhbXBsZSBub25jZQ=",
+            "dGhlIHNhbXBsZSBub25j",
+            "dGhlIHNhbXBsZSBub25jZQQ=",
+            "dGhlIHNhbXBsZSBub25jZQQQ",
+            " dGhlIHNhbXBsZSBub25jZQ==",
+            "dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ==",
+            "!!!!!!!!!!!!!!!!!!!!!!==",
+        ] {
+            assert!(!is_valid(key), "{key}");
+        }
+        assert!(!is_valid(&"A".repeat(4000)));
+    }
+
     #[test]
     fn the_example_of_rfc_6455() {
         // RFC 6455, 1.3.
+        assert_eq!(encode(*b"the sample nonce"), "dGhlIHNhbXBsZSBub25jZQ==");
         assert_eq!(
-            super::encode(*b"the sample nonce"),
-            "dGhlIHNhbXBsZSBub25jZQ=="
-        );
-        assert_eq!(
-            super::accept("dGhlIHNhbXBsZSBub25jZQ=="),
+            accept("dGhlIHNhbXBsZSBub25jZQ=="),
             "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         );
     }

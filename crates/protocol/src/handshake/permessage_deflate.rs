@@ -288,6 +288,10 @@ impl Options {
                 self.client_max_window_bits,
                 offer.client_max_window_bits,
             ) {
+                // No more than the client offers (RFC 7692, 7.1.2.2).
+                (WindowOption::Bits(bits), Some(ClientWindow::Bits(offered))) => {
+                    Some(ClientWindow::Bits(bits.min(offered)))
+                }
                 (WindowOption::Bits(bits), _) => Some(ClientWindow::Bits(bits)),
                 (WindowOption::Refused, _) | (_, Some(ClientWindow::Any)) => None,
                 (_, offered) => offered,
@@ -429,6 +433,27 @@ mod tests {
             ),
         ] {
             assert_eq!(accept(options, offer).ok().as_deref(), answer, "{offer}");
+        }
+    }
+
+    #[test]
+    fn all_windows_of_both_ends_agree() {
+        let options = |client_max_window_bits| Options {
+            client_max_window_bits,
+            ..Options::default()
+        };
+        for own in WINDOW_BITS {
+            let server = options(WindowOption::Bits(own));
+            for offered in WINDOW_BITS {
+                let client = options(WindowOption::Bits(offered));
+                let answer = server.accept(&[client.offer()]).unwrap();
+                let agreed = client.accept_answer(answer).unwrap();
+                let bits = own.min(offered);
+                assert_eq!(
+                    agreed.client_max_window_bits,
+                    Some(ClientWindow::Bits(bits))
+                );
+            }
         }
     }
 

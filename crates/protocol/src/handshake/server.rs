@@ -10,21 +10,12 @@ pub struct Fields<'a> {
     pub method: Option<&'a str>,
     /// `Upgrade`
     pub upgrade: Option<&'a str>,
+    /// `Connection`, whose values are one list.
+    pub connection: Option<&'a str>,
     /// `Sec-WebSocket-Key`
     pub key: Option<&'a str>,
     /// `Sec-WebSocket-Version`
     pub version: Option<&'a str>,
-}
-
-impl<'a> Fields<'a> {
-    fn of(request: &'a Request) -> Self {
-        Self {
-            method: Some(&request.method),
-            upgrade: request.headers.get("upgrade"),
-            key: request.headers.get("sec-websocket-key"),
-            version: request.headers.get("sec-websocket-version"),
-        }
-    }
 }
 
 /// Why a request is refused; the number is the HTTP status to answer with.
@@ -46,8 +37,11 @@ pub fn verify(fields: &Fields<'_>) -> Result<u8, Rejection> {
     let is_upgrade = fields
         .upgrade
         .is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
-    let has_key = fields.key.is_some_and(|key| !key.is_empty());
-    if !is_upgrade || !has_key {
+    let names_upgrade = fields.connection.is_some_and(|value| {
+        let mut options = value.split(',').map(str::trim);
+        options.any(|option| option.eq_ignore_ascii_case("upgrade"))
+    });
+    if !is_upgrade || !names_upgrade || !fields.key.is_some_and(key::is_valid) {
         return Err(Rejection::BadRequest);
     }
     if fields.method.is_some_and(|method| method != "GET") {
@@ -78,9 +72,18 @@ impl Opening {
     ///
     /// The [`Rejection`] to answer with.
     pub fn read(request: &Request) -> Result<Self, Rejection> {
-        let fields = Fields::of(request);
-        let version = verify(&fields)?;
-        let header = |name| request.headers.list(name).unwrap_or_default();
+        // What may stand there once only does not mean anything as a list.
+        let list = |name| request.headers.list(name);
+        let (upgrade, connection) = (list("upgrade"), list("connection"));
+        let (key, version) = (list("sec-websocket-key"), list("sec-websocket-version"));
+        let version = verify(&Fields {
+            method: Some(&request.method),
+            upgrade: upgrade.as_deref(),
+            connection: connection.as_deref(),
+            key: key.as_deref(),
+            version: version.as_deref(),
+        })?;
+        let header = |name| list(name).unwrap_or_default();
         let subprotocols = subprotocol::parse(&header("sec-websocket-protocol"))
             .filter(|name| !name.is_empty())
             .map(str::to_owned)
@@ -97,7 +100,7 @@ impl Opening {
         Ok(Self {
             version,
             subprotocols,
-            accept: key::accept(fields.key.unwrap_or_default()),
+            accept: key::accept(&key.unwrap_or_default()),
             offers,
         })
     }
@@ -156,6 +159,7 @@ mod tests {
     const GOOD: Fields<'static> = Fields {
         method: Some("GET"),
         upgrade: Some("WebSocket"),
+        connection: Some("keep-alive, Upgrade"),
         key: Some("dGhlIHNhbXBsZSBub25jZQ=="),
         version: Some("13"),
     };
@@ -222,6 +226,34 @@ mod tests {
                 bad,
             ),
             (Fields { key: None, ..GOOD }, bad),
+            (
+                Fields {
+                    key: Some("dGhlIHNhbXBsZSBub25j"),
+                    ..GOOD
+                },
+                bad,
+            ),
+            (
+                Fields {
+                    connection: None,
+                    ..GOOD
+                },
+                bad,
+            ),
+            (
+                Fields {
+                    connection: Some("close"),
+                    ..GOOD
+                },
+                bad,
+            ),
+            (
+                Fields {
+                    connection: Some("upgrades"),
+                    ..GOOD
+                },
+                bad,
+            ),
             (
                 Fields {
                     method: Some("POST"),

@@ -1,0 +1,134 @@
+'use strict';
+
+const Queue = require('./Queue');
+const { nextTick, setImmediate } = require('./environment');
+
+/**
+ * Where the events of a connection pass on their way to its listeners, in order. Both
+ * transports have one, and so the same rules:
+ *
+ * - While it is shut (`pause`), what is received waits for `resume`; so does the end of
+ *   what the other end sends, if something waits before it.
+ * - That the connection has failed is nothing received: it waits for no `resume`, and
+ *   what does is dropped.
+ * - `drop` ends a pause for good: nobody can resume a connection that is closing. What is
+ *   received from then on is dropped, but for what ends the connection.
+ * - A listener that throws stops nothing but itself.
+ * - The promises of listeners are settled before the end is told.
+ */
+class Gate {
+  /**
+   * @param {Function} tell tells an event: called with what was given to `hold`
+   * @param {Function} isLast whether an event ends the connection, or begins its end
+   * @param {Function} goOn called when nothing waits any more, and more may come
+   */
+  constructor(tell, isLast, goOn) {
+    this._tell = tell;
+    this._isLast = isLast;
+    this._goOn = goOn;
+    this._held = new Queue();
+    this._isPaused = false;
+    this._drops = false;
+    this._isDraining = false;
+    /** Whether events have to wait: `hold` them. The usual case asks this only. */
+    this.isShut = false;
+  }
+
+  get isPaused() {
+    return this._isPaused;
+  }
+
+  /** Whether something waits. */
+  get holds() {
+    return this._held.length > 0;
+  }
+
+  /** Whether more may be received now. */
+  get isClear() {
+    return !this._isPaused && !this._isDraining && !this.holds;
+  }
+
+  pause() {
+    if (this._drops) return;
+    this._isPaused = true;
+    this.isShut = true;
+  }
+
+  /** Goes on where `pause` stopped, on the next tick. */
+  resume() {
+    if (!this._isPaused) return;
+    this._isPaused = false;
+    this._drainSoon(nextTick);
+  }
+
+  /** Has what comes wait for the next tick. */
+  shut() {
+    this.isShut = true;
+    if (!this._isPaused) this._drainSoon(nextTick);
+  }
+
+  /** Takes an event that has to wait. */
+  hold(...event) {
+    if (this._drops && !this._isLast(...event)) return;
+    this.isShut = true;
+    this._held.push(event);
+    if (!this._isPaused) this._drainSoon(nextTick);
+  }
+
+  /** Takes the event that ends the connection, behind all that was received. */
+  end(...event) {
+    if (this.isShut && this.holds) this.hold(...event);
+    else this._tell(...event);
+  }
+
+  /** Takes the event that the connection has failed. */
+  fail(...event) {
+    if (this._isPaused) this._held.clear();
+    this.end(...event);
+  }
+
+  /** Drops what is and will be received, if it is paused. */
+  drop() {
+    if (!this._isPaused) return;
+    this._drops = true;
+    for (const event of this._held.clear()) this.hold(...event);
+    this.resume();
+  }
+
+  /** Forgets what waits. */
+  clear() {
+    this._held.clear();
+    this._isPaused = false;
+    this._drops = true;
+  }
+
+  _drainSoon(soon) {
+    if (this._isDraining) return;
+    this._isDraining = true;
+    soon(() => this._drain());
+  }
+
+  _drain() {
+    this._isDraining = false;
+    let told = false;
+    let isDone = false;
+    try {
+      while (this.holds && !this._isPaused) {
+        if (told && this._isLast(...this._held.first)) break;
+        told = true;
+        this._tell(...this._held.shift());
+      }
+      isDone = true;
+    } finally {
+      if (this.holds && !this._isPaused) {
+        this._drainSoon(isDone ? setImmediate : nextTick);
+      } else if (!this._isPaused) {
+        this.isShut = this._drops;
+        if (isDone) this._goOn();
+        else nextTick(this._goOn);
+      }
+    }
+  }
+}
+
+module.exports = Gate;
