@@ -117,19 +117,10 @@ describe('Robustness', () => {
       socket.pause();
       server.send(Buffer.alloc(32 << 20));
 
-      const { setTimeout: original } = global;
-      let expire;
-      global.setTimeout = (callback, delay, ...args) => {
-        if (delay === 30000) expire = () => callback(...args);
-        return original(callback, delay, ...args);
-      };
-      try {
-        server.close();
-      } finally {
-        global.setTimeout = original;
-      }
+      server.close();
       const closed = once(server, 'close');
-      expire();
+      const { _onTimeout: expire, _timerArgs: args } = server._closeTimer;
+      expire(...args);
       assert.equal((await closed)[0], 1006);
       assert.equal(wss.clients.size, 0);
     });

@@ -86,8 +86,9 @@ class Receiver {
     /** Whether a heavy message is being decoded on another thread. */
     this._isElsewhere = false;
     this._isReading = false;
-    /** What to call behind all chunks. */
+    /** What to call behind all chunks, once promises of their handlers are settled. */
     this._last = null;
+    this._isSettling = false;
     this._gate = new Gate(
       (...event) => this._handle(...event),
       isLast,
@@ -187,22 +188,21 @@ class Receiver {
     this._tellLast();
   }
 
-  /** Reads on behind what was held back, and settles promises before the last. */
+  /** Reads on behind what was held back; promises are settled before the last. */
   _goOn() {
-    const last = this._last;
-    this._last = null;
-    this._read();
-    if (last === null) return;
+    this._isSettling = true;
     setImmediate(() => {
-      this._last = last;
+      this._isSettling = false;
       if (this._isRead) this._tellLast();
     });
+    this._read();
   }
 
   _tellLast() {
+    if (this._last === null || this._isSettling) return;
     const last = this._last;
     this._last = null;
-    if (last !== null) this._gate.end(LAST, 0, last);
+    this._gate.end(LAST, 0, last);
   }
 
   /** Whether all that was added is read. */
@@ -393,6 +393,8 @@ class Receiver {
     this._chunks.clear();
     this._gate.clear();
     this.unread = 0;
+    if (this._last !== null) setImmediate(this._last);
+    this._last = null;
 
     this.onbinary = null;
     this.onclose = null;

@@ -8,6 +8,7 @@ const PerMessageDeflate = require('./PerMessageDeflate');
 const WebSocket = require('./WebSocket');
 const { callLast } = require('./environment');
 const native = require('./native');
+const { whenDue } = require('./upgrade');
 
 const DEFAULTS = {
   backlog: null, // Node's default: 511
@@ -105,6 +106,10 @@ Object.assign(WebSocketServer.prototype, {
   handleUpgrade(request, socket, head, callback) {
     socket.on('error', destroy);
     whenDue(request, socket, head, (behind) => {
+      if (behind === null) {
+        refuse(socket, 400);
+        return;
+      }
       try {
         judge(this, { request, socket, head: behind }, callback);
       } catch (error) {
@@ -115,10 +120,6 @@ Object.assign(WebSocketServer.prototype, {
     });
   },
 });
-
-function whenDue(request, socket, head, callback) {
-  callback(head);
-}
 
 /** Answers an upgrade request whose turn it is. */
 function judge(wss, { request, socket, head }, callback) {

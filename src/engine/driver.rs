@@ -329,7 +329,6 @@ impl Driver {
             return Step::Wait;
         };
         inbox.keep(start + count);
-        inbox.count(&mut self.share, 0, count);
         let mut at = 0;
         let mut is_used = false;
         let mut is_heavy = false;
@@ -363,7 +362,9 @@ impl Driver {
         } else if at < count {
             self.rest = Rest::new(inbox.slice(start, count)[at..].to_vec());
         }
-        if !is_used {
+        if is_used {
+            inbox.count(&mut self.share, 0, count);
+        } else {
             inbox.give_back(start, start + count);
         }
         match violation {
