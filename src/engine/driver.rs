@@ -191,6 +191,7 @@ impl Driver {
         }
         let core = self.core.clone();
         let inbox = &mut *core.inbox.borrow_mut();
+        inbox.begin(&mut self.share);
         if self.connection.is_paused() && !matches!(self.state, State::Dropping) {
             return self.watch(inbox, context);
         }
@@ -363,7 +364,7 @@ impl Driver {
             self.rest = Rest::new(inbox.slice(start, count)[at..].to_vec());
         }
         if is_used {
-            inbox.count(&mut self.share, 0, count);
+            self.share.bytes += count;
         } else {
             inbox.give_back(start, start + count);
         }
@@ -424,8 +425,10 @@ impl Driver {
             let is_ascii = inbox.slice(start, end - start).is_ascii();
             kind |= if is_ascii { kind::ASCII } else { 0 };
         }
-        let large = if is_here { 0 } else { len };
-        inbox.count(&mut self.share, 1, large);
+        self.share.rows += 1;
+        if !is_here {
+            self.share.bytes += len;
+        }
         inbox.push(Row {
             id: self.connection.id,
             kind,

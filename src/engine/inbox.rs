@@ -84,8 +84,8 @@ impl Row {
 #[derive(Default)]
 pub(crate) struct Share {
     batch: u64,
-    rows: usize,
-    bytes: usize,
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
 }
 
 /// The events that JavaScript has not yet seen.
@@ -93,6 +93,8 @@ pub(crate) struct Inbox {
     rows: Region<u32>,
     bytes: Region<u8>,
     row_count: usize,
+    /// The most rows of events: the rest is kept.
+    event_rows: usize,
     byte_count: usize,
     large: Vec<Vec<u8>>,
     large_bytes: usize,
@@ -108,10 +110,12 @@ impl Inbox {
     /// An empty inbox in this memory.
     pub(crate) fn new(rows: Region<u32>, bytes: Region<u8>) -> Self {
         assert!(rows.len() >= 2 * ROW && bytes.len() >= READ);
+        let capacity = rows.len() / ROW;
         Self {
             rows,
             bytes,
             row_count: 0,
+            event_rows: capacity - capacity / KEPT_PART,
             byte_count: 0,
             large: Vec::new(),
             large_bytes: 0,
@@ -137,26 +141,24 @@ impl Inbox {
         &self.bytes[..self.byte_count]
     }
 
-    /// Whether there is room for an event of a connection that has this share.
-    pub(crate) fn has_row(&self, share: &Share) -> bool {
-        let capacity = self.rows.len() / ROW;
-        let has_share = share.batch != self.batch
-            || (share.rows < MAX_SHARE_ROWS && share.bytes < MAX_SHARE_BYTES);
-        has_share
-            && self.row_count < capacity - capacity / KEPT_PART
-            && self.large_bytes < MAX_LARGE
-    }
-
-    /// Adds to a connection's share.
-    pub(crate) fn count(&self, share: &mut Share, rows: usize, bytes: usize) {
+    /// Begins a connection's share of a batch, unless it has one of this batch.
+    pub(crate) fn begin(&self, share: &mut Share) {
         if share.batch != self.batch {
             *share = Share {
                 batch: self.batch,
-                ..Share::default()
+                rows: 0,
+                bytes: 0,
             };
         }
-        share.rows += rows;
-        share.bytes += bytes;
+    }
+
+    /// Whether there is room for an event of a connection that has this share.
+    #[inline]
+    pub(crate) fn has_row(&self, share: &Share) -> bool {
+        self.row_count < self.event_rows
+            && share.rows < MAX_SHARE_ROWS
+            && share.bytes < MAX_SHARE_BYTES
+            && self.large_bytes < MAX_LARGE
     }
 
     /// Room for `len` bytes, and its position. They are kept only once `keep` says so.
@@ -232,7 +234,7 @@ impl Inbox {
 
     /// Wakes the task when `clear` has made room.
     pub(crate) fn wait(&mut self, context: &Context<'_>, share: &Share) {
-        let list = if share.batch == self.batch {
+        let list = if share.batch == self.batch && share.rows > 0 {
             &mut self.sated
         } else {
             &mut self.waiting
