@@ -149,7 +149,16 @@ declare class WebSocket extends EventEmitter {
   once(event: string | symbol, listener: (...args: any[]) => void): this;
 }
 
+type WebSocketClass = typeof WebSocket;
+type WebSocketInstance = WebSocket;
+
 declare namespace WebSocket {
+  // The names that ws has since version 8, for `import { WebSocketServer } from …`.
+  const WebSocket: WebSocketClass;
+  type WebSocket = WebSocketInstance;
+  const WebSocketServer: typeof Server;
+  type WebSocketServer = Server;
+
   /** What can be sent. */
   type Data =
     | string

@@ -128,7 +128,8 @@ function leave(socket, code, reason) {
 }
 
 /** Scheme, authority, and path with query, as they are written (RFC 3986, 3). */
-const ADDRESS = /^\s*([a-z][a-z0-9+.-]*:)(?:\/\/([^/?#]*))?([^#]*?)\s*(?:#.*)?$/is;
+const ADDRESS =
+  /^\s*([a-z][a-z0-9+.-]*:)(?:\/\/([^/?#]*))?([^#]*?)\s*(?:#.*)?$/is;
 
 /** What a request's target cannot have. */
 const UNSAFE = /[^\x21-\x7e]|["<>\\^`{|}]/gu;

@@ -49,7 +49,13 @@ describe('The published package', function () {
     }
     const [main, platform] = tarballs;
     npm(
-      ['install', '--offline', '--no-save', `${name}@file:${main}`, platform],
+      [
+        'install',
+        '--prefer-offline',
+        '--no-save',
+        `${name}@file:${main}`,
+        platform,
+      ],
       app,
     );
     return app;
@@ -86,17 +92,13 @@ describe('The published package', function () {
         });
       }
 
-      it('compiles and echoes in TypeScript', () => {
+      it('compiles and echoes in TypeScript, with the types that it brings', () => {
         execFileSync(
           process.execPath,
-          [
-            require.resolve('typescript/bin/tsc'),
-            '--typeRoots',
-            path.join(root, 'node_modules', '@types'),
-          ],
+          [require.resolve('typescript/bin/tsc')],
           { cwd: app, encoding: 'utf8' },
         );
-        for (const file of ['typed.js', 'typed-module.mjs']) {
+        for (const file of ['typed.js', 'typed-module.mjs', 'readme.js']) {
           const output = execFileSync(process.execPath, [file], {
             cwd: path.join(app, 'out'),
             encoding: 'utf8',

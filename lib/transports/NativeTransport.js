@@ -113,7 +113,8 @@ class NativeTransport {
     this._calledBack = 0;
     this._gate = new Gate(
       // Not in the context of who resumes.
-      (...event) => (this._context || nobodys).runInAsyncScope(this._emit, this, ...event),
+      (...event) =>
+        (this._context || nobodys).runInAsyncScope(this._emit, this, ...event),
       isLast,
       () => {
         if (this.id !== -1) this._engine.native.resume(this.id);

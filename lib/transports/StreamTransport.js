@@ -89,7 +89,8 @@ class StreamTransport {
       },
       close: () => {
         // It closes by itself once both directions have ended.
-        if (this._hasEnded && socket.writableFinished && !this._hasFailed) return;
+        if (this._hasEnded && socket.writableFinished && !this._hasFailed)
+          return;
         receiver.fail(() => incoming.failed(ws));
       },
       error: () => {

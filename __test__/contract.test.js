@@ -1,0 +1,287 @@
+'use strict';
+
+// One contract for every transport: however a connection ends, in whatever state, at
+// either end, the same events come in the same order, and nothing is left.
+
+const assert = require('node:assert/strict');
+const { randomBytes } = require('crypto');
+
+const WebSocket = require('..');
+const { startedEngine } = require('../lib/transports/engine');
+const { descriptors } = require('./fixtures-engine/descriptors');
+const { frame, ledger, listen, uncaught } = require('./support');
+
+const IS_STREAM = process.env.OXWS_TRANSPORT === 'stream';
+const DEFLATE = 'Sec-WebSocket-Extensions: permessage-deflate\r\n';
+
+/** How long anything may take, in milliseconds. */
+const LIMIT = 1000;
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Waits until something is so; not for long. */
+async function until(condition, what) {
+  const end = Date.now() + LIMIT;
+  while (!condition()) {
+    assert.ok(Date.now() < end, `${what} within ${LIMIT} ms`);
+    await turn();
+  }
+}
+
+/** The payload of a close frame. */
+function closing(code) {
+  const payload = Buffer.alloc(2);
+  payload.writeUInt16BE(code);
+  return payload;
+}
+
+/**
+ * The states, each with what brings it about. `closes` tells the code that was sent
+ * already; `holds` that something received waits for `resume`, and is an event.
+ */
+const STATES = {
+  open: {},
+  paused: { enter: ({ ws }) => ws.pause(), isPaused: true },
+  'paused with a message behind': {
+    isPaused: true,
+    holds: true,
+    async enter({ ws, peer }) {
+      ws.pause();
+      peer.write('held');
+      await turn();
+    },
+  },
+  closing: { enter: ({ ws }) => ws.close(4003), closes: 4003 },
+  'within a message': {
+    async enter({ ws, peer }) {
+      const { bytesRead } = ws._socket;
+      peer.socket.write(frame(1, 'half of it', { fin: false, key: peer.key }));
+      await until(() => ws._socket.bytesRead > bytesRead, 'half a message');
+    },
+  },
+  compressing: {
+    enter({ ws, callback }) {
+      ws.send(randomBytes(1 << 19), callback());
+    },
+  },
+  streaming: {
+    enter({ ws, callback }) {
+      ws.stream(() => {});
+      ws.send('behind it', callback());
+    },
+  },
+  'with listeners that throw': { throws: true },
+};
+
+/**
+ * The ways to end: what happens, and the code of 'close'. What is `received` waits for
+ * `resume`, and so does what is so `behind` a message; the rest waits for nothing.
+ */
+const ENDS = {
+  'a close frame': {
+    received: true,
+    run({ peer }) {
+      peer.socket.write(frame(8, closing(4001), { key: peer.key }));
+      peer.endsToo = true;
+    },
+    code: ({ closes }) => closes || 4001,
+  },
+  'a close frame and a reset': {
+    // Paused, Node takes both together for data and an end, or not, by its version.
+    unless: ({ isPaused }) => isPaused && IS_STREAM,
+    run({ peer }) {
+      peer.socket.write(frame(8, closing(4001), { key: peer.key }), () =>
+        peer.socket.resetAndDestroy(),
+      );
+    },
+    code: ({ closes, isPaused }) => (isPaused ? 1006 : closes || 4001),
+  },
+  'close()': {
+    run({ ws, peer }) {
+      ws.close(4002);
+      peer.answers = true;
+    },
+    code: ({ closes }) => closes || 4002,
+  },
+  'close() and the end of the peer': {
+    run({ ws, peer }) {
+      ws.close(4002);
+      peer.socket.end();
+    },
+    code: () => 1006,
+  },
+  'terminate()': { run: ({ ws }) => ws.terminate(), code: () => 1006 },
+  'a violation': {
+    received: true,
+    errors: ['WS_ERR_UNEXPECTED_RSV_2_3'],
+    run: ({ peer }) =>
+      peer.socket.write(frame(2, 'x', { rsv: 1, key: peer.key })),
+    code: () => 1006,
+  },
+  'the end of the peer': {
+    behind: true,
+    run: ({ peer }) => peer.socket.end(),
+    code: () => 1006,
+  },
+  'a reset': {
+    run: ({ peer }) => peer.socket.resetAndDestroy(),
+    code: () => 1006,
+  },
+  'a reset while much waits to be sent': {
+    async run({ ws, peer, callback }) {
+      peer.socket.pause();
+      if (ws.readyState === WebSocket.OPEN && ws._queue === null) {
+        for (let i = 0; i < 4; i++) ws.send(Buffer.alloc(4 << 20), callback());
+      }
+      await turn();
+      peer.socket.resetAndDestroy();
+    },
+    code: () => 1006,
+  },
+  'its socket destroyed': {
+    run: ({ ws }) => ws._socket.destroy(),
+    code: () => 1006,
+  },
+  'its socket ended': {
+    behind: true,
+    run: ({ ws }) => ws._socket.end(),
+    code: () => 1006,
+  },
+  'its server closed': {
+    only: 'server',
+    run: ({ wss }) => wss.close(),
+    code: () => 1006,
+  },
+  'the engine lost': {
+    isNative: true,
+    run: () => startedEngine().native.panic(),
+    code: () => 1006,
+  },
+};
+
+/** A bare other end: it answers a close frame if it is to, and ends when the socket does. */
+class Peer {
+  constructor({ socket, wire }, key) {
+    Object.assign(this, { socket, key, answers: false, endsToo: false });
+    socket.on('error', () => {});
+    // What it writes is on its way before a reset.
+    socket.setNoDelay();
+    this._read(wire);
+  }
+
+  write(data) {
+    this.socket.write(frame(1, data, { key: this.key }));
+  }
+
+  async _read(wire) {
+    for (let seen; (seen = await wire.frame()) !== undefined;) {
+      if (seen.opcode !== 8) continue;
+      if (this.answers) {
+        this.socket.write(frame(8, seen.payload, { key: this.key }));
+      }
+      if (this.answers || this.endsToo) this.socket.end();
+    }
+  }
+}
+
+describe('The contract of the transports', () => {
+  const { track, bareClient, bareServer } = ledger();
+
+  async function connect(side) {
+    const wss = track(await listen({ perMessageDeflate: true }));
+    if (side === 'server') {
+      const bare = await bareClient(wss, {
+        'Sec-WebSocket-Extensions': 'permessage-deflate',
+      });
+      return { wss, ws: bare.server, peer: new Peer(bare) };
+    }
+    const bare = await bareServer({ perMessageDeflate: true }, DEFLATE);
+    return { wss, ws: bare.client, peer: new Peer(bare, null) };
+  }
+
+  async function check(side, end, state) {
+    const connection = await connect(side);
+    const { wss, ws } = connection;
+    const before = descriptors();
+    const socket = ws._socket;
+    const events = [];
+    const errors = [];
+    const calls = [];
+    const fail = (what) => {
+      if (state.throws) throw new Error(`on purpose: ${what}`);
+    };
+    connection.callback = () => {
+      const number = calls.push(0) - 1;
+      return (error) => {
+        calls[number]++;
+        assert.ok(error === null || error instanceof Error);
+        fail('callback');
+      };
+    };
+    ws.on('message', (data) => {
+      events.push(data);
+      fail('message');
+    });
+    ws.on('error', (error) => {
+      errors.push(error.code);
+      fail('error');
+    });
+    ws.on('close', (code, reason) => {
+      events.push(code);
+      assert.equal(reason, '');
+      assert.equal(ws.readyState, WebSocket.CLOSED);
+      fail('close');
+    });
+
+    const thrown = await uncaught(async () => {
+      ws.send('before', connection.callback());
+      connection.peer.write('first');
+      await until(() => events.length === 1, 'the first message');
+      if (state.enter) await state.enter(connection);
+      await end.run(connection);
+      const waits = end.received || (end.behind && state.holds);
+      if (state.isPaused && waits) {
+        for (let i = 0; i < 20; i++) await turn();
+        assert.equal(events.length, 1, 'nothing comes while it is paused');
+        ws.resume();
+      }
+      await until(() => ws.readyState === WebSocket.CLOSED, "'close'");
+      await until(() => calls.every((count) => count === 1), 'the callbacks');
+      await until(() => socket.destroyed, 'the end of the socket');
+      connection.peer.socket.destroy();
+      // What was there before are both ends of the connection.
+      const own = IS_STREAM ? 2 : 3;
+      await until(() => descriptors() <= before - own, 'all descriptors');
+      await turn();
+    });
+
+    const isHeld = end.behind || end.received;
+    const held = state.holds && isHeld;
+    assert.deepEqual(events, [
+      'first',
+      ...(held ? ['held'] : []),
+      end.code(state),
+    ]);
+    assert.deepEqual(errors, end.errors || []);
+    assert.equal(wss.clients.size, 0);
+    assert.equal(ws.bufferedAmount, 0);
+    for (const each of thrown) assert.match(each, /^on purpose/);
+    assert.equal(
+      thrown.length,
+      state.throws ? calls.length + 2 + errors.length : 0,
+    );
+  }
+
+  for (const side of ['server', 'client']) {
+    describe(`a ${side}`, () => {
+      for (const [how, end] of Object.entries(ENDS)) {
+        if (end.only && end.only !== side) continue;
+        if (end.isNative && IS_STREAM) continue;
+        for (const [name, state] of Object.entries(STATES)) {
+          if (end.unless && end.unless(state)) continue;
+          it(`${name}: ${how}`, () => check(side, end, state));
+        }
+      }
+    });
+  }
+});
