@@ -116,9 +116,7 @@ describe('The engine', () => {
       });
     }
 
-    it('holds for callbacks of what is not sent', async function () {
-      // Node calls back without an error when a socket is destroyed.
-      if (IS_STREAM) this.skip();
+    it('holds for callbacks of what is not sent', async () => {
       const { client, server } = await pair({ perMessageDeflate: false });
       server.pause();
       const called = [];
@@ -358,7 +356,6 @@ describe('The engine', () => {
     }
 
     it('starves neither promises nor ticks', async function () {
-      if (IS_STREAM) this.skip(); // It has no batches.
       this.timeout(10000);
       const wss = track(await listen({ perMessageDeflate: false }));
       const busy = await flood(wss);
@@ -378,7 +375,6 @@ describe('The engine', () => {
     });
 
     it('starves neither timers nor immediates', async function () {
-      if (IS_STREAM) this.skip(); // It has no batches.
       this.timeout(10000);
       const wss = track(await listen({ perMessageDeflate: false }));
       const busy = await flood(wss);
@@ -427,7 +423,6 @@ describe('The engine', () => {
     };
     for (const [name, bomb] of Object.entries(bombs)) {
       it(`that is ${name} and inflates to much lets others pass`, async function () {
-        if (IS_STREAM) this.skip(); // It inflates in place.
         this.timeout(10000);
         const { first, second, seen } = await twoBare();
         const bytes = bomb();
@@ -526,8 +521,7 @@ describe('The engine', () => {
       for (const [expected, found] of seen) assert.equal(found, expected);
     });
 
-    it('keeps the store that a connection was accepted with', async function () {
-      if (IS_STREAM) this.skip(); // It has the context of Node's socket.
+    it('keeps the store that a connection was accepted with', async () => {
       const server = track(await listenHttp(http.createServer()));
       const wss = new WebSocket.Server({ noServer: true });
       let number = 0;
@@ -553,8 +547,7 @@ describe('The engine', () => {
       );
     });
 
-    it('keeps the store over pause and resume', async function () {
-      if (IS_STREAM) this.skip(); // It has the context of who resumes.
+    it('keeps the store over pause and resume', async () => {
       const wss = track(await listen({ perMessageDeflate: false }));
       const { server, socket } = await bareClient(wss);
       const seen = [];

@@ -253,8 +253,11 @@ function programs() {
     children.clear();
   });
 
-  /** Starts one; `limit` is that of its descriptors, `node` are options of Node.js. */
-  function start(name, args = [], { node = [], ipc = false, limit } = {}) {
+  /**
+   * Starts one; `limit` is that of its descriptors, `node` are options of Node.js, `uid`
+   * is another user.
+   */
+  function start(name, args = [], { node = [], ipc = false, limit, uid } = {}) {
     const file = path.join(__dirname, 'fixtures-engine', `${name}.js`);
     const command = [process.execPath, ...node, file, ...args.map(String)];
     const [program, ...rest] = limit
@@ -264,6 +267,7 @@ function programs() {
       // With one arena, what glibc keeps for later does not look like a leak.
       env: Object.assign({ MALLOC_ARENA_MAX: '1' }, process.env),
       stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? ['ipc'] : [])],
+      uid,
     });
     children.add(child);
     child.output = '';

@@ -276,7 +276,7 @@ function notSent(cause) {
 function written(socket, cb) {
   return (error) => {
     const isSent = !error && !socket.destroyed;
-    nextTick(cb, isSent ? null : notSent(error));
+    nextTick(cb, isSent ? null : notSent(error || socket.errored));
   };
 }
 

@@ -2,6 +2,7 @@
 
 const Receiver = require('../Receiver');
 const Sender = require('../Sender');
+const { contextOfNow } = require('../context');
 const { clearTimeout, nextTick, setTimeout } = require('../environment');
 
 /**
@@ -47,11 +48,17 @@ class StreamTransport {
     this._latestPing = null;
 
     const { receiver, sender } = this;
+    const context = contextOfNow();
     let received = 0;
+    /** Calls a handler in the context that the connection was made in. */
+    const tell = (handler, first, second) => {
+      if (context === null) handler(ws, first, second);
+      else context.runInAsyncScope(handler, null, ws, first, second);
+    };
     /** A handler that finds `bytesReceived` as it is at its event. */
     const counted = (handler) => (first, second) => {
       ws.bytesReceived = received - receiver.unread;
-      handler(ws, first, second);
+      tell(handler, first, second);
     };
     receiver.ontext = counted(incoming.message);
     receiver.onbinary = receiver.ontext;
@@ -85,17 +92,17 @@ class StreamTransport {
       },
       end: () => {
         this._hasEnded = true;
-        receiver.end(() => incoming.end(ws));
+        receiver.end(() => tell(incoming.end));
       },
       close: () => {
         // It closes by itself once both directions have ended.
         if (this._hasEnded && socket.writableFinished && !this._hasFailed)
           return;
-        receiver.fail(() => incoming.failed(ws));
+        receiver.fail(() => tell(incoming.failed));
       },
       error: () => {
         this._hasFailed = true;
-        receiver.fail(() => incoming.failed(ws));
+        receiver.fail(() => tell(incoming.failed));
       },
     };
     this._hasFailed = false;

@@ -482,6 +482,12 @@ impl Driver {
     }
 
     fn finish(&mut self, last: Last) -> Step {
+        // The system tells a failure once: to who writes, if that comes first, and then
+        // there is nothing more to read.
+        let last = match (last, self.connection.write_error()) {
+            (Last::Eof, Some(error)) => Last::NotWritten(error),
+            (last, _) => last,
+        };
         self.state = State::Ending(last);
         Step::Again
     }
