@@ -21,8 +21,11 @@ class Gate {
    * @param {Function} tell tells an event: called with what was given to `hold`
    * @param {Function} isLast whether an event ends the connection, or begins its end
    * @param {Function} goOn called when nothing waits any more, and more may come
+   * @param {AsyncResource} context what waited is told in it, and not in that of who
+   *   resumes
    */
-  constructor(tell, isLast, goOn) {
+  constructor(tell, isLast, goOn, context) {
+    this._context = context;
     this._tell = tell;
     this._isLast = isLast;
     this._goOn = goOn;
@@ -105,7 +108,7 @@ class Gate {
   _drainSoon(soon) {
     if (this._isDraining) return;
     this._isDraining = true;
-    soon(() => this._drain());
+    soon(() => this._context.runInAsyncScope(this._drain, this));
   }
 
   _drain() {

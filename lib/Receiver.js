@@ -5,6 +5,7 @@ const { constants } = require('buffer');
 const Gate = require('./Gate');
 const PerMessageDeflate = require('./PerMessageDeflate');
 const Queue = require('./Queue');
+const { contextOfNow, nobodys } = require('./context');
 const { nextTick, setImmediate } = require('./environment');
 const { handedOver } = require('./externalMemory');
 const native = require('./native');
@@ -93,6 +94,7 @@ class Receiver {
       (...event) => this._handle(...event),
       isLast,
       () => this._goOn(),
+      contextOfNow() || nobodys,
     );
     /** The bytes of the current chunk, and of those that wait, not yet read. */
     this.unread = 0;

@@ -111,14 +111,14 @@ class NativeTransport {
     this._callbacks = new Queue();
     /** How many were called since the system has taken their messages. */
     this._calledBack = 0;
+    this._context = contextOfNow();
     this._gate = new Gate(
-      // Not in the context of who resumes.
-      (...event) =>
-        (this._context || nobodys).runInAsyncScope(this._emit, this, ...event),
+      (...event) => this._emit(...event),
       isLast,
       () => {
         if (this.id !== -1) this._engine.native.resume(this.id);
       },
+      this._context || nobodys,
     );
     this._released = false;
     /** Why the connection failed, if it did. */
@@ -129,7 +129,6 @@ class NativeTransport {
     /** The bytes posted, as long as the engine has counted this many flushes. */
     this._posted = 0;
     this._postedAt = -1;
-    this._context = contextOfNow();
     this.id = this._engine.open(this);
     this.receiver = new ReceiverView(this, extensions, maxPayload);
     this.sender = new SenderView(this, extensions);

@@ -2,7 +2,7 @@
 
 const Receiver = require('../Receiver');
 const Sender = require('../Sender');
-const { contextOfNow } = require('../context');
+const { contextOfNow, nobodys } = require('../context');
 const { clearTimeout, nextTick, setTimeout } = require('../environment');
 
 /**
@@ -49,6 +49,7 @@ class StreamTransport {
 
     const { receiver, sender } = this;
     const context = contextOfNow();
+    this._context = context || nobodys;
     let received = 0;
     /** Calls a handler in the context that the connection was made in. */
     const tell = (handler, first, second) => {
@@ -166,7 +167,8 @@ class StreamTransport {
 
   /** Has the socket go on, behind what the receiver holds, whose handlers may pause. */
   _flowSoon() {
-    nextTick(() => {
+    // Not in the context of who resumes.
+    this._context.runInAsyncScope(nextTick, process, () => {
       if (!this.receiver.paused && !this._isHeld) this._socket.resume();
     });
   }
