@@ -81,7 +81,7 @@ class Gate {
   /** Takes the event that ends the connection, behind all that was received. */
   end(...event) {
     if (this.isShut && this.holds) this.hold(...event);
-    else this._tell(...event);
+    else this._context.runInAsyncScope(this._tell, null, ...event);
   }
 
   /** Takes the event that the connection has failed. */
