@@ -29,11 +29,14 @@ declare class WebSocket extends EventEmitter {
    * @throws {Error} on an invalid address or option
    */
   constructor(
-    address: string | URL,
+    address: string | URL | { href: string },
     protocols?: string | string[] | null,
     options?: WebSocket.ClientOptions,
   );
-  constructor(address: string | URL, options: WebSocket.ClientOptions);
+  constructor(
+    address: string | URL | { href: string },
+    options: WebSocket.ClientOptions,
+  );
   /** Takes over a request that is upgraded already, as a server has it. */
   constructor(
     upgraded: [request: IncomingMessage, socket: Duplex, head: Buffer],
@@ -77,10 +80,15 @@ declare class WebSocket extends EventEmitter {
    * @param data the reason: at most 123 bytes
    */
   close(code?: number, data?: string | Buffer): void;
-  /** Shuts down the connection at once. */
+  /** Shuts down the connection at once: what waits for `resume` is dropped. */
   terminate(): void;
 
-  /** @throws {Error} if the connection is not open */
+  /**
+   * Reads no more: what was received waits for `resume`, and so does the end of what the
+   * other end sends, if something waits before it. A failure waits for nothing.
+   *
+   * @throws {Error} if the connection is not open
+   */
   pause(): void;
   /** @throws {Error} if the connection is not open */
   resume(): void;
@@ -99,9 +107,11 @@ declare class WebSocket extends EventEmitter {
   ): void;
 
   /**
-   * Sends a message, or a fragment of one.
+   * Sends a message, or a fragment of one. The memory of `data` may be used again when
+   * this returns.
    *
-   * @param cb called once the system has taken the data, or with an error
+   * @param cb called once the system has taken the data, or with an error: its `code` is
+   *   `ERR_OXWS_NOT_SENT` if the connection has ended, and its `cause` tells why it failed
    * @throws {Error} if it is not open and there is no callback
    */
   send(data?: WebSocket.Data, cb?: (error?: Error | null) => void): void;
@@ -275,7 +285,10 @@ declare namespace WebSocket {
 
   /** Limits beyond the documentation of ws. */
   interface Limits {
-    /** The longest message that is taken, in bytes; 0 for no limit. */
+    /**
+     * The longest message that is taken, in bytes: 100 MiB by default for a server, 256
+     * MiB for a client; 0 for no limit but those of strings and Buffers.
+     */
     maxPayload?: number;
     /** The most fragments of a message: 1048576 by default. */
     maxFragments?: number;
