@@ -5,6 +5,7 @@
 //   N passed, N failed, N skipped
 
 const { spawn } = require('child_process');
+const fs = require('fs');
 const path = require('path');
 
 const root = path.join(__dirname, '..');
@@ -28,6 +29,10 @@ function mochaTests(status, output) {
     skipped: count('pending').passed,
   };
 }
+
+/** The programs in the output of the field's runner. */
+const fieldTests = (status, output) =>
+  sums(output, /^(\d+) passed, (\d+) failed$/gm);
 
 /** The sum of each group over all matches. */
 function sums(output, pattern) {
@@ -105,6 +110,15 @@ async function main() {
     path.join(root, 'bench', 'run.js'),
     'smoke',
   ]);
+
+  // Programs that show faults, each over each way, where they are laid beside.
+  const field = path.join(root, '..', 'shared', 'field', 'run.js');
+  if (fs.existsSync(field)) {
+    await run('programs from the field', fieldTests, process.execPath, [field]);
+  } else {
+    total.skipped++;
+    console.log('\n--- programs from the field: skipped (there are none)');
+  }
 
   const checkout = process.env.OXWS_WS_CHECKOUT;
   if (checkout) {

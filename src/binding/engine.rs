@@ -415,8 +415,10 @@ unsafe fn start(
         // SAFETY: promised by the caller.
         match unsafe { Inline::start(uv_loop, boundary, dispatch) } {
             Ok(host) => return Ok(host),
-            Err((Unavailable::Here, given_back, also)) => (boundary, dispatch) = (given_back, also),
-            Err((reason, ..)) => return Err(reason),
+            Err(failed) => match failed.reason {
+                Unavailable::Here => (boundary, dispatch) = (failed.boundary, failed.dispatch),
+                reason @ Unavailable::Now(_) => return Err(reason),
+            },
         }
     }
     let (threads, counters) = (wanted.threads, counters.clone());

@@ -25,7 +25,7 @@ use super::super::inbox::Inbox;
 use super::super::outbox::{Flags, ROW};
 use super::super::region::Region;
 use super::super::uv::{Async, AsyncSender, Backend, Loop, Poll, Uv};
-use super::{Boundary, Cleared, Dispatch, Host, Unavailable};
+use super::{Boundary, Cleared, Dispatch, Host, NotStarted, Unavailable};
 
 /// How long to go on, though nobody else of the loop seems to wait.
 const MAX_TIME: Duration = Duration::from_millis(4);
@@ -77,8 +77,12 @@ impl Wake for Alarm {
 }
 
 impl Inline {
-    /// Starts the host; `None` where it cannot be: without libuv or epoll, or if the
-    /// check at its start fails.
+    /// Starts the host.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be: without libuv or epoll, if the check at its start fails, or if
+    /// there are no descriptors left.
     ///
     /// # Safety
     ///
@@ -87,10 +91,16 @@ impl Inline {
         loop_: Loop,
         boundary: Boundary,
         dispatch: Dispatch,
-    ) -> Result<Rc<Self>, (Unavailable, Boundary, Dispatch)> {
+    ) -> Result<Rc<Self>, Box<NotStarted>> {
         let (uv, runtime, epoll) = match prepare() {
             Ok(prepared) => prepared,
-            Err(reason) => return Err((reason, boundary, dispatch)),
+            Err(reason) => {
+                return Err(Box::new(NotStarted {
+                    reason,
+                    boundary,
+                    dispatch,
+                }))
+            }
         };
         let host = Rc::new(Self {
             core: Core::new(
@@ -142,7 +152,11 @@ impl Inline {
             }
             _ => {
                 let (boundary, dispatch) = host.dismantle();
-                Err((Unavailable::Here, boundary, dispatch))
+                Err(Box::new(NotStarted {
+                    reason: Unavailable::Here,
+                    boundary,
+                    dispatch,
+                }))
             }
         }
     }

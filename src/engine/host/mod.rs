@@ -44,6 +44,13 @@ impl From<io::Error> for Unavailable {
 /// Calls JavaScript with the number of rows in the inbox.
 pub(crate) type Dispatch = Box<dyn Fn(usize)>;
 
+/// A host that has not started: the reason, and what it was to be made of.
+pub(crate) struct NotStarted {
+    pub(crate) reason: Unavailable,
+    pub(crate) boundary: Boundary,
+    pub(crate) dispatch: Dispatch,
+}
+
 /// Clears a flag at the end of its scope, also where that panics.
 pub(crate) struct Cleared<'a>(pub(crate) &'a Cell<bool>);
 
