@@ -1,6 +1,9 @@
 'use strict';
 
-/** First in, first out; unlike an array's, its `shift` does not move the rest. */
+/** What is taken out is forgotten once it is so much, and most of what there is. */
+const MANY = 1024;
+
+/** First in, first out; unlike an array's, its `shift` seldom moves the rest. */
 class Queue {
   constructor() {
     this.clear();
@@ -22,7 +25,12 @@ class Queue {
   shift() {
     const item = this._items[this._head];
     this._items[this._head++] = undefined;
-    if (this._head === this._items.length) this.clear();
+    if (this._head === this._items.length) {
+      this.clear();
+    } else if (this._head >= MANY && 2 * this._head > this._items.length) {
+      this._items = this._items.slice(this._head);
+      this._head = 0;
+    }
     return item;
   }
 

@@ -8,7 +8,7 @@ const net = require('net');
 const WebSocket = require('../..');
 const { frame, request } = require('../support');
 
-const COUNT = 300;
+const COUNT = 100;
 const MESSAGES = 20000;
 
 /** What all of them need is there after so many. */
@@ -47,8 +47,8 @@ async function main() {
     socket.resume();
     socket.write(burst);
     // A burst in the other direction as well.
-    for (let j = 0; j < MESSAGES / 10; j++) ws.send('x', () => sent++);
-    while (received < i * MESSAGES || sent < (i * MESSAGES) / 10) await turn();
+    for (let j = 0; j < MESSAGES; j++) ws.send('x', () => sent++);
+    while (received < i * MESSAGES || sent < i * MESSAGES) await turn();
     if (i === SETTLED) before = await memory();
   }
   const growth = (await memory()) - before;

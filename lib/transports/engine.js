@@ -78,7 +78,10 @@ class Engine {
           this._outBytes,
         ),
     );
-    atExit(() => this.flush());
+    atExit(() => {
+      this.flush();
+      this.native.settle();
+    });
   }
 
   /** `inline` or `thread`. */

@@ -270,6 +270,16 @@ impl Engine {
         })
     }
 
+    /// Waits, before the process ends, until what was handed over is written, as far as
+    /// the system takes it at once.
+    #[napi]
+    pub fn settle(&self) -> Result<()> {
+        guard(|| {
+            self.host.settle();
+            Ok(())
+        })
+    }
+
     /// Sends a long message. What the system takes at once is not copied; the memory is
     /// the caller's again when this returns.
     #[napi]

@@ -314,6 +314,10 @@ impl Host for Inline {
         }
     }
 
+    fn settle(&self) {
+        // All is written in the call.
+    }
+
     fn take_large(&self, number: u32) -> Vec<u8> {
         self.core.inbox.borrow_mut().take_large(number)
     }

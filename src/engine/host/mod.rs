@@ -75,6 +75,10 @@ pub(crate) trait Host {
     /// Sends the first `rows` rows of the outbox.
     fn flush(&self, rows: usize);
 
+    /// Waits until what was handed over is written, as far as the system takes it at
+    /// once: the process ends then.
+    fn settle(&self);
+
     /// Takes the payload with this number; while JavaScript is called only.
     fn take_large(&self, number: u32) -> Vec<u8>;
 

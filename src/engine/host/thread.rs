@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{mpsc, Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use oxws_protocol::BufferPool;
 use tokio::runtime::Runtime;
@@ -25,6 +26,9 @@ use super::{Boundary, Cleared, Dispatch, Host, Unavailable};
 /// The most batches that JavaScript is called with, before the loop's other handles
 /// have their turn.
 const MAX_BATCHES: usize = 16;
+
+/// How long the end of the process waits for a thread that is busy.
+const MAX_SETTLING: Duration = Duration::from_secs(1);
 
 /// The host.
 pub(crate) struct Threaded {
@@ -57,7 +61,12 @@ struct Shared {
 /// What the engine is told.
 enum Order {
     Run(Command),
-    Send { rows: Vec<u32>, bytes: Vec<u8> },
+    Send {
+        rows: Vec<u32>,
+        bytes: Vec<u8>,
+    },
+    /// Tells when all before it is done.
+    Settle(mpsc::Sender<()>),
     Stop,
 }
 
@@ -264,6 +273,17 @@ impl Host for Threaded {
         }
     }
 
+    fn settle(&self) {
+        let (sender, receiver) = mpsc::channel();
+        for worker in &*self.workers.borrow() {
+            Self::order(&worker.shared, Order::Settle(sender.clone()));
+        }
+        drop(sender);
+        for _ in &*self.workers.borrow() {
+            let _ = receiver.recv_timeout(MAX_SETTLING);
+        }
+    }
+
     fn take_large(&self, number: u32) -> Vec<u8> {
         self.large
             .borrow_mut()
@@ -335,6 +355,11 @@ async fn work(shared: &Shared, core: &Rc<Core>) {
             match order {
                 Order::Run(command) => core.run(command),
                 Order::Send { rows, bytes } => core.send(&rows, &bytes),
+                Order::Settle(settled) => {
+                    core.flush();
+                    // Who asked may have stopped waiting.
+                    let _ = settled.send(());
+                }
                 Order::Stop => return,
             }
         }
