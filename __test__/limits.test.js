@@ -87,8 +87,8 @@ describe('What is scarce', () => {
       const { growth, count } = await run('bursts', [], {
         node: ['--expose-gc'],
       });
-      // The list of callbacks alone would keep more than twice as much.
-      assert.ok(growth < 100 * 1024 * count, `${growth / count} bytes each`);
+      // The list of callbacks alone would keep 256 KiB, and what was read 58 KiB.
+      assert.ok(growth < 200 * 1024 * count, `${growth / count} bytes each`);
     });
 
     /** A text of so many MiB, compressed, that refers to nothing before it. */
@@ -150,12 +150,11 @@ describe('What is scarce', () => {
     it('are left to immediates', async () => {
       const chat = await chatter();
       let most = 0;
-      for (let i = 0; i < 200; i++) {
+      while (chat.trips < 100) {
         const before = chat.trips;
         await turn();
         most = Math.max(most, chat.trips - before);
       }
-      assert.ok(chat.trips > 0);
       assert.ok(most <= 4, `${most} round trips between two immediates`);
       chat.stop();
     });

@@ -7,15 +7,28 @@ const { once } = require('events');
 const net = require('net');
 
 const WebSocket = require('..');
-const { ledger, listen, pair, request, url } = require('./support');
+const {
+  bombOf,
+  closing,
+  frame,
+  ledger,
+  listen,
+  pair,
+  programs,
+  request,
+  url,
+} = require('./support');
 
 const text = (data) => {
   const payload = Buffer.from(data);
   return Buffer.concat([Buffer.from([0x81, payload.length]), payload]);
 };
 
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
 describe('Robustness', () => {
-  const { track } = ledger();
+  const { bareClient, track } = ledger();
+  const { run } = programs();
   let wss;
 
   beforeEach(async () => {
@@ -138,6 +151,148 @@ describe('Robustness', () => {
       await closed;
       assert.deepEqual(seen, [5 << 20, 1]);
     });
+  });
+
+  describe('the end', () => {
+    /** The payload of a close frame with 1000. */
+    const NORMAL = Buffer.from([0x03, 0xe8]);
+
+    it('comes behind a close frame that waited', async () => {
+      const { server, socket } = await bare();
+      const seen = [];
+      server.on('message', (data) => {
+        seen.push(data);
+        if (seen.length > 1) return;
+        server.pause();
+        setImmediate(() => setImmediate(() => server.resume()));
+      });
+      const closed = closing(server);
+      socket.end(Buffer.concat([text('a'), text('b'), frame(8, NORMAL)]));
+      assert.equal((await closed)[0], 1000);
+      assert.deepEqual(seen, ['a', 'b']);
+      assert.equal(wss.clients.size, 0);
+    });
+
+    for (const end of ['close', 'terminate']) {
+      it(`is seen after ${end}(), whatever comes before it`, async () => {
+        const { server, socket } = await bare();
+        server.pause();
+        server[end]();
+        const closed = closing(server);
+        socket.write(frame(2, Buffer.alloc(900000)));
+        socket.write(frame(8, NORMAL));
+        socket.on('end', () => socket.end());
+        socket.resume();
+        assert.equal((await closed)[0], 1000);
+      });
+    }
+
+    it('that waits does not hide a failure', async () => {
+      const { server, socket } = await bare();
+      server.once('message', () => server.pause());
+      const paused = once(server, 'message');
+      socket.end(Buffer.concat([text('a'), text('b')]));
+      await paused;
+      for (let i = 0; i < 20; i++) await turn();
+      const closed = closing(server);
+      socket.resetAndDestroy();
+      // Writing shows it where reading does not.
+      const errors = [];
+      while (server.readyState === WebSocket.OPEN) {
+        server.send('x', (error) => errors.push(error));
+        await turn();
+      }
+      assert.equal((await closed)[0], 1006);
+    });
+
+    it('of sending is the end of what is sent, and of nothing else', async () => {
+      const { server, socket } = await bare();
+      const calls = [];
+      const call = (name) => (error) => calls.push([name, error === null]);
+      let received = 0;
+      socket.on('data', (chunk) => (received += chunk.length));
+      server.send(Buffer.alloc(2500000), { fin: false });
+      server.send(Buffer.alloc(800000), call('before'));
+      server._socket.end();
+      server.send(Buffer.alloc(300000), call('behind'));
+      server.send('x', call('behind'));
+      const closed = closing(server);
+      await once(socket, 'end');
+      socket.end();
+      await closed;
+      while (calls.length < 3) await turn();
+      assert.ok(received >= 3300000, `${received}`);
+      assert.deepEqual(calls.sort(), [
+        ['before', true],
+        ['behind', false],
+        ['behind', false],
+      ]);
+    });
+
+    it('takes what is being compressed, callbacks in order', async () => {
+      const compressing = track(await listen({ perMessageDeflate: true }));
+      const { server } = await bareClient(compressing, {
+        'Sec-WebSocket-Extensions': 'permessage-deflate',
+      });
+      const calls = [];
+      const names = ['long', 'longer', 'short'];
+      for (const name of names) {
+        server.send(name.repeat(500000), (error) => calls.push([name, !error]));
+      }
+      const closed = closing(server);
+      server.terminate();
+      await closed;
+      while (calls.length < names.length) await turn();
+      assert.deepEqual(
+        calls.map(([name]) => name),
+        names,
+      );
+      // On a thread of its own the engine may have sent some before.
+      const sent = calls.map(([, isSent]) => isSent);
+      assert.deepEqual(sent, [...sent].sort().reverse());
+    });
+
+    it('calls back for what was sent in the tick of it', async () => {
+      const { server } = await bare();
+      let calls = 0;
+      server.send('x', () => calls++);
+      server.send('y', () => calls++);
+      server._socket.destroy();
+      while (calls < 2) await turn();
+    });
+
+    for (const [name, change] of Object.entries({
+      'a reset': (server, socket) => socket.resetAndDestroy(),
+      'its destruction': (server) => server._socket.destroy(),
+      'other limits': (server, socket) => {
+        server._receiver.maxPayload = 1e8;
+        assert.equal(server._receiver.maxPayload, 1e8);
+        server.resume();
+        socket.resetAndDestroy();
+      },
+    })) {
+      it(`takes a message that is being decompressed: ${name}`, async () => {
+        const compressing = track(
+          await listen({ perMessageDeflate: true, maxPayload: 0 }),
+        );
+        const { server, socket } = await bareClient(compressing, {
+          'Sec-WebSocket-Extensions': 'permessage-deflate',
+        });
+        socket.on('error', () => {});
+        const bomb = frame(2, bombOf(60), { rsv: 4 });
+        socket.write(bomb);
+        while (server._socket.bytesRead < bomb.length) await turn();
+        server.pause();
+        const closed = closing(server);
+        change(server, socket);
+        assert.equal((await closed)[0], 1006);
+        assert.equal(compressing.clients.size, 0);
+      });
+    }
+  });
+
+  it('leaves a process to end whose socket was unref before', async () => {
+    assert.deepEqual(await run('unref', [url(wss)]), { open: true });
   });
 
   describe('stream', () => {

@@ -146,6 +146,24 @@ describe('An upgrade', () => {
       });
     }
 
+    it('is read from, however long the answers were', async () => {
+      const { server, responses } = await patient();
+      const { socket, wire } = await connect(server);
+      socket.write(get().repeat(2) + request());
+      while (responses.length < 2) await turn();
+      for (const [i, response] of responses.entries()) {
+        response.setHeader('Content-Length', i === 0 ? 70000 : 1);
+        response.end('x'.repeat(i === 0 ? 70000 : 1));
+      }
+      for (;;) {
+        if (/^x*HTTP\/1\.1 101 /.test(await wire.head())) break;
+      }
+      for (let i = 0; i < 3; i++) {
+        socket.write(frame(1, 'Hello'));
+        assert.equal(`${(await wire.frame()).payload}`, 'Hello');
+      }
+    });
+
     it('ends with a connection that an answer closes', async () => {
       const { server, responses } = await patient();
       const { socket, wire } = await connect(server);

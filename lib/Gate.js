@@ -18,15 +18,19 @@ const { nextTick, setImmediate } = require('./environment');
  */
 class Gate {
   /**
-   * @param {Function} tell tells an event: called with what was given to `hold`
-   * @param {Function} isLast whether an event ends the connection, or begins its end
-   * @param {Function} goOn called when nothing waits any more, and more may come
+   * @param {Object} source
+   * @param {Function} source.tell tells an event: called with what was given to `hold`
+   * @param {Function} source.dropped called in the same way with one that is dropped
+   * @param {Function} source.isLast whether an event ends the connection, or begins its
+   *   end
+   * @param {Function} source.goOn called when nothing waits any more, and more may come
    * @param {AsyncResource} context what waited is told in it, and not in that of who
    *   resumes
    */
-  constructor(tell, isLast, goOn, context) {
+  constructor({ tell, dropped, isLast, goOn }, context) {
     this._context = context;
     this._tell = tell;
+    this._dropped = dropped;
     this._isLast = isLast;
     this._goOn = goOn;
     this._held = new Queue();
@@ -72,7 +76,10 @@ class Gate {
 
   /** Takes an event that has to wait. */
   hold(...event) {
-    if (this._drops && !this._isLast(...event)) return;
+    if (this._drops && !this._isLast(...event)) {
+      this._dropped(...event);
+      return;
+    }
     this.isShut = true;
     this._held.push(event);
     if (!this._isPaused) this._drainSoon(nextTick);
@@ -128,7 +135,7 @@ class Gate {
       } else if (!this._isPaused) {
         this.isShut = this._drops;
         if (isDone) this._goOn();
-        else nextTick(this._goOn);
+        else this._drainSoon(nextTick);
       }
     }
   }

@@ -34,11 +34,6 @@ class Queue {
     return item;
   }
 
-  /** Takes out the last `count` items. */
-  takeLast(count) {
-    return count === 0 ? [] : this._items.splice(-count);
-  }
-
   /** Empties it, and gives what was in it. */
   clear() {
     const items = this._items ? this._items.slice(this._head) : [];

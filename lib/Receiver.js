@@ -91,9 +91,12 @@ class Receiver {
     this._last = null;
     this._isSettling = false;
     this._gate = new Gate(
-      (...event) => this._handle(...event),
-      isLast,
-      () => this._goOn(),
+      {
+        tell: (...event) => this._handle(...event),
+        dropped: (kind, wire) => (this.unread -= wire),
+        isLast,
+        goOn: () => this._goOn(),
+      },
       contextOfNow() || nobodys,
     );
     /** The bytes of the current chunk, and of those that wait, not yet read. */
@@ -107,7 +110,7 @@ class Receiver {
 
   set maxPayload(bytes) {
     this._limit = toLimit(bytes);
-    this._decoder.setMaxPayload(this._limit);
+    if (!this._isElsewhere) this._decoder.setMaxPayload(this._limit);
   }
 
   get _maxPayload() {
@@ -120,7 +123,7 @@ class Receiver {
 
   /** The bytes of the message under way, as its frames have announced them. */
   get totalPayloadLength() {
-    return this._decoder.announcedLength;
+    return this._isElsewhere ? 0 : this._decoder.announcedLength;
   }
 
   /** Takes the next chunk of bytes; payloads are unmasked within it. */
@@ -201,7 +204,8 @@ class Receiver {
   }
 
   _tellLast() {
-    if (this._last === null || this._isSettling) return;
+    // What waits may end all, and would take this with it.
+    if (this._last === null || this._isSettling || this._gate.holds) return;
     const last = this._last;
     this._last = null;
     this._gate.end(LAST, 0, last);
@@ -297,7 +301,10 @@ class Receiver {
   /** Takes what was decoded on another thread. */
   _comeBack(decoded, length) {
     this._isElsewhere = false;
-    if (this.dead) return;
+    if (this.dead) {
+      decoded.close();
+      return;
+    }
     const rest = decoded.takeRest();
     const table = makeTable();
     let left = length - rest.length;
@@ -311,6 +318,8 @@ class Receiver {
         this._take(null, table.rows, at, wire);
       }
     }
+    // It may have been set meanwhile.
+    this._decoder.setMaxPayload(this._limit);
     this._count(left);
     if (rest.length > 0) {
       this._chunk = rest;
@@ -390,7 +399,8 @@ class Receiver {
     if (this.dead) return;
     this.dead = true;
     this.ondrain();
-    this._decoder.close();
+    // The thread that decodes has it otherwise.
+    if (!this._isElsewhere) this._decoder.close();
     this._chunk = null;
     this._chunks.clear();
     this._gate.clear();

@@ -44,6 +44,8 @@ class Sender {
     this._queue = new Queue();
     /** The callback of the message that is being compressed on another thread. */
     this._compressing = null;
+    /** The callbacks that the socket has, each in an object of its own. */
+    this._written = new Set();
   }
 
   /**
@@ -120,6 +122,16 @@ class Sender {
   /** Writes a frame that is a list of Buffers, of which nothing is kept. */
   sendFrame(list, cb) {
     this._write(Buffer.concat(list), cb);
+  }
+
+  /** Hands to the socket what need not be compressed on another thread. */
+  drain() {
+    this._drain();
+  }
+
+  /** Calls back for what a socket that is gone, with this error, has not. */
+  settle(cause) {
+    for (const written of this._written) written.settle(notSent(cause));
   }
 
   /** Fails all that is not yet handed to the socket, and frees what is held. */
@@ -244,10 +256,29 @@ class Sender {
     }
     cork(socket);
     try {
-      socket.write(frame, cb && written(socket, cb));
+      if (cb) socket.write(frame, this._calledBack(socket, cb));
+      else socket.write(frame);
     } catch (error) {
       this._fail(error, cb);
     }
+  }
+
+  /**
+   * What Node calls when the socket has taken something. The program's callback comes on
+   * the next tick: what it throws must not reach Node's code, which has others to call.
+   */
+  _calledBack(socket, cb) {
+    const written = {
+      settle: (error) => {
+        if (this._written.delete(written)) nextTick(cb, error);
+      },
+    };
+    this._written.add(written);
+    return (error) => {
+      // A socket that is destroyed calls back as if it had taken what it has dropped.
+      const isSent = !error && !socket.destroyed;
+      written.settle(isSent ? null : notSent(error || socket.errored));
+    };
   }
 
   _fail(error, cb) {
@@ -266,18 +297,6 @@ function notSent(cause) {
   const error = cause ? new Error(text, { cause }) : new Error(text);
   error.code = NOT_SENT;
   return error;
-}
-
-/**
- * What Node calls when the socket has taken something. The program's callback comes on
- * the next tick: what it throws must not reach Node's code, which has others to call. A
- * socket that is destroyed calls back as if it had taken what it has dropped.
- */
-function written(socket, cb) {
-  return (error) => {
-    const isSent = !error && !socket.destroyed;
-    nextTick(cb, isSent ? null : notSent(error || socket.errored));
-  };
 }
 
 /** Senders whose queue is to be drained on the next tick. */

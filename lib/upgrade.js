@@ -26,11 +26,8 @@ function whenDue(request, socket, head, callback) {
  */
 function whenAnswered(request, socket, callback) {
   const connection = request.socket || socket;
-  if (socket === connection && connection._paused) {
-    // Node has stopped reading for its answers, and would go on with nobody listening.
-    connection._paused = false;
-    connection.push('');
-  }
+  const isOwn = socket === connection;
+  if (isOwn) takeOver(connection);
   if (!connection._httpMessage) {
     callback(true);
     return;
@@ -42,6 +39,7 @@ function whenAnswered(request, socket, callback) {
     connection.removeListener('close', onClose);
     connection.removeListener('end', onClose);
     connection.removeListener('drain', onDrain);
+    if (isOwn) takeOver(connection);
     callback(isOpen);
   };
   const onClose = () => end(false);
@@ -60,6 +58,15 @@ function whenAnswered(request, socket, callback) {
   connection.on('end', onClose);
   connection.on('drain', onDrain);
   next();
+}
+
+/** Node may have stopped reading for its answers, and goes on with nobody there. */
+function takeOver(connection) {
+  const { _handle: handle, _paused: isPaused } = connection;
+  if (!isPaused && (!handle || handle.reading !== false)) return;
+  connection._paused = false;
+  // The stream takes itself to be reading: it is to ask again.
+  connection.push('');
 }
 
 /** Calls back with what is behind the body of the request: frames begin there. */

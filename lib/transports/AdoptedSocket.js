@@ -32,9 +32,10 @@ class AdoptedSocket {
     this.bytesWritten = socket.bytesWritten;
     this._socket = socket;
     this._prototype = Object.getPrototypeOf(socket);
-    this._keepsAlive = true;
+    this._keepsAlive = false;
     this._isDraining = false;
-    engine.keepAlive(1);
+    // It may be `unref` already.
+    this.keepAlive(socket._handle.hasRef());
     socket[kAdopted] = this;
     Object.setPrototypeOf(socket, adopting(this._prototype));
   }
@@ -95,14 +96,13 @@ const adopted = {
   },
 
   end(...args) {
-    const { engine, transport } = this[kAdopted];
+    const { transport } = this[kAdopted];
     if (args.length > 0 && typeof args[0] !== 'function') {
       this.write(args[0], args[1]);
     }
     const cb = args[args.length - 1];
     if (typeof cb === 'function') this.once('close', cb);
-    engine.flush();
-    engine.native.end(transport.id);
+    transport.end();
     return this;
   },
 

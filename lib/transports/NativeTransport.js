@@ -15,7 +15,7 @@ const flags = require('../flags');
 const AdoptedSocket = require('./AdoptedSocket');
 const { startedEngine, theEngine } = require('./engine');
 
-const { ACK, BINARY, CLOSE, FIN, MASK, PING, PONG, RAW, RSV1, TEXT } = flags;
+const { ACK, BINARY, CLOSE, FIN, MASK, PING, PONG, RAW, TEXT } = flags;
 const { closePayload, toBuffer } = Sender;
 
 // Kinds of events beside those of frames, which are their opcodes.
@@ -113,14 +113,19 @@ class NativeTransport {
     this._calledBack = 0;
     this._context = contextOfNow();
     this._gate = new Gate(
-      (...event) => this._emit(...event),
-      isLast,
-      () => {
-        if (this.id !== -1) this._engine.native.resume(this.id);
+      {
+        tell: (...event) => this._emit(...event),
+        dropped: (what, data, wire) => (ws.bytesReceived += wire),
+        isLast,
+        goOn: () => {
+          if (this.id !== -1) this._engine.native.resume(this.id);
+        },
       },
       this._context || nobodys,
     );
     this._released = false;
+    /** Whether this direction is ended: nothing more is sent. */
+    this._hasEnded = false;
     /** Why the connection failed, if it did. */
     this._error = null;
     this._timer = null;
@@ -254,15 +259,8 @@ class NativeTransport {
 
   /** Sends what is framed already, and no more: this direction ends. */
   end() {
-    let failed = 0;
-    this._engine.takeBack(
-      this.id,
-      (flags, length) => !!(flags & RSV1) && length >= this._threshold,
-      (flags) => {
-        if (flags & ACK) failed++;
-      },
-    );
-    this._fail(this._callbacks.takeLast(failed));
+    if (this._hasEnded) return;
+    this._hasEnded = true;
     this._engine.flush();
     this._engine.native.end(this.id);
   }
@@ -381,6 +379,10 @@ class NativeTransport {
 
   _post(data, flags, cb) {
     const { _engine: engine } = this;
+    if (this._hasEnded) {
+      if (cb) this._fail([bound(cb)]);
+      return;
+    }
     if (this.isTimed) this._socket._unrefTimer();
     if (cb) flags |= ACK;
     const isText = typeof data === 'string';

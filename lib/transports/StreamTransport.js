@@ -3,7 +3,12 @@
 const Receiver = require('../Receiver');
 const Sender = require('../Sender');
 const { contextOfNow, nobodys } = require('../context');
-const { clearTimeout, nextTick, setTimeout } = require('../environment');
+const {
+  clearTimeout,
+  nextTick,
+  setImmediate,
+  setTimeout,
+} = require('../environment');
 
 /**
  * The most answers to pings that wait for the socket. Beyond them only the latest
@@ -197,6 +202,7 @@ class StreamTransport {
 
   /** Sends what is framed already, and no more: this direction ends. */
   end() {
+    this.sender.drain();
     this.sender.abort();
     this._socket.end();
   }
@@ -211,19 +217,28 @@ class StreamTransport {
     }
     socket.on('error', () => socket.destroy());
     if (destroy || socket.destroyed) {
-      socket.destroy();
+      this._destroy();
       return;
     }
     socket.end();
     if (socket.readableEnded && socket.writableFinished) {
       // Node would have done so behind the listeners of 'end', one of which may throw.
-      socket.destroy();
+      this._destroy();
       return;
     }
     // What still comes is read and dropped, or the socket would never close.
     socket.resume();
-    const timer = setTimeout(() => socket.destroy(), LINGER);
-    socket.once('close', () => clearTimeout(timer));
+    const timer = setTimeout(() => this._destroy(), LINGER);
+    socket.once('close', () => {
+      clearTimeout(timer);
+      this._destroy();
+    });
+  }
+
+  /** Destroys the socket. Not every version of Node.js calls back for what it drops. */
+  _destroy() {
+    this._socket.destroy();
+    setImmediate(() => this.sender.settle(this._socket.errored));
   }
 
   /** Answers a ping. */

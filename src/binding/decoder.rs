@@ -157,9 +157,6 @@ pub struct Decoder {
     inner: Option<Inner>,
     owned: Vec<Vec<u8>>,
     error: Option<ProtocolError>,
-    /// A limit that was set while it was elsewhere.
-    max_payload: Option<f64>,
-    is_closed: bool,
 }
 
 #[napi]
@@ -171,8 +168,6 @@ impl Decoder {
             inner: Some(limits.decoder(deflate)),
             owned: Vec::new(),
             error: None,
-            max_payload: None,
-            is_closed: false,
         })
     }
 
@@ -233,7 +228,7 @@ impl Decoder {
     }
 
     /// Decodes a heavy message, of which `chunk` is the next piece, on another thread,
-    /// which has this decoder until `restore`.
+    /// which has this decoder until `restore`: until then nothing else may be called.
     #[napi]
     pub fn decode_heavy(&mut self, chunk: &[u8]) -> Result<AsyncTask<HeavyTask>> {
         let inner = self.inner.take().ok_or_else(not_here)?;
@@ -262,7 +257,7 @@ impl Decoder {
             // There may be more of them.
             return count as u32;
         }
-        let Some(mut done) = decoded.0.take() else {
+        let Some(done) = decoded.0.take() else {
             return count as u32;
         };
         if let Some(error) = done.error {
@@ -270,12 +265,7 @@ impl Decoder {
             table.set_event(count, column::NEXT, done.wire);
             count += 1;
         }
-        if !self.is_closed {
-            if let Some(bytes) = self.max_payload.take() {
-                done.decoder.set_max_payload(payload_limit(bytes));
-            }
-            self.inner = Some(done.decoder);
-        }
+        self.inner = Some(done.decoder);
         count as u32
     }
 
@@ -356,16 +346,14 @@ impl Decoder {
     /// Sets the longest message from now on, in bytes; 0 for no limit.
     #[napi]
     pub fn set_max_payload(&mut self, bytes: f64) {
-        match &mut self.inner {
-            Some(inner) => inner.set_max_payload(payload_limit(bytes)),
-            None => self.max_payload = Some(bytes),
+        if let Some(inner) = &mut self.inner {
+            inner.set_max_payload(payload_limit(bytes));
         }
     }
 
     /// Discards all that is still to come, and frees what is held.
     #[napi]
     pub fn close(&mut self) {
-        self.is_closed = true;
         self.inner = None;
         self.owned = Vec::new();
     }
@@ -389,6 +377,12 @@ impl HeavyDecoded {
     pub fn take_rest<'env>(&mut self, env: &'env Env) -> Result<BufferSlice<'env>> {
         let rest = self.0.as_mut().map(|done| std::mem::take(&mut done.rest));
         BufferSlice::from_data(env, rest.unwrap_or_default())
+    }
+
+    /// Frees what nobody wants any more.
+    #[napi]
+    pub fn close(&mut self) {
+        self.0 = None;
     }
 }
 

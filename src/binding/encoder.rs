@@ -197,7 +197,8 @@ impl Encoder {
         BufferSlice::copy_from(env, frame)
     }
 
-    /// As `compress`, on another thread, which has this encoder until `restore`.
+    /// As `compress`, on another thread, which has this encoder until `restore`: until
+    /// then nothing else may be called.
     #[napi]
     pub fn compress_async(&mut self, data: &[u8], flags: u32) -> Result<AsyncTask<CompressTask>> {
         let inner = self.inner.take().ok_or_else(in_use)?;

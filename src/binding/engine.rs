@@ -351,7 +351,8 @@ impl Engine {
         })
     }
 
-    /// Ends this direction of the socket when all is written.
+    /// Ends this direction of the socket when all that is framed is written; what is
+    /// being compressed is dropped.
     #[napi]
     pub fn end(&self, id: u32) -> Result<()> {
         self.run(Command::End(id))

@@ -179,8 +179,15 @@ impl Connection {
         Poll::Ready(())
     }
 
-    /// Ends this direction of the socket when all is written.
+    /// Ends this direction of the socket when all that is framed is written; what is not,
+    /// is dropped.
     pub(crate) fn end(&self) {
+        self.out.borrow_mut().end();
+        self.finish();
+    }
+
+    /// Ends this direction of the socket when all is written.
+    fn finish(&self) {
         if !self.ending.replace(true) {
             self.flush();
         }
@@ -189,7 +196,7 @@ impl Connection {
     /// Lets go of the connection when all is written.
     pub(crate) fn release(&self) {
         self.released.set(true);
-        self.end();
+        self.finish();
         self.wake();
     }
 

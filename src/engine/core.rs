@@ -57,7 +57,7 @@ pub(crate) enum Command {
         id: u32,
         bytes: u64,
     },
-    /// Ends this direction of the socket when all is written.
+    /// Ends this direction of the socket when all that is framed is written.
     End(u32),
     /// Lets go of the connection when all is written.
     Release(u32),

@@ -65,8 +65,10 @@ enum State {
     Elsewhere(Receiver<HeavyDone>),
     /// A violation is told: what still comes is dropped.
     Dropping,
-    /// This is still to be told; behind it nothing is.
+    /// This is still to be told.
     Ending(Last),
+    /// It is told that the other end sends no more. The connection may still fail.
+    HalfClosed,
     Ended,
 }
 
@@ -192,7 +194,8 @@ impl Driver {
         let core = self.core.clone();
         let inbox = &mut *core.inbox.borrow_mut();
         inbox.begin(&mut self.share);
-        if self.connection.is_paused() && !matches!(self.state, State::Dropping) {
+        let is_paused = self.connection.is_paused() && !matches!(self.state, State::Dropping);
+        if is_paused || matches!(self.state, State::HalfClosed) {
             return self.watch(inbox, context);
         }
         self.hang_up = None;
@@ -208,7 +211,7 @@ impl Driver {
             State::Elsewhere(_) => Step::Wait,
             State::Dropping => self.drop_input(context),
             State::Ending(_) => return self.end(inbox, context),
-            State::Ended => return Step::Wait,
+            State::HalfClosed | State::Ended => return Step::Wait,
         };
         match (step, self.connection.write_error()) {
             // All that was received is told, unless another thread still has some.
@@ -235,7 +238,10 @@ impl Driver {
             State::Ending(Last::Eof) if !holds => return self.end(inbox, context),
             _ => {}
         }
-        // Received, and to be told before the end.
+        if matches!(self.state, State::HalfClosed) {
+            self.will_have_ended = true;
+        }
+        // Received, and to be told before the end; or that is told.
         let holds = holds || !matches!(self.state, State::Decoding(_));
         if let Some(error) = self.connection.write_error() {
             return self.finish(Last::NotWritten(error));
@@ -513,7 +519,7 @@ impl Driver {
         let id = self.connection.id;
         let number = |error: &io::Error| error.raw_os_error().unwrap_or_default() as u32;
         let (row, next) = match last {
-            Last::Eof => (Row::bare(id, kind::END, 0), State::Ended),
+            Last::Eof => (Row::bare(id, kind::END, 0), State::HalfClosed),
             Last::Failed(error) => (Row::bare(id, kind::ERROR, number(error)), State::Ended),
             Last::NotWritten(error) => {
                 let kind = kind::ERROR | kind::WRITE;

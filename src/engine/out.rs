@@ -92,6 +92,8 @@ pub(crate) struct Out {
     latest_ping: Option<Vec<u8>>,
     /// Whether the socket takes no more for now.
     blocked: bool,
+    /// Whether what is being compressed is dropped.
+    ended: bool,
     /// Whether a close frame was sent: no automatic pong may follow it.
     closing: bool,
     /// Whether the socket takes no more for ever...
@@ -117,6 +119,7 @@ impl Out {
             waiting_pongs: 0,
             latest_ping: None,
             blocked: false,
+            ended: false,
             closing: false,
             failed: false,
             error: None,
@@ -129,7 +132,8 @@ impl Out {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.failed || (self.encoder.is_some() && self.appended == self.written)
+        let is_framed = self.encoder.is_some() || self.ended;
+        self.failed || (is_framed && self.appended == self.written)
     }
 
     pub(crate) fn compresses(&self, flags: Flags, len: usize) -> bool {
@@ -307,7 +311,7 @@ impl Out {
     /// the next that has to be compressed elsewhere, which comes back.
     pub(crate) fn end_compression(&mut self, done: Compression) -> Option<Compression> {
         self.encoder = Some(done.encoder);
-        if self.failed {
+        if self.failed || self.ended {
             return None;
         }
         self.traffic.discount(done.len);
@@ -449,6 +453,15 @@ impl Out {
         if self.appended == self.written {
             self.waiting_pongs = 0;
             self.rest();
+        }
+    }
+
+    /// Sends what is framed already, and drops what is not.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+        if self.encoder.is_none() {
+            self.held.clear();
+            self.traffic.stop(self.appended);
         }
     }
 

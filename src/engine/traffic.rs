@@ -93,6 +93,11 @@ impl Traffic {
         add(&self.0.settled, bytes);
     }
 
+    /// Only so much will have been accepted at the end.
+    pub(crate) fn stop(&self, accepted: u64) {
+        self.0.accepted.store(accepted, Ordering::Relaxed);
+    }
+
     /// Nothing is queued any more: what is not written never will be.
     pub(crate) fn clear(&self) {
         self.0.written.store(self.accepted(), Ordering::Relaxed);

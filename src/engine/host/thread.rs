@@ -25,7 +25,7 @@ use super::{Boundary, Cleared, Dispatch, Host, Unavailable};
 
 /// The most batches that JavaScript is called with, before the loop's other handles
 /// have their turn.
-const MAX_BATCHES: usize = 16;
+const MAX_BATCHES: usize = 2;
 
 /// How long the end of the process waits for a thread that is busy.
 const MAX_SETTLING: Duration = Duration::from_secs(1);
