@@ -124,11 +124,6 @@ class Sender {
     this._write(Buffer.concat(list), cb);
   }
 
-  /** Hands to the socket what need not be compressed on another thread. */
-  drain() {
-    this._drain();
-  }
-
   /** Calls back for what a socket that is gone, with this error, has not. */
   settle(cause) {
     for (const written of this._written) written.settle(notSent(cause));

@@ -18,6 +18,8 @@ exports.RSV1 = 0x40;
 exports.MASK = 0x100;
 /** The engine is to tell when the system has taken it. */
 exports.ACK = 0x200;
+/** It was taken back. */
+exports.SKIP = 0x400;
 /** It is written as it is, without a frame around it. */
 exports.RAW = 0x800;
 

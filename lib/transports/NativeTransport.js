@@ -15,7 +15,7 @@ const flags = require('../flags');
 const AdoptedSocket = require('./AdoptedSocket');
 const { startedEngine, theEngine } = require('./engine');
 
-const { ACK, BINARY, CLOSE, FIN, MASK, PING, PONG, RAW, TEXT } = flags;
+const { ACK, BINARY, CLOSE, FIN, MASK, PING, PONG, RAW, RSV1, TEXT } = flags;
 const { closePayload, toBuffer } = Sender;
 
 // Kinds of events beside those of frames, which are their opcodes.
@@ -261,6 +261,12 @@ class NativeTransport {
   end() {
     if (this._hasEnded) return;
     this._hasEnded = true;
+    // As the engine does with what is being compressed. The callbacks wait in their
+    // places until the connection is let go of.
+    this._engine.takeBack(
+      this.id,
+      (flags, length) => !!(flags & RSV1) && length >= this._threshold,
+    );
     this._engine.flush();
     this._engine.native.end(this.id);
   }

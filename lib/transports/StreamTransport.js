@@ -202,7 +202,6 @@ class StreamTransport {
 
   /** Sends what is framed already, and no more: this direction ends. */
   end() {
-    this.sender.drain();
     this.sender.abort();
     this._socket.end();
   }

@@ -7,6 +7,7 @@
 
 const { nobodys } = require('../context');
 const { atExit, nextTick, once } = require('../environment');
+const { SKIP } = require('../flags');
 const native = require('../native');
 
 // The inbox's rows, as the engine has them.
@@ -166,6 +167,20 @@ class Engine {
     if (!this._dispatching && !this._scheduled) {
       this._scheduled = true;
       nextTick(flush, this);
+    }
+  }
+
+  /**
+   * Takes back the messages of a connection that are still here, from the first for
+   * which `matches(flags, length)` holds.
+   */
+  takeBack(id, matches) {
+    const rows = this._outRows;
+    let found = false;
+    for (let at = 0; at < this._outCount * OUT_ROW; at += OUT_ROW) {
+      if (rows[at] !== id) continue;
+      found = found || matches(rows[at + 1], rows[at + 3] - rows[at + 2]);
+      if (found) rows[at + 1] |= SKIP;
     }
   }
 

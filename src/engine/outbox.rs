@@ -16,6 +16,7 @@ impl Flags {
     const RSV1: u32 = 0x40;
     const MASK: u32 = 0x100;
     const ACK: u32 = 0x200;
+    const SKIP: u32 = 0x400;
     const RAW: u32 = 0x800;
 
     pub(crate) fn fin(self) -> bool {
@@ -33,6 +34,11 @@ impl Flags {
     /// Whether to tell when the system has taken it.
     pub(crate) fn ack(self) -> bool {
         self.0 & Self::ACK != 0
+    }
+
+    /// Whether it was taken back.
+    pub(crate) fn skip(self) -> bool {
+        self.0 & Self::SKIP != 0
     }
 
     /// Whether it is written as it is, without a frame around it.
@@ -103,9 +109,10 @@ pub(crate) fn entries<'a>(
 ) -> impl Iterator<Item = Entry<'a>> + 'a {
     rows.chunks_exact(ROW).filter_map(move |row| {
         let payload = bytes.get(row[2] as usize..row[3] as usize)?;
-        Some(Entry {
+        let flags = Flags(row[1]);
+        (!flags.skip()).then_some(Entry {
             id: row[0],
-            flags: Flags(row[1]),
+            flags,
             start: row[2],
             payload,
         })
