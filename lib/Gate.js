@@ -18,21 +18,15 @@ const { nextTick, setImmediate } = require('./environment');
  */
 class Gate {
   /**
-   * @param {Object} source
-   * @param {Function} source.tell tells an event: called with what was given to `hold`
-   * @param {Function} source.dropped called in the same way with one that is dropped
-   * @param {Function} source.isLast whether an event ends the connection, or begins its
-   *   end
-   * @param {Function} source.goOn called when nothing waits any more, and more may come
+   * @param {Object} source what has the events. Each of its methods is called with what
+   *   was given to `hold`: `tell`; `dropped`, if it is not told; `isLast`, whether it ends the
+   *   connection, or begins its end. And `goOn`, when nothing waits any more
    * @param {AsyncResource} context what waited is told in it, and not in that of who
    *   resumes
    */
-  constructor({ tell, dropped, isLast, goOn }, context) {
+  constructor(source, context) {
+    this._source = source;
     this._context = context;
-    this._tell = tell;
-    this._dropped = dropped;
-    this._isLast = isLast;
-    this._goOn = goOn;
     this._held = new Queue();
     this._isPaused = false;
     this._drops = false;
@@ -76,8 +70,8 @@ class Gate {
 
   /** Takes an event that has to wait. */
   hold(...event) {
-    if (this._drops && !this._isLast(...event)) {
-      this._dropped(...event);
+    if (this._drops && !this._source.isLast(...event)) {
+      this._source.dropped(...event);
       return;
     }
     this.isShut = true;
@@ -88,7 +82,12 @@ class Gate {
   /** Takes the event that ends the connection, behind all that was received. */
   end(...event) {
     if (this.isShut && this.holds) this.hold(...event);
-    else this._context.runInAsyncScope(this._tell, null, ...event);
+    else this._tellInContext(event);
+  }
+
+  _tellInContext(event) {
+    const { _source: source } = this;
+    this._context.runInAsyncScope(source.tell, source, ...event);
   }
 
   /** Takes the event that the connection has failed. */
@@ -124,9 +123,9 @@ class Gate {
     let isDone = false;
     try {
       while (this.holds && !this._isPaused) {
-        if (told && this._isLast(...this._held.first)) break;
+        if (told && this._source.isLast(...this._held.first)) break;
         told = true;
-        this._tell(...this._held.shift());
+        this._source.tell(...this._held.shift());
       }
       isDone = true;
     } finally {
@@ -134,7 +133,7 @@ class Gate {
         this._drainSoon(isDone ? setImmediate : nextTick);
       } else if (!this._isPaused) {
         this.isShut = this._drops;
-        if (isDone) this._goOn();
+        if (isDone) this._source.goOn();
         else this._drainSoon(nextTick);
       }
     }

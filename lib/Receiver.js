@@ -48,7 +48,28 @@ const TOO_BIG = 1009;
 
 const noop = () => {};
 
-const isLast = (kind) => kind === CLOSE || kind >= ERROR;
+/** What a receiver's gate has to know. */
+class Events {
+  constructor(receiver) {
+    this._receiver = receiver;
+  }
+
+  tell(...event) {
+    this._receiver._handle(...event);
+  }
+
+  dropped(kind, wire) {
+    this._receiver.unread -= wire;
+  }
+
+  isLast(kind) {
+    return kind === CLOSE || kind >= ERROR;
+  }
+
+  goOn() {
+    this._receiver._goOn();
+  }
+}
 
 /** Turns what a connection receives into calls of its `on…` properties. */
 class Receiver {
@@ -90,15 +111,7 @@ class Receiver {
     /** What to call behind all chunks, once promises of their handlers are settled. */
     this._last = null;
     this._isSettling = false;
-    this._gate = new Gate(
-      {
-        tell: (...event) => this._handle(...event),
-        dropped: (kind, wire) => (this.unread -= wire),
-        isLast,
-        goOn: () => this._goOn(),
-      },
-      contextOfNow() || nobodys,
-    );
+    this._gate = new Gate(new Events(this), contextOfNow() || nobodys);
     /** The bytes of the current chunk, and of those that wait, not yet read. */
     this.unread = 0;
   }

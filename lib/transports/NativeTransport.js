@@ -42,12 +42,6 @@ const LONG_TEXT = 256 * 1024;
 /** How long a connection that has ended may take to send what it has, in ms. */
 const LINGER = 30 * 1000;
 
-/** Whether an event ends the connection, or begins its end. */
-function isLast(what) {
-  const kind = what & KIND;
-  return kind === CLOSE || kind >= VIOLATION;
-}
-
 /**
  * Carries a connection whose socket the engine has adopted. It has the methods of
  * StreamTransport, and calls the same handlers.
@@ -112,17 +106,7 @@ class NativeTransport {
     /** How many were called since the system has taken their messages. */
     this._calledBack = 0;
     this._context = contextOfNow();
-    this._gate = new Gate(
-      {
-        tell: (...event) => this._emit(...event),
-        dropped: (what, data, wire) => (ws.bytesReceived += wire),
-        isLast,
-        goOn: () => {
-          if (this.id !== -1) this._engine.native.resume(this.id);
-        },
-      },
-      this._context || nobodys,
-    );
+    this._gate = new Gate(this, this._context || nobodys);
     this._released = false;
     /** Whether this direction is ended: nothing more is sent. */
     this._hasEnded = false;
@@ -340,11 +324,28 @@ class NativeTransport {
   _pass(what, data, wire, extra) {
     const context = this._context;
     if (this._gate.isShut) this._gate.hold(what, data, wire, extra);
-    else if (context === null) this._emit(what, data, wire, extra);
-    else context.runInAsyncScope(this._emit, this, what, data, wire, extra);
+    else if (context === null) this.tell(what, data, wire, extra);
+    else context.runInAsyncScope(this.tell, this, what, data, wire, extra);
   }
 
-  _emit(what, data, wire, extra) {
+  /** What the gate asks: whether an event ends the connection, or begins its end. */
+  isLast(what) {
+    const kind = what & KIND;
+    return kind === CLOSE || kind >= VIOLATION;
+  }
+
+  /** An event is dropped. */
+  dropped(what, data, wire) {
+    this._ws.bytesReceived += wire;
+  }
+
+  /** Nothing waits any more. */
+  goOn() {
+    if (this.id !== -1) this._engine.native.resume(this.id);
+  }
+
+  /** Tells an event. */
+  tell(what, data, wire, extra) {
     const { _ws: ws, _incoming: incoming } = this;
     ws.bytesReceived += wire;
     const masked = (what & MASKED) !== 0;

@@ -319,6 +319,7 @@ impl Out {
         self.tail.extend_from_slice(&done.frame);
         self.count(before, done.held.flags);
         while let Some(held) = self.held.pop_front() {
+            give_back(&mut self.held);
             self.traffic.discount(held.payload.len());
             if let Some(next) = self.hold(held) {
                 return Some(next);
@@ -435,6 +436,7 @@ impl Out {
                 self.first_written = 0;
                 if let Some(bytes) = self.segments.pop_front() {
                     self.buffers.give(bytes);
+                    give_back(&mut self.segments);
                 }
             }
         }
@@ -449,10 +451,10 @@ impl Out {
             self.acks.pop_front();
             self.acked += 1;
             self.traffic.send();
+            give_back(&mut self.acks);
         }
         if self.appended == self.written {
             self.waiting_pongs = 0;
-            self.rest();
         }
     }
 
@@ -462,19 +464,6 @@ impl Out {
         if self.encoder.is_none() {
             self.held.clear();
             self.traffic.stop(self.appended);
-        }
-    }
-
-    /// Gives back what a burst took, now that nothing waits.
-    fn rest(&mut self) {
-        if self.acks.capacity() > MAX_KEPT_ENTRIES {
-            self.acks = VecDeque::new();
-        }
-        if self.segments.is_empty() && self.segments.capacity() > MAX_KEPT_ENTRIES {
-            self.segments = VecDeque::new();
-        }
-        if self.held.is_empty() && self.held.capacity() > MAX_KEPT_ENTRIES {
-            self.held = VecDeque::new();
         }
     }
 
@@ -492,6 +481,13 @@ impl Out {
         self.acks.clear();
         self.latest_ping = None;
         self.traffic.clear();
+    }
+}
+
+/// Gives back what a burst took, once nothing of it is left.
+fn give_back<T>(list: &mut VecDeque<T>) {
+    if list.is_empty() && list.capacity() > MAX_KEPT_ENTRIES {
+        *list = VecDeque::new();
     }
 }
 
