@@ -191,6 +191,24 @@ describe('What is sent', () => {
       }
     });
 
+    it('has its ticks and promises before that as well', async () => {
+      const { client, server } = await pair(PLAIN, PLAIN);
+      for (const [from, to] of [
+        [client, server],
+        [server, client],
+      ]) {
+        const events = [];
+        to.once('message', () => events.push('message'));
+        from.send('x', () => {
+          events.push('callback');
+          process.nextTick(() => events.push('tick'));
+          Promise.resolve().then(() => events.push('promise'));
+        });
+        while (events.length < 4) await turn();
+        assert.deepEqual(events, ['callback', 'tick', 'promise', 'message']);
+      }
+    });
+
     it('calls the others if one throws', async () => {
       const { client, server } = await pair(PLAIN, PLAIN);
       for (const ws of [client, server]) {
@@ -279,6 +297,17 @@ describe('What is sent', () => {
     for (const { socket } of ends) socket.end(frame(1, 'x'));
     for (const answer of await Promise.all(answered)) {
       assert.equal(`${answer.payload}`, 'answer to x');
+    }
+  });
+
+  it('arrives though its socket is destroyed in the same tick', async () => {
+    for (const connect of [ENDS.server, ENDS.client]) {
+      const { ws, wire } = await connect();
+      ws.send('bye');
+      ws.close(1001);
+      ws._socket.destroy();
+      assert.equal(`${(await wire.frame()).payload}`, 'bye');
+      assert.equal((await wire.frame()).payload.readUInt16BE(), 1001);
     }
   });
 

@@ -321,10 +321,12 @@ function cork(socket) {
 }
 
 function flushAll() {
-  for (const socket of corked) {
-    corked.delete(socket);
-    callLast(() => socket.uncork());
-  }
+  for (const socket of corked) flush(socket);
+}
+
+/** Hands over what a socket holds back. */
+function flush(socket) {
+  if (corked.delete(socket)) callLast(() => socket.uncork());
 }
 
 /** A Buffer with `data` in it, and before that the room for a frame's head. */
@@ -376,6 +378,7 @@ function closePayload(code = 1000, reason = '') {
 }
 
 Sender.closePayload = closePayload;
+Sender.flush = flush;
 Sender.isBinary = isBinary;
 Sender.notSent = notSent;
 Sender.toBuffer = toBuffer;

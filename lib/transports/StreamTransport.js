@@ -129,6 +129,9 @@ class StreamTransport {
     if (typeof socket.setNoDelay === 'function') socket.setNoDelay();
     // What is held back outlasts the end of what the other end sends.
     socket.allowHalfOpen = true;
+    if (!Object.prototype.hasOwnProperty.call(socket, 'destroy')) {
+      socket.destroy = destroySent;
+    }
     if (head && head.length > 0) socket.unshift(head);
     for (const [event, listener] of Object.entries(this._listeners)) {
       socket.on(event, listener);
@@ -254,6 +257,12 @@ class StreamTransport {
       if (latest !== null) this._answer(latest);
     });
   }
+}
+
+/** Destroys a socket, behind what was sent in this tick. */
+function destroySent(error) {
+  Sender.flush(this);
+  return Object.getPrototypeOf(this).destroy.call(this, error);
 }
 
 module.exports = StreamTransport;

@@ -23,6 +23,7 @@ const KIND = 0xff;
 const CLOSE = 8;
 const PONG = 10;
 const ERROR = 18;
+const SENT = 19;
 
 // The outbox's rows: connection, flags, start and end of the payload.
 const OUT_ROW = 4;
@@ -219,11 +220,15 @@ class Engine {
   _deliver(count) {
     const { rows, _transports: transports } = this;
     let hasTold = false;
+    let hasCalled = false;
     while (this._cursor < count) {
       const at = this._cursor * IN_ROW;
       const kind = rows[at + 1] & KIND;
-      if (kind <= PONG && kind !== CLOSE) hasTold = true;
-      // Ticks and promises that listeners leave come before what ends a connection.
+      // Ticks and promises that listeners leave come before what ends a connection, and
+      // those of callbacks before what the other end of theirs may have been sent.
+      if (kind === SENT) hasCalled = true;
+      else if (hasCalled) return true;
+      else if (kind <= PONG && kind !== CLOSE) hasTold = true;
       else if (kind <= ERROR && hasTold) return true;
       this._cursor++;
       const id = rows[at];
