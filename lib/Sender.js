@@ -44,7 +44,7 @@ class Sender {
     this._queue = new Queue();
     /** The callback of the message that is being compressed on another thread. */
     this._compressing = null;
-    /** The callbacks that the socket has, each in an object of its own. */
+    /** What the socket has to call. */
     this._written = new Set();
   }
 
@@ -124,9 +124,9 @@ class Sender {
     this._write(Buffer.concat(list), cb);
   }
 
-  /** Calls back for what a socket that is gone, with this error, has not. */
-  settle(cause) {
-    for (const written of this._written) written.settle(notSent(cause));
+  /** Calls back for what a socket that is destroyed has not. */
+  settle() {
+    for (const done of this._written) done();
   }
 
   /** Fails all that is not yet handed to the socket, and frees what is held. */
@@ -263,17 +263,14 @@ class Sender {
    * the next tick: what it throws must not reach Node's code, which has others to call.
    */
   _calledBack(socket, cb) {
-    const written = {
-      settle: (error) => {
-        if (this._written.delete(written)) nextTick(cb, error);
-      },
-    };
-    this._written.add(written);
-    return (error) => {
+    const done = (error) => {
+      if (!this._written.delete(done)) return;
       // A socket that is destroyed calls back as if it had taken what it has dropped.
       const isSent = !error && !socket.destroyed;
-      written.settle(isSent ? null : notSent(error || socket.errored));
+      nextTick(cb, isSent ? null : notSent(error || socket.errored));
     };
+    this._written.add(done);
+    return done;
   }
 
   _fail(error, cb) {

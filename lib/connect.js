@@ -10,6 +10,7 @@ const PerMessageDeflate = require('./PerMessageDeflate');
 const Sender = require('./Sender');
 const { clearTimeout, setTimeout } = require('./environment');
 const { CLOSE } = require('./flags');
+const { linger } = require('./linger');
 const native = require('./native');
 
 const VERSIONS = [8, 13];
@@ -86,7 +87,7 @@ function connect(address, protocols, options, handler) {
       check(res.headers, key, subprotocols);
       extensions = agreedExtensions(res.headers, deflate);
     } catch (error) {
-      letGo(socket);
+      linger(socket);
       handler.failed(error);
       return;
     }
@@ -102,18 +103,6 @@ function connect(address, protocols, options, handler) {
   };
 }
 
-/** How long a socket that is let go of may take, in milliseconds. */
-const LINGER = 30 * 1000;
-
-/** Ends a socket; what still comes is dropped. */
-function letGo(socket) {
-  socket.on('error', () => socket.destroy());
-  socket.end();
-  socket.resume();
-  const timer = setTimeout(() => socket.destroy(), LINGER);
-  socket.once('close', () => clearTimeout(timer));
-}
-
 /** Closes a connection that was given up before it opened. */
 function leave(socket, code, reason) {
   let payload;
@@ -124,7 +113,7 @@ function leave(socket, code, reason) {
   }
   const how = { opcode: CLOSE, fin: true, rsv1: false, mask: true };
   for (const bytes of Sender.frame(payload, how)) socket.write(bytes);
-  letGo(socket);
+  linger(socket);
 }
 
 /** Scheme, authority, and path with query, as they are written (RFC 3986, 3). */

@@ -12,6 +12,7 @@ const { bound, contextOfNow, nobodys } = require('../context');
 const { clearTimeout, nextTick, setTimeout } = require('../environment');
 const { handedOver } = require('../externalMemory');
 const flags = require('../flags');
+const { LINGER } = require('../linger');
 const AdoptedSocket = require('./AdoptedSocket');
 const { startedEngine, theEngine } = require('./engine');
 
@@ -38,9 +39,6 @@ const LONG = 64 * 1024;
 
 /** Nor do texts of so many units, which have to be encoded anyway. */
 const LONG_TEXT = 256 * 1024;
-
-/** How long a connection that has ended may take to send what it has, in ms. */
-const LINGER = 30 * 1000;
 
 /**
  * Carries a connection whose socket the engine has adopted. It has the methods of

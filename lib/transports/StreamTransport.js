@@ -3,12 +3,8 @@
 const Receiver = require('../Receiver');
 const Sender = require('../Sender');
 const { contextOfNow, nobodys } = require('../context');
-const {
-  clearTimeout,
-  nextTick,
-  setImmediate,
-  setTimeout,
-} = require('../environment');
+const { nextTick, setImmediate } = require('../environment');
+const { linger } = require('../linger');
 
 /**
  * The most answers to pings that wait for the socket. Beyond them only the latest
@@ -22,9 +18,6 @@ const MAX_WAITING_PONGS = 256;
  * to.
  */
 const MAX_UNREAD = 256 * 1024;
-
-/** How long a socket that has ended may take to send what it has, in milliseconds. */
-const LINGER = 30 * 1000;
 
 /**
  * Carries a connection over any Duplex: Node reads and writes, Rust decodes and
@@ -217,30 +210,16 @@ class StreamTransport {
     for (const [event, listener] of Object.entries(this._listeners)) {
       socket.removeListener(event, listener);
     }
-    socket.on('error', () => socket.destroy());
+    // Not every version of Node.js calls back for what a socket has dropped.
+    const settle = () => setImmediate(() => this.sender.settle());
     if (destroy || socket.destroyed) {
-      this._destroy();
-      return;
+      socket.on('error', () => {});
+      socket.destroy();
+      settle();
+    } else {
+      socket.once('close', settle);
+      linger(socket);
     }
-    socket.end();
-    if (socket.readableEnded && socket.writableFinished) {
-      // Node would have done so behind the listeners of 'end', one of which may throw.
-      this._destroy();
-      return;
-    }
-    // What still comes is read and dropped, or the socket would never close.
-    socket.resume();
-    const timer = setTimeout(() => this._destroy(), LINGER);
-    socket.once('close', () => {
-      clearTimeout(timer);
-      this._destroy();
-    });
-  }
-
-  /** Destroys the socket. Not every version of Node.js calls back for what it drops. */
-  _destroy() {
-    this._socket.destroy();
-    setImmediate(() => this.sender.settle(this._socket.errored));
   }
 
   /** Answers a ping. */
