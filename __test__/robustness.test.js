@@ -7,6 +7,7 @@ const { once } = require('events');
 const net = require('net');
 
 const WebSocket = require('..');
+const Receiver = require('../lib/Receiver');
 const {
   bombOf,
   closing,
@@ -370,6 +371,21 @@ describe('Robustness', () => {
       client.send('hello');
       assert.equal((await once(client, 'message'))[0], 'hello');
     });
+  });
+
+  it('tells once that decoding has failed, and reads no more', () => {
+    const receiver = new Receiver();
+    const seen = [];
+    receiver.onerror = (error, code) => {
+      seen.push(error instanceof Error, code);
+      receiver.add(text('from within'));
+    };
+    receiver._decoder.close();
+    receiver.add(text('lost'));
+    receiver.add(text('and behind it'));
+    assert.deepEqual(seen, [true, 1011]);
+    assert.ok(receiver.dead);
+    assert.equal(receiver.unread, 0);
   });
 
   it('takes a target in absolute form', () => {

@@ -46,6 +46,9 @@ let depth = 0;
 const TOO_LONG = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
 const TOO_BIG = 1009;
 
+/** The close code where decoding fails through no fault of the other end. */
+const INTERNAL_ERROR = 1011;
+
 const noop = () => {};
 
 /** What a receiver's gate has to know. */
@@ -245,7 +248,14 @@ class Receiver {
     const table = (tables[depth] = tables[depth] || makeTable());
     const { rows } = table;
     const chunk = this._chunk;
-    const count = this._decoder.decode(chunk, this._from, table.bytes);
+    let count;
+    try {
+      count = this._decoder.decode(chunk, this._from, table.bytes);
+    } catch (error) {
+      // As nothing should; where it stands in the chunk is not known.
+      this.error(error, INTERNAL_ERROR);
+      return;
+    }
     const reached = rows[POSITION];
     const isHeavy = rows[HEAVY] === 1;
     let from = this._from;
@@ -307,7 +317,7 @@ class Receiver {
     const come = (callback) => (value) => nextTick(() => callback(value));
     this._decoder.decodeHeavy(piece).then(
       come((decoded) => this._comeBack(decoded, piece.length)),
-      come((error) => this.error(error, 1011)),
+      come((error) => this.error(error, INTERNAL_ERROR)),
     );
   }
 
