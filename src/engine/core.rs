@@ -128,7 +128,7 @@ impl Core {
         self.guard(|| match command {
             Command::Open(opening) => self.open(*opening),
             Command::SendLong { id, flags, payload } => {
-                self.send_long(id, flags, payload.into());
+                self.send_alone(id, flags, payload.into());
             }
             Command::Pause(id) => self.with(id, |connection| connection.set_paused(true)),
             Command::Resume(id) => self.with(id, |connection| connection.set_paused(false)),
@@ -176,6 +176,10 @@ impl Core {
 
     /// Sends a message that is too long for the outbox.
     pub(crate) fn send_long(self: &Rc<Self>, id: u32, flags: Flags, payload: Cow<'_, [u8]>) {
+        self.guard(|| self.send_alone(id, flags, payload));
+    }
+
+    fn send_alone(self: &Rc<Self>, id: u32, flags: Flags, payload: Cow<'_, [u8]>) {
         if let Some(connection) = self.get(id) {
             let len = payload.len();
             self.compress(&connection, connection.send_long(flags, payload));
@@ -291,7 +295,7 @@ impl Core {
 
     /// Writes what connections have to write.
     pub(crate) fn flush(&self) {
-        self.flush_outbox(&[]);
+        self.guard(|| self.flush_outbox(&[]));
     }
 
     /// The same, with what is still in the outbox.
