@@ -9,7 +9,7 @@ use std::task::{ready, Context, Poll};
 
 use socket2::SockRef;
 use tokio::io::unix::AsyncFd;
-use tokio::io::{Interest, Ready};
+use tokio::io::Interest;
 
 use super::traffic::Traffic;
 
@@ -64,12 +64,10 @@ pub(crate) struct Socket {
 /// What is known of the other end without reading.
 #[derive(Debug)]
 pub(crate) enum Other {
-    /// Nothing was received, or nothing that ends the connection.
+    /// There is something to read before its end, or it has not ended.
     Lives,
     /// It sends no more, and what it sent is read.
     HasEnded,
-    /// It sends no more, but what it sent is not yet read.
-    WillHaveEnded,
     /// The connection failed.
     Failed(io::Error),
 }
@@ -113,8 +111,9 @@ impl Socket {
         len: usize,
         mut receive: impl FnMut(&SockRef<'_>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
+        let mut receive = || uninterrupted(|| receive(&self.socket()));
         if self.is_unasked.take() {
-            match receive(&self.socket()) {
+            match receive() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => {
                     // There may be more, of which tokio does not know either.
@@ -125,7 +124,7 @@ impl Socket {
         }
         loop {
             let mut ready = ready!(self.fd.poll_read_ready(context))?;
-            let result = receive(&self.socket());
+            let result = receive();
             match &result {
                 // Less than there is room for is all that there is: it need not be
                 // asked again.
@@ -134,7 +133,6 @@ impl Socket {
                     ready.clear_ready();
                     continue;
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 _ => {}
             }
             return Poll::Ready(self.counted(result));
@@ -157,7 +155,7 @@ impl Socket {
         }
         loop {
             let mut guard = self.fd.ready(Interest::READABLE | Interest::ERROR).await?;
-            let ready: Ready = guard.ready();
+            let ready = guard.ready();
             if ready.is_read_closed() || ready.is_error() {
                 return Ok(());
             }
@@ -175,9 +173,9 @@ impl Socket {
             Ok(Some(error)) | Err(error) => return Other::Failed(error),
         }
         let mut first = [std::mem::MaybeUninit::uninit()];
-        match socket.peek(&mut first) {
+        match uninterrupted(|| socket.peek(&mut first)) {
             Ok(0) => Other::HasEnded,
-            Ok(_) => Other::WillHaveEnded,
+            Ok(_) => Other::Lives,
             Err(error) if error.kind() == ErrorKind::WouldBlock => Other::Lives,
             Err(error) => Other::Failed(error),
         }
@@ -189,10 +187,10 @@ impl Socket {
     /// and what is sent right after a connection is made would not go out at once.
     pub(crate) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let socket = self.socket();
-        let result = match slices {
+        let result = uninterrupted(|| match slices {
             [one] => socket.send(one),
             many => socket.send_vectored(many),
-        };
+        });
         let refused = |error: &io::Error| error.kind() == ErrorKind::WouldBlock;
         if result.as_ref().is_err_and(refused) {
             // tokio is to wait for the socket to be writable anew.
@@ -211,5 +209,15 @@ impl Socket {
     pub(crate) fn shutdown(&self) {
         // It fails where the other end is gone already.
         let _ = self.socket().shutdown(Shutdown::Write);
+    }
+}
+
+/// Makes a system call until no signal interrupts it.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
