@@ -5,8 +5,8 @@ use napi::bindgen_prelude::{AsyncTask, BufferSlice, Result};
 use napi::{Env, Error, JsString, Status, Task};
 use napi_derive::napi;
 use oxws_protocol::{
-    BufferPool, Decoded, Decoder as Inner, DecoderOptions, Event, EventKind, Heavy, HeavyDone,
-    Masking, Payload, ProtocolError,
+    decode_heavy, BufferPool, Decoded, Decoder as Inner, DecoderOptions, Event, EventKind,
+    HeavyDone, Masking, Payload, ProtocolError,
 };
 
 use super::panic::guard;
@@ -232,8 +232,7 @@ impl Decoder {
     #[napi]
     pub fn decode_heavy(&mut self, chunk: &[u8]) -> Result<AsyncTask<HeavyTask>> {
         let inner = self.inner.take().ok_or_else(not_here)?;
-        let heavy = Heavy::new(inner, chunk.to_vec(), 0);
-        Ok(AsyncTask::new(HeavyTask(Some(heavy))))
+        Ok(AsyncTask::new(HeavyTask(Some((inner, chunk.to_vec())))))
     }
 
     /// Takes the decoder back from the task that `decodeHeavy` started, and tells how many
@@ -364,7 +363,7 @@ fn not_here() -> Error {
 }
 
 /// Decodes on a thread of libuv's pool.
-pub struct HeavyTask(Option<Heavy>);
+pub struct HeavyTask(Option<(Inner, Vec<u8>)>);
 
 /// What `decodeHeavy` resolves to.
 #[napi]
@@ -392,8 +391,8 @@ impl Task for HeavyTask {
 
     fn compute(&mut self) -> Result<HeavyDecoded> {
         guard(|| {
-            let heavy = self.0.take().ok_or_else(not_here)?;
-            Ok(HeavyDecoded(Some(heavy.run())))
+            let (inner, chunk) = self.0.take().ok_or_else(not_here)?;
+            Ok(HeavyDecoded(Some(decode_heavy(inner, chunk, 0))))
         })
     }
 

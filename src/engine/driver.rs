@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use oxws_protocol::{
-    Decoded, Decoder, Event, EventKind, Heavy, HeavyDone, JsClass, Payload, ProtocolError,
+    decode_heavy, Decoded, Decoder, Event, EventKind, HeavyDone, JsClass, Payload, ProtocolError,
 };
 use tokio::sync::oneshot::Receiver;
 
@@ -467,7 +467,7 @@ impl Driver {
     fn decode_elsewhere(&mut self, decoder: Decoder) -> Step {
         let input = self.rest.take();
         let wire = std::mem::take(&mut self.wire);
-        let receiver = blocking::run(move || Heavy::new(decoder, input, wire).run());
+        let receiver = blocking::run(move || decode_heavy(decoder, input, wire));
         self.state = State::Elsewhere(receiver);
         Step::Again
     }

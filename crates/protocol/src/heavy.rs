@@ -4,19 +4,7 @@ use std::collections::VecDeque;
 
 use crate::{Decoded, Decoder, Event, Payload, ProtocolError};
 
-/// A decoder within a heavy message, and input for it: on its way to another thread and
-/// back.
-#[derive(Debug)]
-pub struct Heavy {
-    decoder: Decoder,
-    input: Vec<u8>,
-    at: usize,
-    events: VecDeque<(Event, u32)>,
-    error: Option<ProtocolError>,
-    wire: u32,
-}
-
-/// What a [`Heavy`] has come to.
+/// What [`decode_heavy`] has come to.
 #[derive(Debug)]
 pub struct HeavyDone {
     /// The decoder, behind the message or in need of more input.
@@ -32,47 +20,34 @@ pub struct HeavyDone {
     pub wire: u32,
 }
 
-impl Heavy {
-    /// `input` may be empty, and `wire` bytes were received since the last event.
-    pub fn new(decoder: Decoder, input: Vec<u8>, wire: u32) -> Self {
-        Self {
-            decoder,
-            input,
-            at: 0,
-            events: VecDeque::new(),
-            error: None,
-            wire,
-        }
-    }
-
-    /// Decodes as far as the heavy message goes.
-    pub fn run(mut self) -> HeavyDone {
-        while self.decoder.is_heavy() {
-            let before = self.at;
-            let result = self.decoder.next(&mut self.input, &mut self.at);
-            let read = (self.at - before) as u32;
-            self.wire = self.wire.saturating_add(read);
-            match result {
-                Ok(Decoded::Heavy) => {}
-                Ok(Decoded::NeedsInput) => break,
-                Ok(Decoded::Event(event)) => self.keep(event),
-                Err(error) => self.error = Some(error),
+/// Decodes as far as the heavy message goes, which takes its time: on another thread.
+///
+/// `input` may be empty, and `wire` bytes were received since the last event.
+pub fn decode_heavy(mut decoder: Decoder, mut input: Vec<u8>, mut wire: u32) -> HeavyDone {
+    let mut at = 0;
+    let mut events = VecDeque::new();
+    let mut error = None;
+    while decoder.is_heavy() {
+        let before = at;
+        let result = decoder.next(&mut input, &mut at);
+        wire = wire.saturating_add((at - before) as u32);
+        match result {
+            Ok(Decoded::Heavy) => {}
+            Ok(Decoded::NeedsInput) => break,
+            Ok(Decoded::Event(mut event)) => {
+                if let Payload::Input(range) = event.payload {
+                    event.payload = Payload::Owned(input[range].to_vec());
+                }
+                events.push_back((event, std::mem::take(&mut wire)));
             }
-        }
-        HeavyDone {
-            decoder: self.decoder,
-            rest: self.input.split_off(self.at),
-            events: self.events,
-            error: self.error,
-            wire: self.wire,
+            Err(violation) => error = Some(violation),
         }
     }
-
-    fn keep(&mut self, mut event: Event) {
-        if let Payload::Input(range) = event.payload {
-            event.payload = Payload::Owned(self.input[range].to_vec());
-        }
-        self.events
-            .push_back((event, std::mem::take(&mut self.wire)));
+    HeavyDone {
+        decoder,
+        rest: input.split_off(at),
+        events,
+        error,
+        wire,
     }
 }

@@ -34,4 +34,4 @@ pub use buffers::BufferPool;
 pub use decoder::{Decoded, Decoder, DecoderOptions, Event, EventKind, Masking, Payload};
 pub use encoder::{Encoder, MessageKind, MessageOptions};
 pub use error::{JsClass, ProtocolError};
-pub use heavy::{Heavy, HeavyDone};
+pub use heavy::{decode_heavy, HeavyDone};
