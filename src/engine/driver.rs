@@ -52,15 +52,16 @@ pub(crate) struct Driver {
     share: Share,
     /// Waits for the other end to go, while nothing is read.
     hang_up: Option<HangUp>,
-    /// Whether the other end sends no more, while what it sent is not yet read.
-    will_have_ended: bool,
+    /// Whether the other end sends no more; what it has sent may not be read yet.
+    sends_no_more: bool,
 }
 
 type HangUp = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 
 /// What the task does with what is received.
 enum State {
-    Decoding(Decoder),
+    /// The decoder is taken out for each read.
+    Decoding(Box<Decoder>),
     /// Another thread has the decoder.
     Elsewhere(Receiver<HeavyDone>),
     /// A violation is told: what still comes is dropped.
@@ -136,13 +137,13 @@ impl Driver {
             core,
             connection,
             socket,
-            state: State::Decoding(decoder),
+            state: State::Decoding(Box::new(decoder)),
             rest: Rest::new(head),
             events: VecDeque::new(),
             wire: 0,
             share: Share::default(),
             hang_up: None,
-            will_have_ended: false,
+            sends_no_more: false,
         }
     }
 
@@ -238,20 +239,17 @@ impl Driver {
             State::Ending(Last::Eof) if !holds => return self.end(inbox, context),
             _ => {}
         }
-        if matches!(self.state, State::HalfClosed) {
-            self.will_have_ended = true;
-        }
         // Received, and to be told before the end; or that is told.
         let holds = holds || !matches!(self.state, State::Decoding(_));
         if let Some(error) = self.connection.write_error() {
             return self.finish(Last::NotWritten(error));
         }
-        if self.will_have_ended && !holds && matches!(self.socket.other(), Other::HasEnded) {
+        if self.sends_no_more && !holds && matches!(self.socket.other(), Other::HasEnded) {
             return self.finish(Last::Eof);
         }
         let watched = self.hang_up.get_or_insert_with(|| {
             let socket = self.socket.clone();
-            Box::pin(socket.hung_up(self.will_have_ended))
+            Box::pin(socket.hung_up(self.sends_no_more))
         });
         let Poll::Ready(result) = watched.as_mut().poll(context) else {
             return Step::Wait;
@@ -261,8 +259,8 @@ impl Driver {
             Other::Failed(error) => self.finish(Last::Failed(error)),
             Other::HasEnded if !holds => self.finish(Last::Eof),
             // What is not yet read stands before the end; a failure may still come.
-            _ if !self.will_have_ended => {
-                self.will_have_ended = true;
+            _ if !self.sends_no_more => {
+                self.sends_no_more = true;
                 Step::Again
             }
             _ => Step::Wait,
@@ -408,10 +406,6 @@ impl Driver {
             self.connection.answer(payload);
             self.core.mark_dirty(&self.connection);
         }
-        let len = match &event.payload {
-            Payload::Input(range) => range.len(),
-            Payload::Owned(bytes) => bytes.len(),
-        };
         let (start, end) = match event.payload {
             Payload::Input(range) => (chunk + range.start, chunk + range.end),
             Payload::Owned(bytes) => match inbox.copy(&bytes, LARGE) {
@@ -422,6 +416,7 @@ impl Driver {
                 }
                 None => {
                     kind |= kind::LARGE;
+                    self.share.bytes += bytes.len();
                     (inbox.push_large(bytes) as usize, 0)
                 }
             },
@@ -432,9 +427,6 @@ impl Driver {
             kind |= if is_ascii { kind::ASCII } else { 0 };
         }
         self.share.rows += 1;
-        if !is_here {
-            self.share.bytes += len;
-        }
         inbox.push(Row {
             id: self.connection.id,
             kind,
@@ -464,10 +456,10 @@ impl Driver {
 
     /// Has the rest decoded elsewhere. It may be empty: a heavy message can have an end
     /// that takes no more bytes.
-    fn decode_elsewhere(&mut self, decoder: Decoder) -> Step {
+    fn decode_elsewhere(&mut self, decoder: Box<Decoder>) -> Step {
         let input = self.rest.take();
         let wire = std::mem::take(&mut self.wire);
-        let receiver = blocking::run(move || decode_heavy(decoder, input, wire));
+        let receiver = blocking::run(move || decode_heavy(*decoder, input, wire));
         self.state = State::Elsewhere(receiver);
         Step::Again
     }
@@ -483,11 +475,12 @@ impl Driver {
         self.wire = result.wire;
         self.state = match result.error {
             Some(error) => State::Ending(Last::Violation(error)),
-            None => State::Decoding(result.decoder),
+            None => State::Decoding(Box::new(result.decoder)),
         };
     }
 
     fn finish(&mut self, last: Last) -> Step {
+        self.sends_no_more |= matches!(last, Last::Eof);
         // The system tells a failure once: to who writes, if that comes first, and then
         // there is nothing more to read.
         let last = match (last, self.connection.write_error()) {
