@@ -1,13 +1,12 @@
 'use strict';
 
-const { constants } = require('buffer');
-
 const Gate = require('./Gate');
 const PerMessageDeflate = require('./PerMessageDeflate');
 const Queue = require('./Queue');
 const { contextOfNow, nobodys } = require('./context');
 const { nextTick, setImmediate } = require('./environment');
 const { handedOver } = require('./externalMemory');
+const { TOO_BIG, TOO_LONG, limitsFor, toLimit } = require('./limits');
 const native = require('./native');
 
 // What `Decoder#decode` finds; those of frames are their opcodes. NOTHING stands for
@@ -41,10 +40,6 @@ const EVENTS = 256;
 /** A table for each receiver that reads: the handler of one may feed another. */
 const tables = [];
 let depth = 0;
-
-/** The code and the close code of a message that cannot be had. */
-const TOO_LONG = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
-const TOO_BIG = 1009;
 
 /** The close code where decoding fails through no fault of the other end. */
 const INTERNAL_ERROR = 1011;
@@ -447,30 +442,10 @@ function makeTable() {
   return { rows, bytes: Buffer.from(rows.buffer) };
 }
 
-/** The limits of the native side. */
-function limitsFor(maxPayload, { maxFragments, masked }) {
-  return {
-    maxPayload,
-    // What no string and no Buffer can hold is too long, whatever the limit.
-    maxText: constants.MAX_STRING_LENGTH,
-    maxBinary: constants.MAX_LENGTH,
-    maxFragments: toLimit(maxFragments),
-    masked,
-  };
-}
-
-/** A limit; 0, for none, of anything that is no number. */
-function toLimit(value) {
-  return value > 0 ? Math.floor(value) : 0;
-}
-
 /** The native side of permessage-deflate, where it is agreed on. */
 function deflateOf(extensions) {
   const extension = extensions[PerMessageDeflate.extensionName];
   return extension ? extension.native : null;
 }
-
-Receiver.limitsFor = limitsFor;
-Receiver.toLimit = toLimit;
 
 module.exports = Receiver;

@@ -6,12 +6,12 @@ const util = require('util');
 const Gate = require('../Gate');
 const PerMessageDeflate = require('../PerMessageDeflate');
 const Queue = require('../Queue');
-const { limitsFor, toLimit } = require('../Receiver');
 const Sender = require('../Sender');
 const { bound, contextOfNow, nobodys } = require('../context');
 const { clearTimeout, nextTick, setTimeout } = require('../environment');
 const { handedOver } = require('../externalMemory');
 const flags = require('../flags');
+const { TOO_BIG, TOO_LONG, limitsFor, toLimit } = require('../limits');
 const { LINGER } = require('../linger');
 const AdoptedSocket = require('./AdoptedSocket');
 const { startedEngine, theEngine } = require('./engine');
@@ -520,10 +520,6 @@ class SenderView {
     this._transport.write(Buffer.concat(list), cb);
   }
 }
-
-/** The code and the close code of a message that cannot be had. */
-const TOO_LONG = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
-const TOO_BIG = 1009;
 
 /** All that Node has read of a socket and nobody has taken. */
 function unread(socket) {
