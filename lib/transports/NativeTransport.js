@@ -15,24 +15,13 @@ const { TOO_BIG, TOO_LONG, limitsFor, toLimit } = require('../limits');
 const { LINGER } = require('../linger');
 const AdoptedSocket = require('./AdoptedSocket');
 const { startedEngine, theEngine } = require('./engine');
+const kinds = require('./kinds');
 
-const { ACK, BINARY, CLOSE, FIN, MASK, PING, PONG, RAW, RSV1, TEXT } = flags;
+const { ACK, FIN, MASK, RAW, RSV1 } = flags;
+const { BINARY, CLOSE, KIND, PING, PONG, TEXT } = kinds;
+const { END, ERROR, RELEASED, SENT, VIOLATION } = kinds;
+const { ASCII, LARGE, MASKED, RANGE, WRITE } = kinds;
 const { closePayload, toBuffer } = Sender;
-
-// Kinds of events beside those of frames, which are their opcodes.
-const VIOLATION = 16;
-const END = 17;
-const ERROR = 18;
-const SENT = 19;
-const RELEASED = 20;
-
-// Bits of an event's kind.
-const KIND = 0xff;
-const MASKED = 0x100;
-const LARGE = 0x200;
-const RANGE = 0x400;
-const ASCII = 0x800;
-const WRITE = 0x1000;
 
 /** Binary messages at least this long, in bytes, do not go through the outbox. */
 const LONG = 64 * 1024;

@@ -9,21 +9,12 @@ const { nobodys } = require('../context');
 const { atExit, nextTick, once } = require('../environment');
 const { SKIP } = require('../flags');
 const native = require('../native');
+const { CLOSE, ERROR, KIND, PONG, SENT } = require('./kinds');
 
 // The inbox's rows, as the engine has them.
 const IN_ROW = 6;
 const IN_ROWS = 8192;
 const IN_BYTES = 1 << 20;
-
-/** An event's kind is in these bits of a row's second number. */
-const KIND = 0xff;
-
-// Kinds of events: those up to PONG are what the other end sends for the program, and
-// those up to ERROR end the connection.
-const CLOSE = 8;
-const PONG = 10;
-const ERROR = 18;
-const SENT = 19;
 
 // The outbox's rows: connection, flags, start and end of the payload.
 const OUT_ROW = 4;
@@ -224,8 +215,10 @@ class Engine {
     while (this._cursor < count) {
       const at = this._cursor * IN_ROW;
       const kind = rows[at + 1] & KIND;
-      // Ticks and promises that listeners leave come before what ends a connection, and
-      // those of callbacks before what the other end of theirs may have been sent.
+      // Kinds up to PONG are what the other end sends for the program, and those up to
+      // ERROR end the connection. Ticks and promises that listeners leave come before
+      // what ends a connection, and those of callbacks before what the other end of
+      // theirs may have been sent.
       if (kind === SENT) hasCalled = true;
       else if (hasCalled) return true;
       else if (kind <= PONG && kind !== CLOSE) hasTold = true;
