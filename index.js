@@ -1,11 +1,11 @@
 'use strict';
 
-const WebSocket = require('./lib/WebSocket');
+const WebSocket = require('./lib/ws2016/WebSocket');
 
-WebSocket.Server = require('./lib/WebSocketServer');
+WebSocket.Server = require('./lib/ws2016/WebSocketServer');
 WebSocket.WebSocket = WebSocket;
 WebSocket.WebSocketServer = WebSocket.Server;
-WebSocket.Receiver = require('./lib/Receiver');
-WebSocket.Sender = require('./lib/Sender');
+WebSocket.Receiver = require('./lib/ws2016/Receiver');
+WebSocket.Sender = require('./lib/ws2016/Sender');
 
 module.exports = WebSocket;

@@ -7,7 +7,7 @@ const { once } = require('events');
 const net = require('net');
 
 const WebSocket = require('..');
-const Receiver = require('../lib/Receiver');
+const Receiver = require('../lib/ws2016/Receiver');
 const {
   bombOf,
   closing,
@@ -380,12 +380,12 @@ describe('Robustness', () => {
       seen.push(error instanceof Error, code);
       receiver.add(text('from within'));
     };
-    receiver._decoder.close();
+    receiver._reader._decoder.close();
     receiver.add(text('lost'));
     receiver.add(text('and behind it'));
     assert.deepEqual(seen, [true, 1011]);
     assert.ok(receiver.dead);
-    assert.equal(receiver.unread, 0);
+    assert.equal(receiver._reader.unread, 0);
   });
 
   it('takes a target in absolute form', () => {

@@ -28,19 +28,41 @@ const files = fs
   .filter((name) => name.endsWith('.test.js'))
   .map((name) => path.join(suite, name));
 
+/** The suites that there are: which API of ours, and mocha's version. */
+const SUITES = {
+  1: {
+    entry: 'index.js',
+    folder: 'lib/ws2016',
+    // Its own version: later ones judge errors after a test's end.
+    mocha: 'mocha-3/bin/_mocha',
+  },
+};
+
+const { version } = JSON.parse(
+  fs.readFileSync(path.join(checkout, 'package.json'), 'utf8'),
+);
+const suiteOf = SUITES[version.split('.')[0]];
+if (suiteOf === undefined) {
+  console.error(`ws ${version} is none whose suite is known`);
+  process.exit(1);
+}
+
 const { status } = spawnSync(
   process.execPath,
   [
     '--no-deprecation',
-    // The suite's own version: later ones judge errors after a test's end.
-    require.resolve('mocha-3/bin/_mocha'),
+    require.resolve(suiteOf.mocha),
     '--require',
     path.join(__dirname, 'test-ws-redirect.js'),
     ...files,
   ],
   {
     cwd: checkout, // Its tests read their fixtures from here.
-    env: Object.assign({}, process.env, { OXWS_WS_CHECKOUT: checkout }),
+    env: Object.assign({}, process.env, {
+      OXWS_WS_CHECKOUT: checkout,
+      OXWS_WS_ENTRY: suiteOf.entry,
+      OXWS_WS_FOLDER: suiteOf.folder,
+    }),
     stdio: 'inherit',
   },
 );

@@ -2,7 +2,8 @@
 
 const net = require('net');
 
-const EMPTY = Buffer.alloc(0);
+const { EMPTY } = require('../codec/payload');
+const { callLast } = require('../environment');
 
 /** A stream's usual mark, in bytes, from which on it asks its writer to wait. */
 const HIGH_WATER_MARK = 16 * 1024;
@@ -34,8 +35,13 @@ class AdoptedSocket {
     this._prototype = Object.getPrototypeOf(socket);
     this._keepsAlive = false;
     this._isDraining = false;
+    /** Whether this direction has ended, and the other one. */
+    this.hasFinished = false;
+    this.hasEnded = false;
     // It may be `unref` already.
     this.keepAlive(socket._handle.hasRef());
+    // Node would not let it be written to once the other end has ended.
+    socket.allowHalfOpen = true;
     socket[kAdopted] = this;
     Object.setPrototypeOf(socket, adopting(this._prototype));
   }
@@ -70,6 +76,26 @@ class AdoptedSocket {
         if (!error) this._socket.emit('drain');
       });
     wait();
+  }
+
+  /** The engine has ended what this end sends. */
+  finish() {
+    if (this.hasFinished) return;
+    this.hasFinished = true;
+    callLast(() => this._socket.emit('finish'));
+  }
+
+  /** The other end sends no more. */
+  end() {
+    if (this.hasEnded) return;
+    this.hasEnded = true;
+    callLast(() => this._socket.emit('end'));
+  }
+
+  /** Makes it Node's own socket again, as if it had never been another. */
+  undo() {
+    this.keepAlive(false);
+    Object.setPrototypeOf(this._socket, this._prototype);
   }
 
   /** Makes it Node's own socket again; what was counted stays. */
@@ -111,6 +137,12 @@ const adopted = {
     this.end();
   },
 
+  destroy(error) {
+    // What was sent before goes out.
+    this[kAdopted].transport.flush();
+    return net.Socket.prototype.destroy.call(this, error);
+  },
+
   setTimeout(timeout, cb) {
     this[kAdopted].transport.isTimed = timeout > 0;
     return net.Socket.prototype.setTimeout.call(this, timeout, cb);
@@ -124,6 +156,10 @@ const adopted = {
   resume() {
     this[kAdopted].transport.resume();
     return this;
+  },
+
+  isPaused() {
+    return this[kAdopted].transport.isPaused;
   },
 
   ref() {
@@ -148,6 +184,26 @@ const adopted = {
     return this[kAdopted].bytesWritten + this[kAdopted].transport.bytesWritten;
   },
 
+  get readableEnded() {
+    return this[kAdopted].hasEnded;
+  },
+
+  get readableFlowing() {
+    return !this[kAdopted].transport.isPaused;
+  },
+
+  set readableFlowing(value) {
+    this._readableState.flowing = value;
+  },
+
+  get writableEnded() {
+    return this[kAdopted].transport.ends;
+  },
+
+  get writableFinished() {
+    return this[kAdopted].hasFinished;
+  },
+
   get writableLength() {
     return this[kAdopted].transport.bufferedAmount;
   },
@@ -159,8 +215,20 @@ const adopted = {
 
 /** What a socket that is given back still does in another way. */
 const returned = {
+  isPaused() {
+    return false;
+  },
+
   get bytesRead() {
     return this[kAdopted].bytesRead;
+  },
+
+  get readableEnded() {
+    return this[kAdopted].hasEnded;
+  },
+
+  get writableFinished() {
+    return this[kAdopted].hasFinished;
   },
 
   get bytesWritten() {

@@ -3,25 +3,34 @@
 const net = require('net');
 const util = require('util');
 
-const Gate = require('../Gate');
-const PerMessageDeflate = require('../PerMessageDeflate');
+const Gate = require('../codec/Gate');
+const { TOO_BIG, TOO_LONG, limitsFor, toLimit } = require('../codec/limits');
+const { EMPTY, endsIn } = require('../codec/payload');
+const { failure, violation } = require('../codec/violations');
 const Queue = require('../Queue');
-const Sender = require('../Sender');
 const { bound, contextOfNow, nobodys } = require('../context');
 const { clearTimeout, nextTick, setTimeout } = require('../environment');
 const { handedOver } = require('../externalMemory');
-const flags = require('../flags');
-const { TOO_BIG, TOO_LONG, limitsFor, toLimit } = require('../limits');
 const { LINGER } = require('../linger');
+const { event, flag, kind } = require('../native');
 const AdoptedSocket = require('./AdoptedSocket');
 const { startedEngine, theEngine } = require('./engine');
-const kinds = require('./kinds');
+const StreamTransport = require('./StreamTransport');
+const { CLOSED, tell } = require('./tell');
 
-const { ACK, FIN, MASK, RAW, RSV1 } = flags;
-const { BINARY, CLOSE, KIND, PING, PONG, TEXT } = kinds;
-const { END, ERROR, RELEASED, SENT, VIOLATION } = kinds;
-const { ASCII, LARGE, MASKED, RANGE, WRITE } = kinds;
-const { closePayload, toBuffer } = Sender;
+const { ACK, FIN, MASK, RAW, RSV1 } = flag;
+const { ASCII, LARGE, NUMBER, WRITE } = kind;
+const { BINARY, CLOSE, TEXT, VIOLATION } = kind;
+const { END, ENDED, ERROR, RELEASED, SENT } = kind;
+
+// Where in the row of an event each number is, as constants: they are read for each.
+const {
+  KIND: AT_KIND,
+  START: AT_START,
+  END: AT_END,
+  WIRE: AT_WIRE,
+  EXTRA: AT_EXTRA,
+} = event;
 
 /** Binary messages at least this long, in bytes, do not go through the outbox. */
 const LONG = 64 * 1024;
@@ -32,6 +41,9 @@ const LONG_TEXT = 256 * 1024;
 /**
  * Carries a connection whose socket the engine has adopted. It has the methods of
  * StreamTransport, and calls the same handlers.
+ *
+ * The socket is adopted when the engine is next called, and stays Node's until the end of
+ * the tick: who listens for its 'data' by then gets a stream.
  */
 class NativeTransport {
   /** Whether the engine can take over a socket: a plain one, with nothing pending. */
@@ -78,108 +90,173 @@ class NativeTransport {
     return this._engine.host;
   }
 
-  constructor(ws, socket, incoming, { extensions, maxPayload, limits, masks }) {
-    const extension = extensions[PerMessageDeflate.extensionName];
+  constructor(ws, socket, incoming, options) {
+    const { deflate, limits, masks, textsAreStrings } = options;
     this._engine = theEngine();
     this._ws = ws;
     this._socket = socket;
     this._incoming = incoming;
+    this._options = options;
     this._masks = masks;
-    this._extension = extension || null;
-    this._threshold = extension ? Number(extension.threshold) || 0 : Infinity;
-    this._limits = limits;
+    this._textsAreStrings = textsAreStrings;
+    this._threshold = deflate ? deflate.threshold : Infinity;
+    this._maxPayload = limits.maxPayload;
     /** The callbacks of what is sent, in order. */
     this._callbacks = new Queue();
     /** How many were called since the system has taken their messages. */
     this._calledBack = 0;
     this._context = contextOfNow();
-    this._gate = new Gate(this, this._context || nobodys);
+    const context = this._context || nobodys;
+    this._gate = new Gate(this, context, options.isStepwise);
     this._released = false;
-    /** Whether this direction is ended: nothing more is sent. */
+    /** Whether the socket is still Node's, and what was read of it. */
+    this._isOpening = false;
+    this._head = null;
+    /** What carries the connection instead, if the engine does not. */
+    this._stream = null;
+    /** Whether this direction is to end: nothing more is sent. */
+    this.ends = false;
+    /** Whether it has, and whether the other one has. */
     this._hasEnded = false;
+    this._hasHeardEnd = false;
+    /** Whether messages to be compressed were taken back. */
+    this._hasTakenBack = false;
     /** Why the connection failed, if it did. */
     this._error = null;
     this._timer = null;
+    this._adopted = null;
     /** Whether the socket has a timeout, which traffic puts off. */
     this.isTimed = false;
     /** The bytes posted, as long as the engine has counted this many flushes. */
     this._posted = 0;
     this._postedAt = -1;
     this.id = this._engine.open(this);
-    this.receiver = new ReceiverView(this, extensions, maxPayload);
-    this.sender = new SenderView(this, extensions);
     this._listeners = {
       close: () => {
-        if (this._released) this._forget();
-        else incoming.failed(ws);
+        if (!this._released) this._gate.fail(CLOSED, null, 0, 0);
+        this._forget();
       },
       error: (error) => {
-        this._error = error;
-        incoming.failed(ws);
+        this._error = this._error || error;
       },
     };
   }
 
-  /**
-   * Takes over the socket; `head` is what was read already. Whether it could: there
-   * may be no more descriptors, and the socket is as it was then.
-   */
+  /** Takes the socket; `head` is what was read already. */
   start(head) {
     const socket = this._socket;
+    this._head = head || EMPTY;
+    this._isOpening = true;
+    socket.setTimeout(0);
+    socket.setNoDelay();
+    for (const [name, listener] of Object.entries(this._listeners)) {
+      socket.on(name, listener);
+    }
+    this._adopted = new AdoptedSocket(socket, this, this._engine);
+    this._engine.adoptSoon(this);
+  }
+
+  /**
+   * Has the engine adopt the socket. If it cannot, or somebody listens to what the socket
+   * gives, the connection goes on as a stream.
+   */
+  adopt() {
+    if (!this._isOpening) return;
+    this._isOpening = false;
+    const socket = this._socket;
+    if (socket.destroyed || !socket._handle) return;
+    if (isRead(socket)) {
+      this._becomeStream();
+      return;
+    }
     // What Node has read and nobody has taken comes behind the head.
     const read = unread(socket);
     try {
-      this._adopt(Buffer.concat(head ? [head, ...read] : read));
+      this._adopt(Buffer.concat([this._head, ...read]));
     } catch {
-      this._engine.close(this.id);
-      this.id = -1;
       if (read.length > 0) socket.unshift(Buffer.concat(read));
-      return false;
+      this._becomeStream();
+      return;
     }
-    socket.setTimeout(0);
-    socket.setNoDelay();
-    for (const [event, listener] of Object.entries(this._listeners)) {
-      socket.on(event, listener);
-    }
-    socket.pause();
+    this._head = null;
+    socket.readableFlowing = false;
     socket._handle.readStop();
     // Node starts to read again unless it takes the handle to be reading.
     socket._handle.reading = true;
-    this._adopted = new AdoptedSocket(socket, this, this._engine);
-    return true;
+    if (this._gate.isPaused) this._engine.native.pause(this.id);
   }
 
   _adopt(head) {
-    const handle = this._socket._handle;
+    const { answers, deflate, limits, masks, textsAreStrings } = this._options;
     this._engine.native.adopt(
       {
         id: this.id,
-        fd: handle.fd,
-        masks: this._masks,
-        threshold: this._extension === null ? 0 : this._threshold,
+        fd: this._socket._handle.fd,
+        masks,
+        answers,
+        textsAreStrings,
+        threshold: deflate ? deflate.threshold : 0,
       },
-      limitsFor(this.receiver.maxPayload, this._limits),
+      limitsFor(Object.assign({}, limits, { maxPayload: this._maxPayload })),
       head,
-      this._extension === null ? null : this._extension.native,
+      deflate ? deflate.native : null,
     );
   }
 
-  /** Sends a message, or a fragment of one. */
+  /** Goes on as a stream, with all that was posted. */
+  _becomeStream() {
+    const { _context: context } = this;
+    const become = () => {
+      const posted = this._engine.takeOut(this.id);
+      const callbacks = this._callbacks.clear();
+      this._adopted.undo();
+      this._detach();
+      const limits = Object.assign({}, this._options.limits, {
+        maxPayload: this._maxPayload,
+      });
+      const stream = new StreamTransport(
+        this._ws,
+        this._socket,
+        this._incoming,
+        Object.assign({}, this._options, { limits }),
+      );
+      this._stream = stream;
+      this._incoming.moved(this._ws, stream);
+      stream.start(this._head);
+      for (const { flags, bytes } of posted) {
+        postAgain(stream, bytes, flags, flags & ACK ? callbacks.shift() : null);
+      }
+      if (this._gate.isPaused) stream.pause();
+    };
+    if (context === null) become();
+    else context.runInAsyncScope(become);
+  }
+
+  /**
+   * Has the socket adopted now, for what cannot wait. Whether it is a stream that has the
+   * connection instead, which then has done this.
+   */
+  _leavesToStream(verb, ...args) {
+    if (this._isOpening) this.adopt();
+    if (this._stream === null) return false;
+    this._stream[verb](...args);
+    return true;
+  }
+
+  /**
+   * Sends a message, or a fragment of one.
+   *
+   * @param {String|Buffer} data which may be changed at once
+   * @param {Number} flags what its frame is to be: see `native.flag`
+   * @param {Function} [cb] called once the system has taken it, or with an error
+   */
   send(data, flags, cb) {
     this._post(data, flags, cb);
   }
 
-  ping(data, mask, cb) {
-    this._control(PING, toBuffer(data), mask, cb);
-  }
-
-  pong(data, mask, cb) {
-    this._control(PONG, toBuffer(data), mask, cb);
-  }
-
-  /** Sends a close frame. */
-  close(code, reason, cb) {
-    this._control(CLOSE, closePayload(code, reason), this._masks, cb);
+  /** Sends a control frame; its payload is short enough. */
+  control(opcode, payload, mask, cb) {
+    this._post(payload, opcode | FIN | (mask ? MASK : 0), cb);
   }
 
   /** Writes bytes to the socket as they are, in their place behind what is sent. */
@@ -187,15 +264,41 @@ class NativeTransport {
     this._post(bytes, RAW, cb);
   }
 
+  /** Writes a frame in pieces, strings or bytes: no copy is made of the last list. */
+  writeList(list, cb) {
+    if (this.ends || list.reduce(addLength, 0) >= LONG) {
+      this._post(
+        Buffer.concat(list.map((piece) => Buffer.from(piece))),
+        RAW,
+        cb,
+      );
+      return;
+    }
+    if (this.isTimed) this._socket._unrefTimer();
+    const length = this._engine.postList(this.id, cb ? RAW | ACK : RAW, list);
+    if (cb) this._callbacks.push(bound(cb));
+    this._count(length);
+  }
+
+  /** Whether it tells nothing that is received until `resume`. */
+  get isPaused() {
+    return this._gate.isPaused;
+  }
+
   /** Makes no more calls of `message` and its like until `resume`. */
   pause() {
+    if (this._gate.isPaused) return;
     this._gate.pause();
-    if (this._gate.isPaused) this._engine.native.pause(this.id);
+    if (!this._gate.isPaused) return;
+    if (!this._isOpening) this._engine.native.pause(this.id);
+    this._socket.emit('pause');
   }
 
   /** Goes on where `pause` stopped, on the next tick. */
   resume() {
+    if (!this._gate.isPaused) return;
     this._gate.resume();
+    nextTick(() => this._socket.emit('resume'));
   }
 
   /** Drops, if it is paused, all but what ends the connection: nobody will resume. */
@@ -205,7 +308,9 @@ class NativeTransport {
 
   /** Sets the longest message in bytes, 0 for no limit: of those not yet decoded. */
   setMaxPayload(bytes) {
-    this._engine.native.setMaxPayload(this.id, bytes);
+    this._maxPayload = bytes;
+    if (!this._isOpening)
+      this._engine.native.setMaxPayload(this.id, toLimit(bytes));
   }
 
   /** The bytes that the system has not yet taken. */
@@ -228,22 +333,43 @@ class NativeTransport {
     return this._postedAt === this._engine.flushes ? this._posted : 0;
   }
 
+  /** Hands over what was sent in this tick. */
+  flush() {
+    if (this._isOpening) this._engine.flush();
+  }
+
   /** Sends what is framed already, and no more: this direction ends. */
   end() {
-    if (this._hasEnded) return;
-    this._hasEnded = true;
-    // As the engine does with what is being compressed. The callbacks wait in their
-    // places until the connection is let go of.
-    this._engine.takeBack(
-      this.id,
-      (flags, length) => !!(flags & RSV1) && length >= this._threshold,
-    );
+    if (this.ends || this._leavesToStream('end')) return;
+    this.ends = true;
+    this._takeBack();
     this._engine.flush();
     this._engine.native.end(this.id);
   }
 
+  /** Ends the connection at once. What was received is still told. */
+  destroy(error) {
+    if (this._leavesToStream('destroy', error)) return;
+    this._takeBack();
+    this.ends = true;
+    this._engine.flush();
+    this._socket.destroy(error || this._error);
+  }
+
+  /**
+   * Takes back what is not framed yet, as the engine does with what is being compressed.
+   * The callbacks wait in their places until the connection is let go of.
+   */
+  _takeBack() {
+    this._hasTakenBack = this._engine.takeBack(
+      this.id,
+      (flags, length) => !!(flags & RSV1) && length >= this._threshold,
+    );
+  }
+
   /** Lets go of the socket, which ends or, at once, is destroyed. */
   release(destroy) {
+    if (this._leavesToStream('release', destroy)) return;
     this._released = true;
     this._gate.clear();
     if (destroy || this._socket.destroyed) {
@@ -259,12 +385,17 @@ class NativeTransport {
   receive(at) {
     const { rows } = this._engine;
     if (this.isTimed) this._socket._unrefTimer();
-    const what = rows[at + 1];
-    const wire = rows[at + 4];
-    const extra = rows[at + 5];
-    switch (what & KIND) {
+    const what = rows[at + AT_KIND];
+    const wire = rows[at + AT_WIRE];
+    let extra = rows[at + AT_EXTRA];
+    switch (what & NUMBER) {
       case SENT:
         this._callBack(at);
+        return;
+      case ENDED:
+        this._hasEnded = true;
+        this._adopted.finish();
+        if (this._hasHeardEnd) this._socket.destroy();
         return;
       case RELEASED:
         this._destroy();
@@ -274,16 +405,19 @@ class NativeTransport {
         return;
       case ERROR:
         this._error = systemError(extra, what & WRITE ? 'write' : 'read');
-        if (!this._released) this._gate.fail(what, null, wire, extra);
+        if (!this._released) this._gate.fail(what, this._error, wire, extra);
         return;
     }
     if (this._released) return;
     let data;
     try {
-      data = this._data(what, rows[at + 2], rows[at + 3]);
+      data = this._data(what, rows[at + AT_START], rows[at + AT_END]);
+      if (extra > 0 && (what & NUMBER) <= BINARY) {
+        extra = endsIn(this._engine.native.takeBuffer(extra - 1));
+      }
     } catch (error) {
       // There is no memory for it, say: no reason to end the process.
-      this._pass(VIOLATION, `${TOO_LONG}:${error.message}`, wire, TOO_BIG);
+      this._pass(VIOLATION, failure(TOO_LONG, error), wire, TOO_BIG);
       return;
     }
     this._pass(what, data, wire, extra);
@@ -292,120 +426,114 @@ class NativeTransport {
   /** The payload of an event. */
   _data(what, start, end) {
     const { native, bytes } = this._engine;
-    switch (what & KIND) {
-      case TEXT:
-      case CLOSE:
-        if (what & LARGE) return handedOver(native.takeText(start));
-        if (what & ASCII) return bytes.latin1Slice(start, end);
-        return bytes.utf8Slice(start, end);
-      case VIOLATION:
-        return bytes.utf8Slice(start, end);
-      default:
-        return what & LARGE
-          ? handedOver(native.takeBuffer(start))
-          : Buffer.from(bytes.subarray(start, end));
+    const number = what & NUMBER;
+    if (number === TEXT && this._textsAreStrings) {
+      if (what & LARGE) return handedOver(native.takeText(start));
+      if (what & ASCII) return bytes.latin1Slice(start, end);
+      return bytes.utf8Slice(start, end);
     }
+    if (number === VIOLATION) return violation(start, end);
+    if (what & LARGE) return handedOver(native.takeBuffer(start));
+    return start === end ? EMPTY : Buffer.from(bytes.subarray(start, end));
   }
 
   /** Tells an event, in the context that the connection was made in, or holds it back. */
   _pass(what, data, wire, extra) {
     const context = this._context;
-    if (this._gate.isShut) this._gate.hold(what, data, wire, extra);
+    if (this._gate.isShut) this._hold(what, data, wire, extra);
     else if (context === null) this.tell(what, data, wire, extra);
     else context.runInAsyncScope(this.tell, this, what, data, wire, extra);
   }
 
+  _hold(what, data, wire, extra) {
+    const { _gate: gate, _engine: engine } = this;
+    // What is told one by one comes no faster than that.
+    if (gate.isStepwise && !gate.holds) engine.native.pause(this.id);
+    gate.hold(what, data, wire, extra);
+  }
+
   /** What the gate asks: whether an event ends the connection, or begins its end. */
   isLast(what) {
-    const kind = what & KIND;
-    return kind === CLOSE || kind >= VIOLATION;
+    const number = what & NUMBER;
+    return number === CLOSE || number >= VIOLATION;
   }
 
   /** An event is dropped. */
   dropped(what, data, wire) {
-    this._ws.bytesReceived += wire;
+    this._incoming.dropped(this._ws, wire);
   }
 
   /** Nothing waits any more. */
   goOn() {
-    if (this.id !== -1) this._engine.native.resume(this.id);
+    if (this.id !== -1 && !this._isOpening) this._engine.native.resume(this.id);
   }
 
   /** Tells an event. */
   tell(what, data, wire, extra) {
-    const { _ws: ws, _incoming: incoming } = this;
-    ws.bytesReceived += wire;
-    const masked = (what & MASKED) !== 0;
-    switch (what & KIND) {
-      case TEXT:
-        incoming.message(ws, data, { masked, binary: false });
-        break;
-      case BINARY:
-        incoming.message(ws, data, { masked, binary: true });
-        break;
-      case PING:
-        incoming.ping(ws, data, { masked, binary: true });
-        break;
-      case PONG:
-        incoming.pong(ws, data, { masked, binary: true });
-        break;
-      case CLOSE:
-        // A close frame without a code reads as a normal closure.
-        incoming.close(ws, extra || 1000, data);
-        break;
-      case VIOLATION:
-        incoming.violation(ws, violation(what, data), extra);
-        break;
-      case END:
-        incoming.end(ws);
-        break;
-      case ERROR:
-        incoming.failed(ws);
-    }
+    if ((what & NUMBER) === END) this._tellEnd();
+    else tell(this._incoming, this._ws, what, data, wire, extra);
   }
 
-  _control(opcode, data, mask, cb) {
-    if (data.length > 125) {
-      throw new RangeError('The data size must not be greater than 125 bytes');
+  /** Tells that the other end sends no more; a socket closes once both have ended. */
+  _tellEnd() {
+    this._hasHeardEnd = true;
+    try {
+      this._incoming.end(this._ws);
+    } finally {
+      if (!this._released) {
+        this._adopted.end();
+        if (this._hasEnded) this._socket.destroy();
+      }
     }
-    this._post(data, opcode | FIN | (mask ? MASK : 0), cb);
   }
 
   _post(data, flags, cb) {
     const { _engine: engine } = this;
-    if (this._hasEnded) {
+    if (this.ends) {
       if (cb) this._fail([bound(cb)]);
       return;
     }
     if (this.isTimed) this._socket._unrefTimer();
-    if (cb) flags |= ACK;
     const isText = typeof data === 'string';
-    const message = isText ? data : toBuffer(data);
-    const kept = cb && bound(cb);
-    if (message.length >= (isText ? LONG_TEXT : LONG)) {
-      // By itself, behind all that was posted before it.
-      engine.flush();
-      if (isText) engine.native.sendLongText(this.id, flags, message);
-      else engine.native.sendLong(this.id, flags, unshared(message));
-      if (kept) this._callbacks.push(kept);
+    if (data.length >= (isText ? LONG_TEXT : LONG)) {
+      this._sendLong(data, flags, cb);
       return;
     }
+    if (cb) flags |= ACK;
     const length = isText
-      ? engine.postText(this.id, flags, message)
-      : engine.postBytes(this.id, flags, message);
-    if (kept) this._callbacks.push(kept);
-    if (this._postedAt !== engine.flushes) {
-      this._postedAt = engine.flushes;
+      ? engine.postText(this.id, flags, data)
+      : engine.postBytes(this.id, flags, data);
+    if (cb) this._callbacks.push(bound(cb));
+    this._count(length);
+  }
+
+  /** Counts what is posted. */
+  _count(length) {
+    if (this._postedAt !== this._engine.flushes) {
+      this._postedAt = this._engine.flushes;
       this._posted = 0;
     }
     this._posted += length;
+  }
+
+  /** Sends what does not go through the outbox, behind all that was posted before it. */
+  _sendLong(data, flags, cb) {
+    const verb = flags & RAW ? 'write' : 'send';
+    const args = flags & RAW ? [data, cb] : [data, flags, cb];
+    if (this._leavesToStream(verb, ...args)) return;
+    if (cb) flags |= ACK;
+    const { _engine: engine, id } = this;
+    engine.flush();
+    if (typeof data === 'string') engine.native.sendLongText(id, flags, data);
+    else engine.native.sendLong(id, flags, unshared(data));
+    if (cb) this._callbacks.push(bound(cb));
   }
 
   /** Calls back for as many messages as the system has taken, by the row. */
   _callBack(at) {
     const { _engine: engine, _callbacks: callbacks } = this;
     const { rows } = engine;
-    const count = at + 5;
+    const count = at + AT_EXTRA;
     while (rows[count] > 0 && callbacks.length > 0) {
       rows[count]--;
       this._calledBack++;
@@ -423,7 +551,9 @@ class NativeTransport {
 
   /** Calls back for messages that will not be sent. */
   _fail(callbacks) {
-    for (const cb of callbacks) nextTick(cb, Sender.notSent(this._error));
+    for (const cb of callbacks) {
+      nextTick(cb, this._incoming.notSent(this._error, this._hasTakenBack));
+    }
   }
 
   _destroy() {
@@ -435,79 +565,33 @@ class NativeTransport {
   _forget() {
     if (this.id === -1) return;
     clearTimeout(this._timer);
-    this._adopted.giveBack();
+    this._isOpening = false;
     const { native } = this._engine;
     // The engine has sent these, and may not have told so yet.
     let sent = native.sentMessages(this.id) - this._calledBack;
-    native.destroy(this.id);
-    this._engine.close(this.id);
-    this.id = -1;
-    for (const [event, listener] of Object.entries(this._listeners)) {
-      this._socket.removeListener(event, listener);
-    }
-    this._socket.on('error', () => {});
+    const { id } = this;
+    this._adopted.giveBack();
+    this._detach();
+    native.destroy(id);
+    this._socket.on('error', noop);
     for (; sent > 0; sent--) nextTick(this._callbacks.shift(), null);
     this._fail(this._callbacks.clear());
   }
-}
 
-/** What is left of a Receiver where the engine receives. */
-class ReceiverView {
-  constructor(transport, extensions, maxPayload) {
-    this._transport = transport;
-    this.extensions = extensions;
-    this._limit = toLimit(maxPayload);
-  }
-
-  /** The longest message in bytes; 0 for no limit. */
-  get maxPayload() {
-    return this._limit;
-  }
-
-  set maxPayload(bytes) {
-    this._limit = toLimit(bytes);
-    this._transport.setMaxPayload(this._limit);
-  }
-
-  get _maxPayload() {
-    return this.maxPayload;
-  }
-
-  set _maxPayload(bytes) {
-    this.maxPayload = bytes;
+  _detach() {
+    this._engine.close(this.id);
+    this.id = -1;
+    for (const [name, listener] of Object.entries(this._listeners)) {
+      this._socket.removeListener(name, listener);
+    }
   }
 }
 
-/** A Sender whose socket is the engine's. */
-class SenderView {
-  constructor(transport, extensions) {
-    this._transport = transport;
-    this.extensions = extensions;
-  }
+const noop = () => {};
 
-  send(data, options, cb) {
-    this._transport.send(data, flags.ofMessage(options), cb);
-  }
-
-  ping(data, { mask }, cb) {
-    this._transport.ping(data, mask, cb);
-  }
-
-  pong(data, { mask }, cb) {
-    this._transport.pong(data, mask, cb);
-  }
-
-  close(code, reason, mask, cb) {
-    this._transport.close(code, reason, cb);
-  }
-
-  frameAndSend(opcode, data, readOnly, fin, mask, rsv1, cb) {
-    this.sendFrame(Sender.frame(data, { opcode, fin, mask, rsv1 }), cb);
-  }
-
-  sendFrame(list, cb) {
-    this._transport.write(Buffer.concat(list), cb);
-  }
+/** Whether somebody listens to what a socket gives. */
+function isRead(socket) {
+  return socket.listenerCount('data') + socket.listenerCount('readable') > 0;
 }
 
 /** All that Node has read of a socket and nobody has taken. */
@@ -522,19 +606,23 @@ function unread(socket) {
   return chunks;
 }
 
+/** Posts by a stream what was in the outbox. */
+function postAgain(stream, bytes, flags, cb) {
+  const opcode = flags & flag.OPCODE;
+  if (flags & RAW) stream.write(bytes, cb);
+  else if (opcode > BINARY) stream.control(opcode, bytes, !!(flags & MASK), cb);
+  else stream.send(bytes, flags & ~ACK, cb);
+}
+
+function addLength(sum, piece) {
+  return sum + Buffer.byteLength(piece);
+}
+
 /** Bytes that no other thread changes while they are sent. */
 function unshared(bytes) {
   return util.types.isSharedArrayBuffer(bytes.buffer)
     ? Buffer.from(bytes)
     : bytes;
-}
-
-/** The error of a violation, from `code:message`. */
-function violation(what, text) {
-  const colon = text.indexOf(':');
-  const Class = what & RANGE ? RangeError : Error;
-  const code = text.slice(0, colon);
-  return Object.assign(new Class(text.slice(colon + 1)), { code });
 }
 
 /** The error of a system call, as Node has it. */

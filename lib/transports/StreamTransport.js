@@ -1,10 +1,18 @@
 'use strict';
 
-const Receiver = require('../Receiver');
-const Sender = require('../Sender');
+const FrameReader = require('../codec/FrameReader');
+const { FrameWriter, flush } = require('../codec/FrameWriter');
+const { INTERNAL, failure } = require('../codec/violations');
 const { contextOfNow, nobodys } = require('../context');
 const { nextTick, setImmediate } = require('../environment');
 const { linger } = require('../linger');
+const { flag, kind } = require('../native');
+const { CLOSED, tell } = require('./tell');
+
+const { FIN, MASK } = flag;
+
+/** The close code where something fails through no fault of the other end. */
+const INTERNAL_ERROR = 1011;
 
 /**
  * The most answers to pings that wait for the socket. Beyond them only the latest
@@ -21,90 +29,34 @@ const MAX_UNREAD = 256 * 1024;
 
 /**
  * Carries a connection over any Duplex: Node reads and writes, Rust decodes and
- * encodes.
- *
- * `incoming` holds what the transport calls, always with the WebSocket first:
- * `message(ws, data, flags)`, `ping(ws, data, flags)`, `pong(ws, data, flags)`,
- * `close(ws, code, reason)`, `violation(ws, error, closeCode)`, `end(ws)` when the other
- * end sends no more, and `failed(ws)` when nothing more comes or goes.
+ * encodes. What it is given and what it calls: see `open`.
  */
 class StreamTransport {
-  /**
-   * @param {WebSocket} ws
-   * @param {stream.Duplex} socket
-   * @param {Object} incoming
-   * @param {Object} options `extensions`, `maxPayload` and `limits` as Receiver has
-   *   them, and `masks`: whether this end masks what it sends
-   */
   constructor(ws, socket, incoming, options) {
-    const { extensions, maxPayload, limits, masks } = options;
-    this.receiver = new Receiver(extensions, maxPayload, limits);
-    this.sender = new Sender(socket, extensions);
+    const context = contextOfNow();
+    this._ws = ws;
     this._socket = socket;
-    this._masks = masks;
+    this._incoming = incoming;
+    /** The context that the connection was made in; null for none to keep. */
+    this._own = context;
+    this._context = context || nobodys;
+    this._masks = options.masks ? MASK : 0;
+    this._answers = options.answers;
     this._waitingPongs = 0;
     this._latestPing = null;
-
-    const { receiver, sender } = this;
-    const context = contextOfNow();
-    this._context = context || nobodys;
-    let received = 0;
-    /** Calls a handler in the context that the connection was made in. */
-    const tell = (handler, first, second) => {
-      if (context === null) handler(ws, first, second);
-      else context.runInAsyncScope(handler, null, ws, first, second);
-    };
-    /** A handler that finds `bytesReceived` as it is at its event. */
-    const counted = (handler) => (first, second) => {
-      ws.bytesReceived = received - receiver.unread;
-      tell(handler, first, second);
-    };
-    receiver.ontext = counted(incoming.message);
-    receiver.onbinary = receiver.ontext;
-    receiver.onping = counted((_, data, flags) => {
-      this._answer(data);
-      incoming.ping(ws, data, flags);
-    });
-    receiver.onpong = counted(incoming.pong);
-    receiver.onclose = counted(incoming.close);
-    receiver.onerror = counted(incoming.violation);
-    sender.onerror = (error) => incoming.violation(ws, error, 1011);
-
-    receiver.ondrain = () => this._release();
-
-    /** Whether the other end sends no more; and whether the socket waits for us. */
+    /** Whether the other end sends no more; whether the socket waits for us. */
     this._hasEnded = false;
     this._isHeld = false;
-    this._listeners = {
-      data: (chunk) => {
-        received += chunk.length;
-        let isDone = false;
-        try {
-          receiver.add(chunk);
-          isDone = true;
-        } finally {
-          ws.bytesReceived = received - receiver.unread;
-          // Node gives up what it has buffered if a listener throws, until more comes.
-          if (!isDone) this._flowAgain();
-        }
-        if (receiver.unread > MAX_UNREAD) this._hold();
-      },
-      end: () => {
-        this._hasEnded = true;
-        receiver.end(() => tell(incoming.end));
-      },
-      close: () => {
-        // It closes by itself once both directions have ended.
-        if (this._hasEnded && socket.writableFinished && !this._hasFailed)
-          return;
-        receiver.fail(() => tell(incoming.failed));
-      },
-      error: () => {
-        this._hasFailed = true;
-        receiver.fail(() => tell(incoming.failed));
-      },
-    };
     this._hasFailed = false;
+    this._reader = new FrameReader(
+      Object.assign({ context: this._context }, options),
+      this,
+    );
+    this._writer = new FrameWriter(socket, options, {
+      notSent: incoming.notSent,
+      lost: (error) => this._lose(error),
+    });
+    this._listeners = listenersOf(this);
   }
 
   get name() {
@@ -133,44 +85,63 @@ class StreamTransport {
 
   /** Sends a message, or a fragment of one. */
   send(data, flags, cb) {
-    this.sender.post(data, flags, cb);
+    this._writer.send(data, flags, cb);
   }
 
-  ping(data, mask) {
-    this.sender.ping(data, { mask });
+  /** Sends a control frame. */
+  control(opcode, payload, mask, cb) {
+    const flags = opcode | FIN | (mask ? MASK : 0);
+    this._writer.control(payload, flags, cb);
   }
 
-  pong(data, mask) {
-    this.sender.pong(data, { mask });
+  /** Writes bytes as they are, in their place behind what is sent. */
+  write(bytes, cb) {
+    this._writer.write(bytes, cb);
   }
 
-  /** Sends a close frame. */
-  close(code, reason, cb) {
-    this.sender.close(code, reason, this._masks, cb);
+  /** Writes a frame in pieces, strings or bytes. */
+  writeList(list, cb) {
+    const pieces = list.map((piece) => Buffer.from(piece));
+    this._writer.write(Buffer.concat(pieces), cb);
+  }
+
+  /** Whether it tells nothing that is received until `resume`. */
+  get isPaused() {
+    return this._reader.isPaused;
   }
 
   /** Makes no more calls of `message` and its like until `resume`. */
   pause() {
-    this.receiver.pause();
+    this._reader.pause();
     this._socket.pause();
   }
 
   resume() {
-    this.receiver.resume();
+    this._reader.resume();
     this._flowSoon();
   }
 
   /** Drops, if it is paused, all but what ends the connection: nobody will resume. */
   drop() {
-    this.receiver.drop();
+    this._reader.drop();
     this._flowSoon();
   }
 
-  /** Has the socket go on, behind what the receiver holds, whose handlers may pause. */
+  /** The longest message in bytes, 0 for no limit: of those not yet decoded. */
+  setMaxPayload(bytes) {
+    this._reader.maxPayload = bytes;
+  }
+
+  /** The bytes of the message under way, as its frames have announced them. */
+  get announcedLength() {
+    return this._reader.announcedLength;
+  }
+
+  /** Has the socket go on, behind what the reader holds, whose handlers may pause. */
   _flowSoon() {
     // Not in the context of who resumes.
     this._context.runInAsyncScope(nextTick, process, () => {
-      if (!this.receiver.paused && !this._isHeld) this._socket.resume();
+      if (!this._reader.isPaused && !this._isHeld) this._socket.resume();
     });
   }
 
@@ -179,47 +150,105 @@ class StreamTransport {
     this._flowSoon();
   }
 
-  /** Has the socket wait until all that it gave is read. */
-  _hold() {
-    this._isHeld = true;
-    this._socket.pause();
+  _take(chunk) {
+    const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk);
+    let isDone = false;
+    try {
+      this._reader.add(bytes);
+      isDone = true;
+    } finally {
+      // Node gives up what it has buffered if a listener throws, until more comes.
+      if (!isDone) this._flowAgain();
+    }
+    if (this._reader.unread > MAX_UNREAD) {
+      this._isHeld = true;
+      this._socket.pause();
+    }
   }
 
-  _release() {
+  /** What the reader calls: all that was given is read. */
+  drained() {
     if (!this._isHeld) return;
     this._isHeld = false;
     this._flowSoon();
   }
 
+  /** What the reader calls for an event. */
+  tell(what, data, wire, extra) {
+    const { _own: context, _incoming: incoming, _ws: ws } = this;
+    if (this._answers && (what & kind.NUMBER) === kind.PING) this._answer(data);
+    if (context === null) tell(incoming, ws, what, data, wire, extra);
+    else {
+      context.runInAsyncScope(
+        tell,
+        null,
+        incoming,
+        ws,
+        what,
+        data,
+        wire,
+        extra,
+      );
+    }
+  }
+
+  /** What the reader calls for an event that is not told. */
+  dropped(wire) {
+    this._incoming.dropped(this._ws, wire);
+  }
+
   /** The bytes that the system has not yet taken. */
   get bufferedAmount() {
-    return (this._socket.writableLength || 0) + this.sender.queuedBytes;
+    return (this._socket.writableLength || 0) + this._writer.queuedBytes;
+  }
+
+  /** Whether a message is being compressed, and all that is sent waits for it. */
+  get isCompressing() {
+    return this._writer.isCompressing;
   }
 
   /** Sends what is framed already, and no more: this direction ends. */
   end() {
-    this.sender.abort();
+    this._writer.abort();
     this._socket.end();
+  }
+
+  /** Ends the connection at once. What was received is still told. */
+  destroy(error) {
+    this._writer.abort();
+    this._socket.destroy(error);
   }
 
   /** Lets go of the socket, which ends or, at once, is destroyed. */
   release(destroy) {
     const socket = this._socket;
-    this.sender.abort();
-    this.receiver.cleanup();
+    this._writer.abort();
+    this._reader.cleanup();
     for (const [event, listener] of Object.entries(this._listeners)) {
       socket.removeListener(event, listener);
     }
-    // Not every version of Node.js calls back for what a socket has dropped.
-    const settle = () => setImmediate(() => this.sender.settle());
     if (destroy || socket.destroyed) {
-      socket.on('error', () => {});
+      socket.on('error', noop);
       socket.destroy();
-      settle();
+      this._settle();
     } else {
-      socket.once('close', settle);
+      socket.once('close', () => this._settle());
       linger(socket);
     }
+  }
+
+  /** Not every version of Node.js calls back for what a socket has dropped. */
+  _settle() {
+    setImmediate(() => this._writer.settle());
+  }
+
+  _lose(error) {
+    this._incoming.violation(
+      this._ws,
+      failure(INTERNAL, error),
+      INTERNAL_ERROR,
+      0,
+    );
   }
 
   /** Answers a ping. */
@@ -229,7 +258,7 @@ class StreamTransport {
       return;
     }
     this._waitingPongs++;
-    this.sender.pong(data, { mask: this._masks }, () => {
+    this._writer.control(data, kind.PONG | FIN | this._masks, () => {
       this._waitingPongs--;
       const latest = this._latestPing;
       this._latestPing = null;
@@ -238,10 +267,36 @@ class StreamTransport {
   }
 }
 
+/** What a transport listens to on its socket. */
+function listenersOf(transport) {
+  const { _reader: reader, _socket: socket } = transport;
+  return {
+    data(chunk) {
+      transport._take(chunk);
+    },
+    end() {
+      transport._hasEnded = true;
+      reader.end(kind.END);
+    },
+    error() {
+      transport._hasFailed = true;
+      reader.fail(kind.ERROR);
+    },
+    close() {
+      transport._settle();
+      const isClean = transport._hasEnded && socket.writableFinished;
+      if (isClean && !transport._hasFailed) reader.end(CLOSED);
+      else reader.fail(CLOSED);
+    },
+  };
+}
+
 /** Destroys a socket, behind what was sent in this tick. */
 function destroySent(error) {
-  Sender.flush(this);
+  flush(this);
   return Object.getPrototypeOf(this).destroy.call(this, error);
 }
+
+const noop = () => {};
 
 module.exports = StreamTransport;

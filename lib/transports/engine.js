@@ -5,24 +5,29 @@
 // message in either direction: events come in one call for all that is there, and
 // messages go in one call at the end of the tick, or of that call.
 
+const Queue = require('../Queue');
 const { nobodys } = require('../context');
 const { atExit, nextTick, once } = require('../environment');
-const { SKIP } = require('../flags');
 const native = require('../native');
-const { CLOSE, ERROR, KIND, PONG, SENT } = require('./kinds');
 
-// The inbox's rows, as the engine has them.
-const IN_ROW = 6;
-const IN_ROWS = 8192;
-const IN_BYTES = 1 << 20;
+const { PLACE_BITS, event, flag, kind, message } = native;
+const { CLOSE, ERROR, NUMBER, PONG, SENT } = kind;
 
-// The outbox's rows: connection, flags, start and end of the payload.
-const OUT_ROW = 4;
-const OUT_ROWS = 8192;
-const OUT_BYTES = 1 << 20;
+// The numbers of a row, as constants: these are read for each event and each message.
+const { ID: EVENT_ID, KIND: EVENT_KIND, WIDTH: EVENT_WIDTH } = event;
+const {
+  ID: MESSAGE_ID,
+  FLAGS: MESSAGE_FLAGS,
+  START: MESSAGE_START,
+  END: MESSAGE_END,
+  WIDTH: MESSAGE_WIDTH,
+} = message;
 
-/** A connection's number has its place in the table in these low bits. */
-const PLACE_BITS = 20;
+/** The events and the messages that there is room for, and the bytes of each. */
+const ROWS = 8192;
+const BYTES = 1 << 20;
+
+/** A connection's number has its place in the table in its low bits. */
 const PLACE_MASK = (1 << PLACE_BITS) - 1;
 const TURNS = 1 << (32 - PLACE_BITS);
 
@@ -32,16 +37,23 @@ const MAX_BYTES_PER_UNIT = 3;
 /** Calls `transport.receive(row)` for each event. */
 class Engine {
   constructor(host, threads) {
-    this.rows = new Uint32Array(IN_ROW * IN_ROWS);
-    this.bytes = Buffer.from(new ArrayBuffer(IN_BYTES));
-    this._outRows = new Uint32Array(OUT_ROW * OUT_ROWS);
-    this._outBytes = Buffer.from(new ArrayBuffer(OUT_BYTES));
+    this.rows = new Uint32Array(EVENT_WIDTH * ROWS);
+    this.bytes = Buffer.from(new ArrayBuffer(BYTES));
+    this._outRows = new Uint32Array(MESSAGE_WIDTH * ROWS);
+    this._outBytes = Buffer.from(new ArrayBuffer(BYTES));
     this._outCount = 0;
     this._outUsed = 0;
     /** The last text in the outbox, and where it stands. */
     this._lastText = null;
     this._lastStart = 0;
     this._lastEnd = 0;
+    /** The last frame that came as a list, and of which pieces. */
+    this._lastList = null;
+    this._lastPieces = [];
+    this._lastListStart = 0;
+    this._lastListEnd = 0;
+    /** The transports whose sockets are to be adopted. */
+    this._opening = new Queue();
     /** Counts the flushes: what was posted before the last is the engine's to count. */
     this.flushes = 0;
     /** The batch that is in the inbox, and its next row. */
@@ -116,7 +128,7 @@ class Engine {
   /** Puts a text, which is not too long, into the outbox; its length in bytes. */
   postText(id, flags, text) {
     // What is sent to many connections is encoded once.
-    if (text === this._lastText && this._outCount < OUT_ROWS) {
+    if (text === this._lastText && this._outCount < ROWS) {
       this._post(id, flags, this._lastStart, this._lastEnd);
       return this._lastEnd - this._lastStart;
     }
@@ -142,47 +154,122 @@ class Engine {
     return bytes.length;
   }
 
+  /**
+   * Puts a frame into the outbox that comes as a list of strings and Buffers; its length
+   * in bytes. A list that is sent to many connections stands there once.
+   */
+  postList(id, flags, list) {
+    if (!this._isLastList(list)) {
+      const most = list.reduce((sum, { length }) => sum + length, 0);
+      this._makeRoom(most * MAX_BYTES_PER_UNIT);
+      const start = this._outUsed;
+      for (const piece of list) {
+        this._outUsed +=
+          typeof piece === 'string'
+            ? this._outBytes.utf8Write(piece, this._outUsed)
+            : put(piece, this._outBytes, this._outUsed);
+      }
+      this._lastList = list;
+      this._lastPieces = list.slice();
+      this._lastListStart = start;
+      this._lastListEnd = this._outUsed;
+    }
+    this._post(id, flags, this._lastListStart, this._lastListEnd);
+    return this._lastListEnd - this._lastListStart;
+  }
+
+  /** Whether a list stands in the outbox already, as it is now. */
+  _isLastList(list) {
+    if (list !== this._lastList || this._outCount === ROWS) return false;
+    let at = this._lastListStart;
+    return this._lastPieces.every((piece, i) => {
+      if (list[i] !== piece) return false;
+      if (typeof piece === 'string') {
+        at += Buffer.byteLength(piece);
+        return true;
+      }
+      const start = at;
+      at += piece.length;
+      return this._outBytes.compare(piece, 0, piece.length, start, at) === 0;
+    });
+  }
+
   _makeRoom(length) {
-    if (this._outUsed + length > OUT_BYTES || this._outCount === OUT_ROWS) {
+    if (this._outUsed + length > BYTES || this._outCount === ROWS) {
       this.flush();
     }
   }
 
   _post(id, flags, start, end) {
     const rows = this._outRows;
-    const at = this._outCount * OUT_ROW;
-    rows[at] = id;
-    rows[at + 1] = flags;
-    rows[at + 2] = start;
-    rows[at + 3] = end;
+    const at = this._outCount * MESSAGE_WIDTH;
+    rows[at + MESSAGE_ID] = id;
+    rows[at + MESSAGE_FLAGS] = flags;
+    rows[at + MESSAGE_START] = start;
+    rows[at + MESSAGE_END] = end;
     this._outCount++;
-    if (!this._dispatching && !this._scheduled) {
-      this._scheduled = true;
-      nextTick(flush, this);
-    }
+    this._flushSoon();
+  }
+
+  /** Flushes at the end of the tick, or of the call that tells of events. */
+  _flushSoon() {
+    if (this._dispatching || this._scheduled) return;
+    this._scheduled = true;
+    nextTick(flush, this);
+  }
+
+  /** Calls `transport.adopt()` when the engine is next called. */
+  adoptSoon(transport) {
+    this._opening.push(transport);
+    this._flushSoon();
   }
 
   /**
    * Takes back the messages of a connection that are still here, from the first for
-   * which `matches(flags, length)` holds.
+   * which `matches(flags, length)` holds; whether there is one.
    */
   takeBack(id, matches) {
-    const rows = this._outRows;
     let found = false;
-    for (let at = 0; at < this._outCount * OUT_ROW; at += OUT_ROW) {
-      if (rows[at] !== id) continue;
-      found = found || matches(rows[at + 1], rows[at + 3] - rows[at + 2]);
-      if (found) rows[at + 1] |= SKIP;
+    this._forEachOf(id, (flags, start, end) => {
+      found = found || matches(flags, end - start);
+      return found;
+    });
+    return found;
+  }
+
+  /** Takes out the messages of a connection that are still here. */
+  takeOut(id) {
+    const found = [];
+    this._forEachOf(id, (flags, start, end) => {
+      const bytes = Buffer.from(this._outBytes.subarray(start, end));
+      found.push({ flags, bytes });
+      return true;
+    });
+    return found;
+  }
+
+  /** Takes back each message of a connection for which `isTaken` returns true. */
+  _forEachOf(id, isTaken) {
+    const rows = this._outRows;
+    const end = this._outCount * MESSAGE_WIDTH;
+    for (let at = 0; at < end; at += MESSAGE_WIDTH) {
+      const flags = rows[at + MESSAGE_FLAGS];
+      if (rows[at + MESSAGE_ID] !== id || flags & flag.SKIP) continue;
+      if (isTaken(flags, rows[at + MESSAGE_START], rows[at + MESSAGE_END])) {
+        rows[at + MESSAGE_FLAGS] |= flag.SKIP;
+      }
     }
   }
 
   /** Hands over what is in the outbox. */
   flush() {
+    while (this._opening.length > 0) this._opening.shift().adopt();
     const count = this._outCount;
     if (count === 0) return;
     this._outCount = 0;
     this._outUsed = 0;
     this._lastText = null;
+    this._lastList = null;
     this.flushes++;
     this.native.flush(count);
   }
@@ -213,18 +300,18 @@ class Engine {
     let hasTold = false;
     let hasCalled = false;
     while (this._cursor < count) {
-      const at = this._cursor * IN_ROW;
-      const kind = rows[at + 1] & KIND;
+      const at = this._cursor * EVENT_WIDTH;
+      const number = rows[at + EVENT_KIND] & NUMBER;
       // Kinds up to PONG are what the other end sends for the program, and those up to
       // ERROR end the connection. Ticks and promises that listeners leave come before
       // what ends a connection, and those of callbacks before what the other end of
       // theirs may have been sent.
-      if (kind === SENT) hasCalled = true;
+      if (number === SENT) hasCalled = true;
       else if (hasCalled) return true;
-      else if (kind <= PONG && kind !== CLOSE) hasTold = true;
-      else if (kind <= ERROR && hasTold) return true;
+      else if (number <= PONG && number !== CLOSE) hasTold = true;
+      else if (number <= ERROR && hasTold) return true;
       this._cursor++;
-      const id = rows[at];
+      const id = rows[at + EVENT_ID];
       const transport = transports[id & PLACE_MASK];
       if (transport !== undefined && transport.id === id) transport.receive(at);
     }
@@ -235,6 +322,12 @@ class Engine {
   repeat() {
     this._cursor--;
   }
+}
+
+/** Copies bytes; their number. */
+function put(bytes, target, at) {
+  target.set(bytes, at);
+  return bytes.length;
 }
 
 function flush(engine) {

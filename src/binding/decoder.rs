@@ -12,69 +12,61 @@ use oxws_protocol::{
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
 use super::text;
+use crate::border::{ends_as_bytes, event, kind, state};
 
-/// What an event is; the numbers of frames are their opcodes.
-mod kind {
-    pub(super) const TEXT: u32 = 1;
-    pub(super) const BINARY: u32 = 2;
-    pub(super) const CLOSE: u32 = 8;
-    pub(super) const PING: u32 = 9;
-    pub(super) const PONG: u32 = 10;
-    pub(super) const ERROR: u32 = 16;
-}
-
-/// Where in the row of an event each value is; each is 32 bits wide, in the machine's
-/// byte order.
-mod column {
-    pub(super) const KIND: usize = 0;
-    /// The position in the chunk behind the event.
-    pub(super) const NEXT: usize = 1;
-    /// Where the payload begins in the chunk; the number of one that is not there.
-    pub(super) const START: usize = 2;
-    /// Where it ends.
-    pub(super) const END: usize = 3;
-    /// 1 if the payload is not in the chunk: `takeText` or `takeBuffer` gives it.
-    pub(super) const OWNED: usize = 4;
-    /// 1 if the frame was masked.
-    pub(super) const MASKED: usize = 5;
-    /// The code of a close frame, or 0.
-    pub(super) const CODE: usize = 6;
-    pub(super) const COUNT: usize = 7;
-}
-
-/// The table that `decode` fills: its first row has the position up to which the chunk is
-/// read, and whether a heavy message is to be decoded elsewhere from there on; each of the
-/// others has an event.
+/// The table that `decode` fills with numbers of 32 bits, in the machine's byte order. Its
+/// first row is the decoder's state; each of the others has an event.
 struct Table<'a>(&'a mut [u8]);
 
-/// The columns of the table's first row.
-mod state {
-    pub(super) const POSITION: usize = 0;
-    pub(super) const HEAVY: usize = 1;
-}
-
-/// The bytes of a row.
-const ROW: usize = 4 * column::COUNT;
+/// The numbers in a row.
+const WIDTH: usize = event::WIDTH as usize;
 
 impl Table<'_> {
     /// How many events there is room for.
     fn capacity(&self) -> usize {
-        (self.0.len() / ROW).saturating_sub(1)
+        (self.0.len() / (4 * WIDTH)).saturating_sub(1)
     }
 
-    fn set_state(&mut self, position: usize, is_heavy: bool) {
-        self.set(0, state::POSITION, position as u32);
-        self.set(0, state::HEAVY, is_heavy.into());
+    /// Sets a number of the first row.
+    fn set_state(&mut self, column: u32, value: u32) {
+        self.set(0, column, value);
     }
 
-    /// Sets a value of the event with this number.
-    fn set_event(&mut self, number: usize, column: usize, value: u32) {
-        self.set(1 + number, column, value);
-    }
-
-    fn set(&mut self, row: usize, column: usize, value: u32) {
-        let at = row * ROW + 4 * column;
+    /// Sets a number of the event with this number.
+    fn set(&mut self, row: usize, column: u32, value: u32) {
+        let at = 4 * (row * WIDTH + column as usize);
         self.0[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+    }
+
+    /// Writes the event with this number.
+    fn write(&mut self, number: usize, event: Described) {
+        let row = 1 + number;
+        self.set(row, event::KIND, event.kind);
+        self.set(row, event::START, event.start);
+        self.set(row, event::END, event.end);
+        self.set(row, event::WIRE, event.wire);
+        self.set(row, event::EXTRA, event.extra);
+    }
+}
+
+/// An event as JavaScript reads it.
+struct Described {
+    kind: u32,
+    start: u32,
+    end: u32,
+    wire: u32,
+    extra: u32,
+}
+
+impl Described {
+    fn violation(error: ProtocolError, wire: u32) -> Self {
+        Self {
+            kind: kind::VIOLATION,
+            start: error.number() as u32,
+            end: error.detail().into(),
+            wire,
+            extra: error.close_code().into(),
+        }
     }
 }
 
@@ -86,33 +78,23 @@ const MAX_OWNED: usize = 1024 * 1024;
 /// which costs less than the memory's own finalizer.
 const HAND_OVER: usize = 16 * 1024;
 
-/// A violation of the protocol by the peer.
-#[napi(object, object_from_js = false)]
-pub struct Violation {
-    /// The error's message.
-    pub message: String,
-    /// The code to close the connection with.
-    pub close_code: u16,
-    /// The error's class: `Error` or `RangeError`.
-    pub class: &'static str,
-    /// The error's `code` property.
-    pub name: &'static str,
-}
-
 /// Limits of a `Decoder`.
 #[napi(object)]
 pub struct Limits {
     /// The longest message, in bytes; 0 for no limit.
     pub max_payload: f64,
-    /// The longest string, in UTF-16 code units, and the longest Buffer, in bytes, that
-    /// there can be.
+    /// The longest string that there can be, in UTF-16 code units.
     pub max_text: f64,
-    /// See `max_text`.
+    /// The longest Buffer that there can be, in bytes.
     pub max_binary: f64,
     /// The most fragments of a message; 0 for the default.
     pub max_fragments: u32,
     /// Whether frames have to be masked, must not be, or either.
     pub masked: Option<bool>,
+    /// Whether texts have to be UTF-8.
+    pub validates: bool,
+    /// Whether it is told where the fragments of a message end.
+    pub keeps_ends: bool,
 }
 
 /// A compressed message is decoded on another thread from a frame on that is at least
@@ -139,6 +121,8 @@ impl Limits {
                 Some(true) => Masking::Required,
                 Some(false) => Masking::Forbidden,
             },
+            validates: self.validates,
+            keeps_ends: self.keeps_ends,
             heavy_frame: HEAVY_FRAME,
             heavy_message: HEAVY_MESSAGE,
             ..DecoderOptions::default()
@@ -156,7 +140,8 @@ pub struct Decoder {
     /// `None` while it decodes on another thread, and once closed.
     inner: Option<Inner>,
     owned: Vec<Vec<u8>>,
-    error: Option<ProtocolError>,
+    /// Bytes read since the last event.
+    wire: u32,
 }
 
 #[napi]
@@ -167,7 +152,7 @@ impl Decoder {
         Ok(Self {
             inner: Some(limits.decoder(deflate)),
             owned: Vec::new(),
-            error: None,
+            wire: 0,
         })
     }
 
@@ -196,7 +181,10 @@ impl Decoder {
             let mut count = 0;
             let mut is_heavy = false;
             while count < table.capacity() && owned_bytes < MAX_OWNED {
-                match inner.next(&mut chunk, &mut at) {
+                let before = at;
+                let result = inner.next(&mut chunk, &mut at);
+                self.wire = self.wire.saturating_add((at - before) as u32);
+                let event = match result {
                     Ok(Decoded::NeedsInput) => break,
                     Ok(Decoded::Heavy) => {
                         is_heavy = true;
@@ -206,21 +194,19 @@ impl Decoder {
                         if let Payload::Owned(bytes) = &event.payload {
                             owned_bytes += bytes.len();
                         }
-                        self.describe(event, |column, value| {
-                            table.set_event(count, column, value);
-                        });
-                        table.set_event(count, column::NEXT, at as u32);
-                        count += 1;
+                        self.describe(event, inner.take_ends())
                     }
-                    Err(error) => {
-                        self.tell(error, |column, value| table.set_event(count, column, value));
-                        table.set_event(count, column::NEXT, at as u32);
-                        count += 1;
-                        break;
-                    }
+                    Err(error) => Described::violation(error, std::mem::take(&mut self.wire)),
+                };
+                let is_last = event.kind == kind::VIOLATION;
+                table.write(count, event);
+                count += 1;
+                if is_last {
+                    break;
                 }
             }
-            table.set_state(at, is_heavy);
+            table.set_state(state::POSITION, at as u32);
+            table.set_state(state::HEAVY, is_heavy.into());
             Ok(count as u32)
         })?;
         self.inner = Some(inner);
@@ -232,70 +218,86 @@ impl Decoder {
     #[napi]
     pub fn decode_heavy(&mut self, chunk: &[u8]) -> Result<AsyncTask<HeavyTask>> {
         let inner = self.inner.take().ok_or_else(not_here)?;
-        Ok(AsyncTask::new(HeavyTask(Some((inner, chunk.to_vec())))))
+        let wire = std::mem::take(&mut self.wire);
+        Ok(AsyncTask::new(HeavyTask(Some((
+            inner,
+            chunk.to_vec(),
+            wire,
+        )))))
     }
 
     /// Takes the decoder back from the task that `decodeHeavy` started, and tells how many
-    /// of its events there are, as `decode` does: as far as `table` has room for them. In
-    /// the column of the position is how many bytes were read for each.
+    /// of its events there are, as `decode` does: as far as `table` has room for them.
     #[napi]
     pub fn restore(&mut self, decoded: &mut HeavyDecoded, mut table: BufferSlice<'_>) -> u32 {
         let mut table = Table(&mut table);
         self.owned.clear();
         let mut count = 0;
         while count < table.capacity() {
-            let Some((event, wire)) = decoded.0.as_mut().and_then(|done| done.events.pop_front())
-            else {
+            let next = decoded.0.as_mut().and_then(|done| {
+                let (event, wire) = done.events.pop_front()?;
+                let ends = match event.kind {
+                    EventKind::Text | EventKind::Binary => done.decoder.take_ends(),
+                    _ => Vec::new(),
+                };
+                Some((event, ends, wire))
+            });
+            let Some((event, ends, wire)) = next else {
+                let Some(done) = decoded.0.take() else {
+                    break;
+                };
+                self.wire = done.wire;
+                if let Some(error) = done.error {
+                    let wire = std::mem::take(&mut self.wire);
+                    table.write(count, Described::violation(error, wire));
+                    count += 1;
+                }
+                self.inner = Some(done.decoder);
                 break;
             };
-            self.describe(event, |column, value| table.set_event(count, column, value));
-            table.set_event(count, column::NEXT, wire);
+            self.wire = wire;
+            let event = self.describe(event, ends);
+            table.write(count, event);
             count += 1;
         }
-        if count == table.capacity() {
-            // There may be more of them.
-            return count as u32;
-        }
-        let Some(done) = decoded.0.take() else {
-            return count as u32;
-        };
-        if let Some(error) = done.error {
-            self.tell(error, |column, value| table.set_event(count, column, value));
-            table.set_event(count, column::NEXT, done.wire);
-            count += 1;
-        }
-        self.inner = Some(done.decoder);
         count as u32
     }
 
-    fn tell(&mut self, error: ProtocolError, mut set: impl FnMut(usize, u32)) {
-        self.error = Some(error);
-        set(column::KIND, kind::ERROR);
-    }
-
-    fn describe(&mut self, event: Event, mut set: impl FnMut(usize, u32)) {
-        let (kind, code) = match event.kind {
+    /// An event as JavaScript reads it, and where its fragments end, if that is wanted.
+    fn describe(&mut self, event: Event, ends: Vec<usize>) -> Described {
+        let (mut kind, mut extra) = match event.kind {
             EventKind::Text => (kind::TEXT, 0),
             EventKind::Binary => (kind::BINARY, 0),
             EventKind::Ping => (kind::PING, 0),
             EventKind::Pong => (kind::PONG, 0),
-            EventKind::Close(code) => (kind::CLOSE, code.unwrap_or_default()),
+            EventKind::Close(code) => (kind::CLOSE, code.unwrap_or_default().into()),
         };
-        set(column::KIND, kind);
-        set(column::CODE, code.into());
-        set(column::MASKED, event.masked.into());
-        match event.payload {
-            Payload::Input(range) => {
-                set(column::OWNED, 0);
-                set(column::START, range.start as u32);
-                set(column::END, range.end as u32);
-            }
-            Payload::Owned(bytes) => {
-                set(column::OWNED, 1);
-                set(column::START, self.owned.len() as u32);
-                self.owned.push(bytes);
-            }
+        if event.masked {
+            kind |= kind::MASKED;
         }
+        let (start, end) = match event.payload {
+            Payload::Input(range) => (range.start as u32, range.end as u32),
+            Payload::Owned(bytes) => {
+                kind |= kind::LARGE;
+                (self.push(bytes), 0)
+            }
+        };
+        if !ends.is_empty() {
+            extra = 1 + self.push(ends_as_bytes(&ends));
+        }
+        Described {
+            kind,
+            start,
+            end,
+            wire: std::mem::take(&mut self.wire),
+            extra,
+        }
+    }
+
+    /// Keeps a payload that is not in the chunk; its number.
+    fn push(&mut self, payload: Vec<u8>) -> u32 {
+        self.owned.push(payload);
+        (self.owned.len() - 1) as u32
     }
 
     fn take(&mut self, number: u32) -> Vec<u8> {
@@ -322,17 +324,6 @@ impl Decoder {
         }
         bytes.shrink_to_fit();
         BufferSlice::from_data(env, bytes)
-    }
-
-    /// The violation that the last `decode` found.
-    #[napi]
-    pub fn violation(&mut self) -> Option<Violation> {
-        self.error.take().map(|error| Violation {
-            message: error.to_string(),
-            close_code: error.close_code(),
-            class: error.js_class().name(),
-            name: error.name(),
-        })
     }
 
     /// The length, in bytes on the wire, of the message under way, as far as its
@@ -363,7 +354,7 @@ fn not_here() -> Error {
 }
 
 /// Decodes on a thread of libuv's pool.
-pub struct HeavyTask(Option<(Inner, Vec<u8>)>);
+pub struct HeavyTask(Option<(Inner, Vec<u8>, u32)>);
 
 /// What `decodeHeavy` resolves to.
 #[napi]
@@ -391,8 +382,8 @@ impl Task for HeavyTask {
 
     fn compute(&mut self) -> Result<HeavyDecoded> {
         guard(|| {
-            let (inner, chunk) = self.0.take().ok_or_else(not_here)?;
-            Ok(HeavyDecoded(Some(decode_heavy(inner, chunk, 0))))
+            let (inner, chunk, wire) = self.0.take().ok_or_else(not_here)?;
+            Ok(HeavyDecoded(Some(decode_heavy(inner, chunk, wire))))
         })
     }
 

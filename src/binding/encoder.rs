@@ -1,7 +1,7 @@
 //! `Encoder`: what a connection sends, for transports whose bytes go through
 //! JavaScript.
 
-use napi::bindgen_prelude::{AsyncTask, BufferSlice, Result};
+use napi::bindgen_prelude::{AsyncTask, Buffer, BufferSlice, Result};
 use napi::{Env, Error, Status, Task};
 use napi_derive::napi;
 use oxws_protocol::frame::{FrameHead, Opcode, MAX_CONTROL_LEN, MAX_HEAD_LEN};
@@ -9,28 +9,24 @@ use oxws_protocol::{mask, Encoder as Inner, MessageKind, MessageOptions};
 
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
+use crate::border::flag;
 use crate::engine::mask_keys;
 
-/// What a frame is to be, as bits of a number. The low eight are the first byte of
-/// its head (RFC 6455, 5.2); RSV1 asks for compression.
+/// What a frame is to be: see [`flag`].
 #[derive(Clone, Copy)]
 struct Flags(u32);
 
 impl Flags {
-    const FIN: u32 = 0x80;
-    const RSV1: u32 = 0x40;
-    const MASK: u32 = 0x100;
-
     fn fin(self) -> bool {
-        self.0 & Self::FIN != 0
+        self.0 & flag::FIN != 0
     }
 
     fn rsv1(self) -> bool {
-        self.0 & Self::RSV1 != 0
+        self.0 & flag::RSV1 != 0
     }
 
     fn opcode(self) -> Result<Opcode> {
-        Ok(match self.0 & 0x0f {
+        Ok(match self.0 & flag::OPCODE {
             0x0 => Opcode::Continuation,
             0x1 => Opcode::Text,
             0x2 => Opcode::Binary,
@@ -52,25 +48,30 @@ impl Flags {
         }
     }
 
-    fn mask(self) -> Result<Option<[u8; 4]>> {
-        if self.0 & Self::MASK == 0 {
+    /// The masking key: the given one, or one that is drawn.
+    fn mask(self, given: Option<Buffer>) -> Result<Option<[u8; 4]>> {
+        if self.0 & flag::MASK == 0 {
             return Ok(None);
+        }
+        if let Some(given) = given {
+            let wrong = || Error::new(Status::InvalidArg, "a masking key has four bytes");
+            return (given.as_ref().try_into()).map(Some).map_err(|_| wrong());
         }
         mask_keys::next()
             .map(Some)
             .map_err(|error| Error::from_reason(format!("no masking key: {error}")))
     }
 
-    fn options(self) -> Result<MessageOptions> {
+    fn options(self, key: Option<Buffer>) -> Result<MessageOptions> {
         Ok(MessageOptions {
             fin: self.fin(),
             compress: self.rsv1(),
-            mask: self.mask()?,
+            mask: self.mask(key)?,
         })
     }
 
     /// The head of a frame that is what the flags say, whatever came before it.
-    fn head(self, len: usize) -> Result<FrameHead> {
+    fn head(self, len: usize, key: Option<Buffer>) -> Result<FrameHead> {
         let opcode = self.opcode()?;
         let is_control = matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong);
         if is_control && len > MAX_CONTROL_LEN {
@@ -84,7 +85,7 @@ impl Flags {
             rsv1: self.rsv1(),
             opcode,
             len,
-            mask: self.mask()?,
+            mask: self.mask(key)?,
         })
     }
 }
@@ -116,9 +117,9 @@ fn payload_len(target: &[u8]) -> Result<usize> {
 /// Makes a frame of the payload that stands in `target` behind `HEAD_ROOM` bytes:
 /// the position at which it begins. It is what `flags` say, whatever came before.
 #[napi]
-pub fn frame(mut target: BufferSlice<'_>, flags: u32) -> Result<u32> {
+pub fn frame(mut target: BufferSlice<'_>, flags: u32, key: Option<Buffer>) -> Result<u32> {
     guard(|| {
-        let head = Flags(flags).head(payload_len(&target)?)?;
+        let head = Flags(flags).head(payload_len(&target)?, key)?;
         Ok(frame_in_place(&head, &mut target))
     })
 }
@@ -160,27 +161,18 @@ impl Encoder {
     /// `target` behind `HEAD_ROOM` bytes: the position at which its frame begins.
     /// It is not compressed.
     #[napi]
-    pub fn frame(&mut self, mut target: BufferSlice<'_>, flags: u32) -> Result<u32> {
+    pub fn frame(
+        &mut self,
+        mut target: BufferSlice<'_>,
+        flags: u32,
+        key: Option<Buffer>,
+    ) -> Result<u32> {
         let inner = self.inner.as_mut().ok_or_else(in_use)?;
         guard(|| {
             let flags = Flags(flags);
             let len = payload_len(&target)?;
-            let head = inner.plain_head(flags.kind()?, len, flags.options()?);
+            let head = inner.plain_head(flags.kind()?, len, flags.options(key)?);
             Ok(frame_in_place(&head, &mut target))
-        })
-    }
-
-    /// Writes the head of an unmasked message, or fragment, of `length` bytes to
-    /// the end of `target`, which is `HEAD_ROOM` bytes long: the position at which
-    /// it begins. The payload is for the caller to write.
-    #[napi]
-    pub fn head(&mut self, mut target: BufferSlice<'_>, length: f64, flags: u32) -> Result<u32> {
-        let inner = self.inner.as_mut().ok_or_else(in_use)?;
-        guard(|| {
-            payload_len(&target)?;
-            let flags = Flags(flags & !Flags::MASK);
-            let head = inner.plain_head(flags.kind()?, length as usize, flags.options()?);
-            Ok(frame_in_place(&head, &mut target[..MAX_HEAD_LEN]))
         })
     }
 
@@ -191,21 +183,31 @@ impl Encoder {
         env: &'env Env,
         data: &[u8],
         flags: u32,
+        key: Option<Buffer>,
     ) -> Result<BufferSlice<'env>> {
         let inner = self.inner.as_mut().ok_or_else(in_use)?;
-        let frame = guard(|| compress(inner, data, Flags(flags)))?;
+        let flags = Flags(flags);
+        let mask = flags.mask(key)?;
+        let frame = guard(|| compress(inner, data, flags, mask))?;
         BufferSlice::copy_from(env, frame)
     }
 
     /// As `compress`, on another thread, which has this encoder until `restore`: until
     /// then nothing else may be called.
     #[napi]
-    pub fn compress_async(&mut self, data: &[u8], flags: u32) -> Result<AsyncTask<CompressTask>> {
+    pub fn compress_async(
+        &mut self,
+        data: &[u8],
+        flags: u32,
+        key: Option<Buffer>,
+    ) -> Result<AsyncTask<CompressTask>> {
+        let mask = Flags(flags).mask(key)?;
         let inner = self.inner.take().ok_or_else(in_use)?;
         Ok(AsyncTask::new(CompressTask {
             inner: Some(inner),
             data: data.to_vec(),
             flags: Flags(flags),
+            mask,
         }))
     }
 
@@ -223,8 +225,17 @@ impl Encoder {
 }
 
 /// The frame whose payload is `data` compressed.
-fn compress(inner: &mut Inner, data: &[u8], flags: Flags) -> Result<Vec<u8>> {
-    let options = flags.options()?;
+fn compress(
+    inner: &mut Inner,
+    data: &[u8],
+    flags: Flags,
+    mask: Option<[u8; 4]>,
+) -> Result<Vec<u8>> {
+    let options = MessageOptions {
+        fin: flags.fin(),
+        compress: flags.rsv1(),
+        mask,
+    };
     let mut frame = vec![0; MAX_HEAD_LEN];
     let head = inner.compress(flags.kind()?, data, options, &mut frame);
     let start = frame_in_place(&head, &mut frame) as usize;
@@ -237,6 +248,7 @@ pub struct CompressTask {
     inner: Option<Inner>,
     data: Vec<u8>,
     flags: Flags,
+    mask: Option<[u8; 4]>,
 }
 
 /// What `compressAsync` resolves to.
@@ -262,7 +274,7 @@ impl Task for CompressTask {
     fn compute(&mut self) -> Result<Compressed> {
         guard(|| {
             let mut inner = self.inner.take().ok_or_else(in_use)?;
-            let frame = compress(&mut inner, &self.data, self.flags)?;
+            let frame = compress(&mut inner, &self.data, self.flags, self.mask)?;
             Ok(Compressed {
                 inner: Some(inner),
                 frame,

@@ -13,6 +13,7 @@ use super::decoder::{payload_limit, Limits};
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
 use super::text;
+use crate::engine::connection::Manner;
 use crate::engine::core::{Command, Opening};
 use crate::engine::host::inline::Inline;
 use crate::engine::host::thread::Threaded;
@@ -162,6 +163,10 @@ pub struct Adoption {
     pub fd: i32,
     /// Whether this end masks what it sends by itself.
     pub masks: bool,
+    /// Whether it answers pings by itself.
+    pub answers: bool,
+    /// Whether texts are taken as strings, and not as their bytes.
+    pub texts_are_strings: bool,
     /// Payloads shorter than this are not compressed, in bytes.
     pub threshold: f64,
 }
@@ -253,7 +258,11 @@ impl Engine {
                 socket,
                 decoder: limits.decoder(deflate),
                 encoder: Encoder::new(deflate.map(PerMessageDeflate::deflater), threshold),
-                masks: adoption.masks,
+                manner: Manner {
+                    masks: adoption.masks,
+                    answers: adoption.answers,
+                    texts_are_strings: adoption.texts_are_strings,
+                },
                 traffic: self.counters.open(adoption.id),
                 head: head.to_vec(),
             })));

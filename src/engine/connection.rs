@@ -12,11 +12,21 @@ use super::outbox::{Deferred, Entry, Flags};
 use super::socket::Socket;
 use super::traffic::Traffic;
 
+/// What this end does by itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    /// Whether it masks what it sends.
+    pub(crate) masks: bool,
+    /// Whether it answers pings; otherwise JavaScript does.
+    pub(crate) answers: bool,
+    /// Whether texts become strings of JavaScript, and not their bytes.
+    pub(crate) texts_are_strings: bool,
+}
+
 /// One connection.
 pub(crate) struct Connection {
     pub(crate) id: u32,
-    /// Whether this end masks what it sends by itself.
-    masks: bool,
+    pub(crate) manner: Manner,
     /// `None` once it is not even written to any more.
     socket: RefCell<Option<Rc<Socket>>>,
     out: RefCell<Out>,
@@ -28,6 +38,8 @@ pub(crate) struct Connection {
     deferred: Cell<Option<Deferred>>,
     /// Whether this direction of the socket ends when all is written.
     ending: Cell<bool>,
+    /// Whether it has ended.
+    has_ended: Cell<bool>,
     /// Whether the connection is let go of when all is written.
     released: Cell<bool>,
     paused: Cell<bool>,
@@ -40,19 +52,20 @@ impl Connection {
         id: u32,
         socket: Rc<Socket>,
         encoder: Encoder,
-        masks: bool,
+        manner: Manner,
         traffic: Traffic,
         buffers: BufferPool,
     ) -> Self {
         Self {
             id,
-            masks,
+            manner,
             socket: RefCell::new(Some(socket)),
             out: RefCell::new(Out::new(encoder, traffic, buffers)),
             driver: RefCell::new(None),
             dirty: Cell::new(false),
             deferred: Cell::new(None),
             ending: Cell::new(false),
+            has_ended: Cell::new(false),
             released: Cell::new(false),
             paused: Cell::new(false),
             max_payload: Cell::new(None),
@@ -138,7 +151,8 @@ impl Connection {
     /// Answers a ping.
     pub(crate) fn answer(&self, payload: &[u8]) {
         if !self.ending.get() {
-            self.out.borrow_mut().answer(payload, self.masks);
+            let masks = self.manner.masks;
+            self.out.borrow_mut().answer(payload, masks);
         }
     }
 
@@ -154,11 +168,9 @@ impl Connection {
         }
         out.flush(socket);
         self.look_at(out);
-        if self.ending.get() && out.is_idle() {
+        if self.ending.get() && out.is_idle() && !self.has_ended.replace(true) {
             socket.shutdown();
-            if self.released.get() {
-                self.wake();
-            }
+            self.wake();
         }
     }
 
@@ -173,7 +185,7 @@ impl Connection {
                     }
                 }
             }
-            self.out.borrow_mut().unblock(self.masks);
+            self.out.borrow_mut().unblock(self.manner.masks);
             self.flush();
         }
         Poll::Ready(())
@@ -227,6 +239,11 @@ impl Connection {
     /// The system's error number of writing that failed.
     pub(crate) fn write_error(&self) -> Option<i32> {
         self.out.borrow().error()
+    }
+
+    /// Whether this direction of the socket has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.get()
     }
 
     pub(crate) fn is_paused(&self) -> bool {

@@ -11,17 +11,14 @@ use std::task::{Context, Waker};
 use oxws_protocol::{BufferPool, Decoder, Encoder};
 
 use super::blocking;
-use super::connection::Connection;
+use super::connection::{Connection, Manner};
 use super::driver::Driver;
-use super::inbox::{kind, Inbox, Row};
+use super::inbox::{Inbox, Row};
 use super::out::Compression;
 use super::outbox::{self, Flags};
 use super::socket::Adopted;
 use super::traffic::Traffic;
-
-/// A connection's number is its place in the table in the low bits, and in the high
-/// bits how often that place was taken: a number is not used again soon.
-const PLACE_BITS: u32 = 20;
+use crate::border::{kind, PLACE_BITS};
 
 /// The place of a connection in the table.
 pub(crate) fn place(id: u32) -> usize {
@@ -34,8 +31,7 @@ pub(crate) struct Opening {
     pub(crate) socket: Adopted,
     pub(crate) decoder: Decoder,
     pub(crate) encoder: Encoder,
-    /// Whether this end masks what it sends.
-    pub(crate) masks: bool,
+    pub(crate) manner: Manner,
     pub(crate) traffic: Traffic,
     /// What Node had read already.
     pub(crate) head: Vec<u8>,
@@ -210,7 +206,7 @@ impl Core {
             id,
             socket.clone(),
             opening.encoder,
-            opening.masks,
+            opening.manner,
             opening.traffic,
             self.buffers.clone(),
         ));

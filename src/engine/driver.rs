@@ -9,15 +9,16 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use oxws_protocol::{
-    decode_heavy, Decoded, Decoder, Event, EventKind, HeavyDone, JsClass, Payload, ProtocolError,
+    decode_heavy, Decoded, Decoder, Event, EventKind, HeavyDone, Payload, ProtocolError,
 };
 use tokio::sync::oneshot::Receiver;
 
 use super::blocking;
 use super::connection::Connection;
 use super::core::Core;
-use super::inbox::{kind, Inbox, Row, Share, READ};
+use super::inbox::{Inbox, Row, Share, READ};
 use super::socket::{Other, Socket};
+use crate::border::{ends_as_bytes, kind};
 
 /// Reads of one connection before the others have their turn.
 const MAX_READS: usize = 8;
@@ -54,6 +55,8 @@ pub(crate) struct Driver {
     hang_up: Option<HangUp>,
     /// Whether the other end sends no more; what it has sent may not be read yet.
     sends_no_more: bool,
+    /// Whether it is told that this direction has ended.
+    has_told_end: bool,
 }
 
 type HangUp = Pin<Box<dyn Future<Output = io::Result<()>>>>;
@@ -144,6 +147,7 @@ impl Driver {
             share: Share::default(),
             hang_up: None,
             sends_no_more: false,
+            has_told_end: false,
         }
     }
 
@@ -159,6 +163,7 @@ impl Driver {
             if connection.is_released() {
                 return self.release(context);
             }
+            self.tell_end(context);
             match self.step(context) {
                 Step::Again => {}
                 Step::Full | Step::Wait => return Poll::Pending,
@@ -167,6 +172,18 @@ impl Driver {
         // The others have their turn first.
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Tells, once, that this direction has ended.
+    fn tell_end(&mut self, context: &Context<'_>) {
+        if self.has_told_end || !self.connection.has_ended() {
+            return;
+        }
+        let inbox = &mut *self.core.inbox.borrow_mut();
+        self.has_told_end = inbox.push(Row::bare(self.connection.id, kind::ENDED, 0));
+        if !self.has_told_end {
+            inbox.wait(context, &self.share);
+        }
     }
 
     /// Lets go of the connection once all is written.
@@ -205,7 +222,13 @@ impl Driver {
                 self.events.push_front((event, wire));
                 return self.wait_for_room(inbox, context);
             }
-            self.deliver(inbox, event, wire, 0);
+            let ends = match (&mut self.state, event.kind) {
+                (State::Decoding(decoder), EventKind::Text | EventKind::Binary) => {
+                    decoder.take_ends()
+                }
+                _ => Vec::new(),
+            };
+            self.deliver(inbox, event, ends, wire, 0);
         }
         let step = match &mut self.state {
             State::Decoding(_) => self.receive(inbox, context),
@@ -351,7 +374,7 @@ impl Driver {
                 Ok(Decoded::Event(event)) => {
                     is_used |= matches!(event.payload, Payload::Input(_));
                     let wire = std::mem::take(&mut self.wire);
-                    self.deliver(inbox, event, wire, start);
+                    self.deliver(inbox, event, decoder.take_ends(), wire, start);
                 }
                 Err(error) => {
                     violation = Some(error);
@@ -382,8 +405,16 @@ impl Driver {
         }
     }
 
-    /// Puts an event into the inbox, which has a row for it.
-    fn deliver(&mut self, inbox: &mut Inbox, event: Event, wire: u32, chunk: usize) {
+    /// Puts an event into the inbox, which has a row for it; `ends` is where its fragments
+    /// end, if that is wanted.
+    fn deliver(
+        &mut self,
+        inbox: &mut Inbox,
+        event: Event,
+        ends: Vec<usize>,
+        wire: u32,
+        chunk: usize,
+    ) {
         let mut kind = match event.kind {
             EventKind::Text => kind::TEXT,
             EventKind::Binary => kind::BINARY,
@@ -393,12 +424,14 @@ impl Driver {
         };
         let extra = match event.kind {
             EventKind::Close(code) => u32::from(code.unwrap_or_default()),
+            // 1 more than its number there; it is seldom that there is one.
+            _ if !ends.is_empty() => 1 + inbox.push_large(ends_as_bytes(&ends)),
             _ => 0,
         };
         if event.masked {
             kind |= kind::MASKED;
         }
-        if event.kind == EventKind::Ping {
+        if event.kind == EventKind::Ping && self.connection.manner.answers {
             let payload = match &event.payload {
                 Payload::Input(range) => &*inbox.slice(chunk + range.start, range.len()),
                 Payload::Owned(bytes) => bytes,
@@ -422,7 +455,8 @@ impl Driver {
             },
         };
         let is_here = kind & kind::LARGE == 0;
-        if event.kind == EventKind::Text && is_here && end - start >= LONG_TEXT {
+        let is_string = event.kind == EventKind::Text && self.connection.manner.texts_are_strings;
+        if is_string && is_here && end - start >= LONG_TEXT {
             let is_ascii = inbox.slice(start, end - start).is_ascii();
             kind |= if is_ascii { kind::ASCII } else { 0 };
         }
@@ -496,19 +530,9 @@ impl Driver {
         let State::Ending(last) = &self.state else {
             return Step::Wait;
         };
-        let text = match last {
-            Last::Violation(error) => format!("{}:{error}", error.name()),
-            _ => String::new(),
-        };
-        // First the row: what is copied for none would fill the inbox in vain.
-        let place = if inbox.has_kept_row() {
-            inbox.copy(text.as_bytes(), usize::MAX)
-        } else {
-            None
-        };
-        let Some(start) = place else {
+        if !inbox.has_kept_row() {
             return self.wait_for_room(inbox, context);
-        };
+        }
         let id = self.connection.id;
         let number = |error: &io::Error| error.raw_os_error().unwrap_or_default() as u32;
         let (row, next) = match last {
@@ -519,15 +543,11 @@ impl Driver {
                 (Row::bare(id, kind, *error as u32), State::Ended)
             }
             Last::Violation(error) => {
-                let class = match error.js_class() {
-                    JsClass::Error => 0,
-                    JsClass::RangeError => kind::RANGE,
-                };
                 let row = Row {
-                    start: start as u32,
-                    end: (start + text.len()) as u32,
+                    start: error.number() as u32,
+                    end: error.detail().into(),
                     wire: std::mem::take(&mut self.wire),
-                    ..Row::bare(id, kind::VIOLATION | class, error.close_code().into())
+                    ..Row::bare(id, kind::VIOLATION, error.close_code().into())
                 };
                 (row, State::Dropping)
             }

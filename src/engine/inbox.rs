@@ -3,10 +3,10 @@
 use std::task::{Context, Waker};
 
 use super::region::Region;
+use crate::border::event;
 
-/// Numbers in a row: connection, kind, start and end of the payload, wire bytes, and
-/// one that depends on the kind.
-pub(crate) const ROW: usize = 6;
+/// The numbers in a row.
+pub(crate) const ROW: usize = event::WIDTH as usize;
 
 /// The largest read from a socket, in bytes; there is room for one while the inbox
 /// is not full.
@@ -24,37 +24,6 @@ const KEPT_PART: usize = 8;
 const MAX_SHARE_ROWS: usize = 1024;
 const MAX_SHARE_BYTES: usize = 256 * 1024;
 
-/// What an event is. The numbers of frames are their opcodes.
-pub(crate) mod kind {
-    pub(crate) const TEXT: u32 = 1;
-    pub(crate) const BINARY: u32 = 2;
-    /// The last number of the row is the code, or 0.
-    pub(crate) const CLOSE: u32 = 8;
-    pub(crate) const PING: u32 = 9;
-    pub(crate) const PONG: u32 = 10;
-    /// A violation of the protocol: the payload is its description.
-    pub(crate) const VIOLATION: u32 = 16;
-    /// The other end sends no more.
-    pub(crate) const END: u32 = 17;
-    /// The connection failed; the last number of the row is the system's error number,
-    /// or 0 if the engine did.
-    pub(crate) const ERROR: u32 = 18;
-    /// The system has taken messages; the last number of the row is how many.
-    pub(crate) const SENT: u32 = 19;
-    /// All is sent that was to be, and the connection is let go of.
-    pub(crate) const RELEASED: u32 = 20;
-    /// Set where the frame was masked.
-    pub(crate) const MASKED: u32 = 0x100;
-    /// Set where the payload is in memory of its own: its start is its number.
-    pub(crate) const LARGE: u32 = 0x200;
-    /// Set where a violation is a `RangeError`.
-    pub(crate) const RANGE: u32 = 0x400;
-    /// Set where a text is known to be ASCII.
-    pub(crate) const ASCII: u32 = 0x800;
-    /// Set where it was writing that failed.
-    pub(crate) const WRITE: u32 = 0x1000;
-}
-
 /// An event to be put in.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
@@ -67,6 +36,16 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// Writes it, as JavaScript reads it.
+    pub(crate) fn write(&self, target: &mut [u32]) {
+        target[event::ID as usize] = self.id;
+        target[event::KIND as usize] = self.kind;
+        target[event::START as usize] = self.start;
+        target[event::END as usize] = self.end;
+        target[event::WIRE as usize] = self.wire;
+        target[event::EXTRA as usize] = self.extra;
+    }
+
     /// An event without a payload.
     pub(crate) fn bare(id: u32, kind: u32, extra: u32) -> Self {
         Self {
@@ -207,7 +186,7 @@ impl Inbox {
         let Some(target) = self.rows.get_mut(start..start + ROW) else {
             return false;
         };
-        target.copy_from_slice(&[row.id, row.kind, row.start, row.end, row.wire, row.extra]);
+        row.write(target);
         self.row_count += 1;
         true
     }

@@ -3,52 +3,46 @@
 use oxws_protocol::frame::Opcode;
 use oxws_protocol::MessageKind;
 
-/// Numbers in a row: connection, flags, start and end of the payload.
-pub(crate) const ROW: usize = 4;
+use crate::border::{flag, message};
 
-/// What to send. The low eight bits are the first byte of a frame's head (RFC 6455,
-/// 5.2); RSV1 asks for compression.
+/// The numbers in a row.
+pub(crate) const ROW: usize = message::WIDTH as usize;
+
+/// What to send: see [`flag`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flags(pub(crate) u32);
 
 impl Flags {
-    const FIN: u32 = 0x80;
-    const RSV1: u32 = 0x40;
-    const MASK: u32 = 0x100;
-    const ACK: u32 = 0x200;
-    const SKIP: u32 = 0x400;
-    const RAW: u32 = 0x800;
-
     pub(crate) fn fin(self) -> bool {
-        self.0 & Self::FIN != 0
+        self.0 & flag::FIN != 0
     }
 
     pub(crate) fn compress(self) -> bool {
-        self.0 & Self::RSV1 != 0
+        self.0 & flag::RSV1 != 0
     }
 
     pub(crate) fn mask(self) -> bool {
-        self.0 & Self::MASK != 0
+        self.0 & flag::MASK != 0
     }
 
     /// Whether to tell when the system has taken it.
     pub(crate) fn ack(self) -> bool {
-        self.0 & Self::ACK != 0
+        self.0 & flag::ACK != 0
     }
 
     /// Whether it was taken back.
     pub(crate) fn skip(self) -> bool {
-        self.0 & Self::SKIP != 0
+        self.0 & flag::SKIP != 0
     }
 
     /// Whether it is written as it is, without a frame around it.
     pub(crate) fn raw(self) -> bool {
-        self.0 & Self::RAW != 0
+        self.0 & flag::RAW != 0
     }
 
     /// The kind of a message, or the opcode of a control frame.
     pub(crate) fn what(self) -> Option<What> {
-        Some(match self.0 & 0x0f {
+        Some(match self.0 & flag::OPCODE {
             0x1 => What::Message(MessageKind::Text),
             0x2 => What::Message(MessageKind::Binary),
             0x8 => What::Control(Opcode::Close),
@@ -108,12 +102,14 @@ pub(crate) fn entries<'a>(
     bytes: &'a [u8],
 ) -> impl Iterator<Item = Entry<'a>> + 'a {
     rows.chunks_exact(ROW).filter_map(move |row| {
-        let payload = bytes.get(row[2] as usize..row[3] as usize)?;
-        let flags = Flags(row[1]);
+        let [id, bits, start, end] = [message::ID, message::FLAGS, message::START, message::END]
+            .map(|column| row[column as usize]);
+        let payload = bytes.get(start as usize..end as usize)?;
+        let flags = Flags(bits);
         (!flags.skip()).then_some(Entry {
-            id: row[0],
+            id,
             flags,
-            start: row[2],
+            start,
             payload,
         })
     })

@@ -18,20 +18,20 @@ pub const fn is_valid_code(code: u16) -> bool {
 }
 
 /// Reads a close frame's payload: the code, if there is one; what follows its two
-/// bytes is the reason.
+/// bytes is the reason, which is UTF-8 if `validates` asks for that.
 ///
 /// # Errors
 ///
 /// A payload of one byte, a code that must not be sent, a reason that is not UTF-8.
-pub fn parse(payload: &[u8]) -> Result<Option<u16>, ProtocolError> {
+pub fn parse(payload: &[u8], validates: bool) -> Result<Option<u16>, ProtocolError> {
     match payload {
         [] => Ok(None),
-        [_] => Err(ProtocolError::InvalidPayloadLength),
+        [_] => Err(ProtocolError::InvalidPayloadLength(1)),
         [high, low, reason @ ..] => {
             let code = u16::from_be_bytes([*high, *low]);
             if !is_valid_code(code) {
                 Err(ProtocolError::InvalidCloseCode(code))
-            } else if !utf8::is_valid(reason) {
+            } else if validates && !utf8::is_valid(reason) {
                 Err(ProtocolError::InvalidUtf8)
             } else {
                 Ok(Some(code))
@@ -58,17 +58,20 @@ mod tests {
 
     #[test]
     fn payloads() {
-        assert_eq!(parse(b""), Ok(None));
-        assert_eq!(parse(b"\x03\xe8"), Ok(Some(1000)));
-        assert_eq!(parse(b"\x0f\xa0bye"), Ok(Some(4000)));
-        assert_eq!(parse(b"\x03"), Err(ProtocolError::InvalidPayloadLength));
+        assert_eq!(parse(b"", true), Ok(None));
+        assert_eq!(parse(b"\x03\xe8", true), Ok(Some(1000)));
+        assert_eq!(parse(b"\x0f\xa0bye", true), Ok(Some(4000)));
         assert_eq!(
-            parse(b"\0\0"),
+            parse(b"\x03", true),
+            Err(ProtocolError::InvalidPayloadLength(1))
+        );
+        assert_eq!(
+            parse(b"\0\0", true),
             Err(ProtocolError::InvalidCloseCode(0)),
             "the code is looked at before the reason"
         );
         assert_eq!(
-            parse(b"\x03\xe8\xce\xba\xe1\xbd"),
+            parse(b"\x03\xe8\xce\xba\xe1\xbd", true),
             Err(ProtocolError::InvalidUtf8)
         );
     }

@@ -45,6 +45,11 @@ pub struct DecoderOptions {
     pub max_fragments: u32,
     /// Whether frames have to be masked.
     pub masking: Masking,
+    /// Whether texts and the reasons of close frames have to be UTF-8. Otherwise they are
+    /// any bytes, and `max_text` is not looked at.
+    pub validates: bool,
+    /// Whether [`Decoder::take_ends`] tells where the fragments of a message end.
+    pub keeps_ends: bool,
     /// A compressed message is [heavy](Decoder::is_heavy) from a frame on whose payload
     /// is at least this long, in bytes...
     pub heavy_frame: u64,
@@ -58,7 +63,7 @@ const MAX_BYTES_PER_UNIT: u64 = 3;
 impl DecoderOptions {
     /// The most bytes that a message may have.
     fn limit(&self, text: bool) -> u64 {
-        let most = if text {
+        let most = if text && self.validates {
             self.max_text.saturating_mul(MAX_BYTES_PER_UNIT)
         } else {
             self.max_binary
@@ -75,6 +80,8 @@ impl Default for DecoderOptions {
             max_binary: u64::MAX,
             max_fragments: 1 << 20,
             masking: Masking::Any,
+            validates: true,
+            keeps_ends: false,
             heavy_frame: u64::MAX,
             heavy_message: usize::MAX,
         }
@@ -154,6 +161,8 @@ pub struct Decoder {
     /// The payload of a control frame that arrives in pieces.
     control: Vec<u8>,
     utf8: Utf8Validator,
+    /// Where the fragments of the last message end, if it had several.
+    ends: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -218,6 +227,8 @@ struct Message {
     /// The sum of the frames' lengths.
     announced: u64,
     data: Vec<u8>,
+    /// Where its fragments end, if that is asked for.
+    ends: Vec<usize>,
 }
 
 impl Decoder {
@@ -239,6 +250,7 @@ impl Decoder {
             message: None,
             control: Vec::new(),
             utf8: Utf8Validator::default(),
+            ends: Vec::new(),
         }
     }
 
@@ -332,11 +344,7 @@ impl Decoder {
                 return Ok(None);
             }
             self.state = BEFORE_HEAD;
-            if self.frame.fin {
-                self.finish_message().map(Some)
-            } else {
-                Ok(None)
-            }
+            self.end_fragment()
         });
         if result.is_err() {
             self.close();
@@ -348,6 +356,12 @@ impl Decoder {
     /// options' `heavy_frame` and `heavy_message`.
     pub fn is_heavy(&self) -> bool {
         self.message.as_ref().is_some_and(|message| message.heavy)
+    }
+
+    /// Where in the payload of the last message its fragments end: of one that had
+    /// several, if the options ask for that, and nothing otherwise. Each is told once.
+    pub fn take_ends(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.ends)
     }
 
     /// Discards all that is still to come, and frees what is held.
@@ -466,8 +480,9 @@ impl Decoder {
             if start.rsv1() {
                 return Err(ProtocolError::UnexpectedRsv1);
             }
-            if usize::from(start.len7()) > MAX_CONTROL_LEN {
-                return Err(ProtocolError::InvalidPayloadLength);
+            let len = start.len7();
+            if usize::from(len) > MAX_CONTROL_LEN || (opcode == Opcode::Close && len == 1) {
+                return Err(ProtocolError::InvalidPayloadLength(len));
             }
         }
         match (self.options.masking, start.masked()) {
@@ -482,7 +497,7 @@ impl Decoder {
     fn begin(&mut self, start: Start, opcode: Opcode, head: &[u8]) -> Result<(), ProtocolError> {
         let (len, mask) = start.length_and_key(head);
         if len > MAX_SAFE_INTEGER {
-            return Err(ProtocolError::PayloadTooLong);
+            return Err(ProtocolError::FrameTooLong);
         }
         if matches!(opcode, Opcode::Text | Opcode::Binary | Opcode::Continuation) {
             let message = self.message.get_or_insert(Message {
@@ -492,6 +507,7 @@ impl Decoder {
                 fragments: 0,
                 announced: 0,
                 data: Vec::new(),
+                ends: Vec::new(),
             });
             // Both are below 2^53, and the sum is kept there: it cannot overflow.
             let announced = message.announced + len;
@@ -535,7 +551,7 @@ impl Decoder {
             Opcode::Ping => (EventKind::Ping, payload),
             Opcode::Pong => (EventKind::Pong, payload),
             _ => {
-                let code = close::parse(payload.bytes(input))?;
+                let code = close::parse(payload.bytes(input), self.options.validates)?;
                 (EventKind::Close(code), without_code(payload))
             }
         };
@@ -558,7 +574,7 @@ impl Decoder {
         if ends && !message.compressed && range.len() as u64 == message.announced {
             // The whole message stands in the input: nothing is copied.
             let text = message.text;
-            if text {
+            if text && self.options.validates {
                 let bytes = &input[range.clone()];
                 if !utf8::is_valid(bytes) {
                     return Err(ProtocolError::InvalidUtf8);
@@ -606,7 +622,22 @@ impl Decoder {
         }
         self.validate(decoded_before)?;
         decoded?;
-        if ends {
+        if self.frame.remaining > 0 {
+            return Ok(None);
+        }
+        self.end_fragment()
+    }
+
+    /// Ends a fragment, and the message if it is the last one.
+    fn end_fragment(&mut self) -> Result<Option<Event>, ProtocolError> {
+        let Some(message) = &mut self.message else {
+            return Ok(None);
+        };
+        let is_split = message.fragments > 1 || !self.frame.fin;
+        if self.options.keeps_ends && is_split {
+            message.ends.push(message.data.len());
+        }
+        if self.frame.fin {
             self.finish_message().map(Some)
         } else {
             Ok(None)
@@ -619,7 +650,7 @@ impl Decoder {
     /// however the stream is cut.
     fn validate(&mut self, from: usize) -> Result<(), ProtocolError> {
         match &self.message {
-            Some(message) if message.text => {
+            Some(message) if message.text && self.options.validates => {
                 let limit = usize::try_from(self.options.limit(true)).unwrap_or(usize::MAX);
                 let end = message.data.len().min(limit);
                 self.utf8
@@ -633,7 +664,8 @@ impl Decoder {
     /// The event of the message under way, which is complete.
     fn finish_message(&mut self) -> Result<Event, ProtocolError> {
         let message = self.message.take().expect("a message is under way");
-        if message.text {
+        self.ends = message.ends;
+        if message.text && self.options.validates {
             if self.utf8.finish().is_err() {
                 return Err(ProtocolError::InvalidUtf8);
             }

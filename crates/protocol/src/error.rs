@@ -2,25 +2,6 @@
 
 use std::fmt;
 
-/// The JavaScript class that an error is reported with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JsClass {
-    /// `Error`
-    Error,
-    /// `RangeError`
-    RangeError,
-}
-
-impl JsClass {
-    /// The name of the class's constructor.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Error => "Error",
-            Self::RangeError => "RangeError",
-        }
-    }
-}
-
 /// A violation of the protocol, or of a limit, by the peer.
 ///
 /// Each one ends the connection: nothing that follows it is decoded.
@@ -35,16 +16,19 @@ pub enum ProtocolError {
     /// A control frame is fragmented (RFC 6455, 5.5).
     FragmentedControl,
     /// A control frame is longer than 125 bytes, or a close frame is one byte long
-    /// (RFC 6455, 5.5).
-    InvalidPayloadLength,
+    /// (RFC 6455, 5.5): its head gives this length, where 126 and 127 stand for a longer
+    /// field that follows.
+    InvalidPayloadLength(u8),
     /// A frame is not masked although [`Masking::Required`](crate::Masking) holds
     /// (RFC 6455, 5.1).
     MaskRequired,
     /// A frame is masked although [`Masking::Forbidden`](crate::Masking) holds
     /// (RFC 6455, 5.1).
     MaskForbidden,
-    /// A message is longer than `max_payload`, or a frame longer than 2^53 - 1 bytes.
+    /// A message is longer than `max_payload`.
     PayloadTooLong,
+    /// A frame is longer than 2^53 - 1 bytes, which is as far as JavaScript counts.
+    FrameTooLong,
     /// A message has more fragments than `max_fragments`.
     TooManyFragments,
     /// Text, or the reason of a close frame, is not UTF-8 (RFC 6455, 8.1).
@@ -55,41 +39,65 @@ pub enum ProtocolError {
     InvalidDeflate,
 }
 
-/// What an error is to the peer and to JavaScript: close code, class, and `code` property.
-struct Row(u16, JsClass, &'static str);
-
 impl ProtocolError {
-    const fn row(self) -> Row {
-        use JsClass::{Error, RangeError};
+    /// The names of all violations: they outlive changes of their texts.
+    pub const NAMES: [&'static str; 13] = [
+        "WS_ERR_UNEXPECTED_RSV_2_3",
+        "WS_ERR_UNEXPECTED_RSV_1",
+        "WS_ERR_INVALID_OPCODE",
+        "WS_ERR_EXPECTED_FIN",
+        "WS_ERR_INVALID_CONTROL_PAYLOAD_LENGTH",
+        "WS_ERR_EXPECTED_MASK",
+        "WS_ERR_UNEXPECTED_MASK",
+        "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH",
+        "WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH",
+        "WS_ERR_TOO_MANY_BUFFERED_PARTS",
+        "WS_ERR_INVALID_UTF8",
+        "WS_ERR_INVALID_CLOSE_CODE",
+        "Z_DATA_ERROR",
+    ];
+
+    /// Which violation it is: the place of its name in [`NAMES`](Self::NAMES).
+    pub const fn number(self) -> usize {
         match self {
-            Self::ReservedBits => Row(1002, Error, "WS_ERR_UNEXPECTED_RSV_2_3"),
-            Self::UnexpectedRsv1 => Row(1002, Error, "WS_ERR_UNEXPECTED_RSV_1"),
-            Self::InvalidOpcode(_) => Row(1002, Error, "WS_ERR_INVALID_OPCODE"),
-            Self::FragmentedControl => Row(1002, Error, "WS_ERR_EXPECTED_FIN"),
-            Self::InvalidPayloadLength => Row(1002, Error, "WS_ERR_INVALID_CONTROL_PAYLOAD_LENGTH"),
-            Self::MaskRequired => Row(1002, Error, "WS_ERR_EXPECTED_MASK"),
-            Self::MaskForbidden => Row(1002, Error, "WS_ERR_UNEXPECTED_MASK"),
-            Self::PayloadTooLong => Row(1009, Error, "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"),
-            Self::TooManyFragments => Row(1008, RangeError, "WS_ERR_TOO_MANY_BUFFERED_PARTS"),
-            Self::InvalidUtf8 => Row(1007, Error, "WS_ERR_INVALID_UTF8"),
-            Self::InvalidCloseCode(_) => Row(1002, Error, "WS_ERR_INVALID_CLOSE_CODE"),
-            Self::InvalidDeflate => Row(1007, Error, "Z_DATA_ERROR"),
+            Self::ReservedBits => 0,
+            Self::UnexpectedRsv1 => 1,
+            Self::InvalidOpcode(_) => 2,
+            Self::FragmentedControl => 3,
+            Self::InvalidPayloadLength(_) => 4,
+            Self::MaskRequired => 5,
+            Self::MaskForbidden => 6,
+            Self::PayloadTooLong => 7,
+            Self::FrameTooLong => 8,
+            Self::TooManyFragments => 9,
+            Self::InvalidUtf8 => 10,
+            Self::InvalidCloseCode(_) => 11,
+            Self::InvalidDeflate => 12,
+        }
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self.number()]
+    }
+
+    /// The number in question, an opcode say; 0 where there is none.
+    pub const fn detail(self) -> u16 {
+        match self {
+            Self::InvalidOpcode(number) | Self::InvalidPayloadLength(number) => number as u16,
+            Self::InvalidCloseCode(code) => code,
+            _ => 0,
         }
     }
 
     /// The status code to close the connection with (RFC 6455, 7.4.1).
     pub const fn close_code(self) -> u16 {
-        self.row().0
-    }
-
-    /// The JavaScript class of the error.
-    pub const fn js_class(self) -> JsClass {
-        self.row().1
-    }
-
-    /// The error's `code` property: a name that outlives changes of its text.
-    pub const fn name(self) -> &'static str {
-        self.row().2
+        match self {
+            Self::InvalidUtf8 | Self::InvalidDeflate => 1007,
+            Self::TooManyFragments => 1008,
+            Self::PayloadTooLong | Self::FrameTooLong => 1009,
+            _ => 1002,
+        }
     }
 }
 
@@ -100,12 +108,13 @@ impl fmt::Display for ProtocolError {
             Self::UnexpectedRsv1 => f.write_str("RSV1 must be clear"),
             Self::InvalidOpcode(opcode) => write!(f, "invalid opcode: {opcode}"),
             Self::FragmentedControl => f.write_str("FIN must be set"),
-            Self::InvalidPayloadLength => f.write_str("invalid payload length"),
+            Self::InvalidPayloadLength(len) => write!(f, "invalid payload length: {len}"),
             Self::MaskRequired => f.write_str("MASK must be set"),
             Self::MaskForbidden => f.write_str("MASK must be clear"),
             Self::PayloadTooLong => f.write_str("max payload size exceeded"),
+            Self::FrameTooLong => f.write_str("payload length beyond 2^53 - 1"),
             Self::TooManyFragments => f.write_str("too many message fragments"),
-            Self::InvalidUtf8 => f.write_str("invalid utf8 sequence"),
+            Self::InvalidUtf8 => f.write_str("invalid UTF-8 sequence"),
             Self::InvalidCloseCode(code) => write!(f, "invalid status code: {code}"),
             Self::InvalidDeflate => f.write_str("invalid compressed data"),
         }

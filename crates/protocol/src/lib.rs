@@ -33,5 +33,5 @@ pub mod utf8;
 pub use buffers::BufferPool;
 pub use decoder::{Decoded, Decoder, DecoderOptions, Event, EventKind, Masking, Payload};
 pub use encoder::{Encoder, MessageKind, MessageOptions};
-pub use error::{JsClass, ProtocolError};
+pub use error::ProtocolError;
 pub use heavy::{decode_heavy, HeavyDone};

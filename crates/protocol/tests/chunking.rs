@@ -114,6 +114,8 @@ const HEAVY: DecoderOptions = DecoderOptions {
     max_binary: u64::MAX,
     max_fragments: u32::MAX,
     masking: Masking::Any,
+    validates: true,
+    keeps_ends: false,
 };
 
 fn decoder(options: DecoderOptions, takeover: bool) -> Decoder {
@@ -501,4 +503,57 @@ fn a_message_in_small_fragments_is_moved_seldom() {
         assert_eq!(decoder.filled(from), Ok(None));
     }
     assert!(moves < 40, "{moves}");
+}
+
+#[test]
+fn it_is_told_where_fragments_end() {
+    let options = DecoderOptions {
+        keeps_ends: true,
+        ..DecoderOptions::default()
+    };
+    let mut deflater = Deflater::new(DeflateOptions::default(), ContextPool::default());
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    deflater.compress(b"aaa", false, &mut first);
+    deflater.compress(b"bb", true, &mut last);
+    let mut compressed = vec![0x42, first.len() as u8];
+    compressed.extend_from_slice(&first);
+    compressed.extend_from_slice(b"\x80");
+    compressed.push(last.len() as u8);
+    compressed.extend_from_slice(&last);
+    for (bytes, ends) in [
+        (b"\x82\x03abc".to_vec(), vec![]),
+        (b"\x02\x03abc\x00\x00\x80\x02de".to_vec(), vec![3, 3, 5]),
+        (compressed, vec![3, 5]),
+    ] {
+        for piece in [1, bytes.len()] {
+            let mut decoder = decoder(options, true);
+            let mut told = None;
+            for input in bytes.clone().chunks_mut(piece) {
+                if let Ok(Decoded::Event(_)) = decoder.next(input, &mut 0) {
+                    told = Some(decoder.take_ends());
+                }
+            }
+            assert_eq!(told.as_ref(), Some(&ends), "{bytes:x?} by {piece}");
+            assert_eq!(decoder.take_ends(), [], "each is told once");
+        }
+    }
+}
+
+#[test]
+fn what_need_not_be_utf8_is_taken_as_it_is() {
+    let options = DecoderOptions {
+        validates: false,
+        max_text: 1,
+        ..DecoderOptions::default()
+    };
+    for (bytes, payload) in [
+        (b"\x81\x03\xff\xfe\xfd".to_vec(), &b"\xff\xfe\xfd"[..]),
+        (b"\x01\x01\xff\x80\x01\xfe".to_vec(), b"\xff\xfe"),
+        (b"\x88\x03\x03\xe8\xff".to_vec(), b"\xff"),
+    ] {
+        let mut input = bytes.clone();
+        let mut decoder = decoder(options, true);
+        let event = event(decoder.next(&mut input, &mut 0));
+        assert_eq!(event.payload.bytes(&input), payload, "{bytes:x?}");
+    }
 }

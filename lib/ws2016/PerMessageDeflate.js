@@ -1,8 +1,8 @@
 'use strict';
 
 const Extensions = require('./Extensions');
-const { nextTick } = require('./environment');
-const native = require('./native');
+const { nextTick } = require('../environment');
+const native = require('../native');
 
 const DEFAULT_THRESHOLD = 1024;
 
@@ -37,6 +37,11 @@ class PerMessageDeflate {
       configuration(this._options),
       this._isServer,
     );
+  }
+
+  /** What transports take: see `transports/open`. */
+  get forCodec() {
+    return { native: this.native, threshold: Number(this.threshold) || 0 };
   }
 
   /** The parameters that a client offers. */

@@ -1,7 +1,7 @@
 'use strict';
 
-const Queue = require('./Queue');
-const { nextTick, setImmediate } = require('./environment');
+const Queue = require('../Queue');
+const { nextTick, setImmediate } = require('../environment');
 
 /**
  * Where the events of a connection pass on their way to its listeners, in order. Both
@@ -15,6 +15,7 @@ const { nextTick, setImmediate } = require('./environment');
  *   received from then on is dropped, but for what ends the connection.
  * - A listener that throws stops nothing but itself.
  * - The promises of listeners are settled before the end is told.
+ * - Stepwise, each event has a turn of the loop for itself.
  */
 class Gate {
   /**
@@ -23,16 +24,18 @@ class Gate {
    *   connection, or begins its end. And `goOn`, when nothing waits any more
    * @param {AsyncResource} context what waited is told in it, and not in that of who
    *   resumes
+   * @param {Boolean} [isStepwise]
    */
-  constructor(source, context) {
+  constructor(source, context, isStepwise = false) {
     this._source = source;
     this._context = context;
     this._held = new Queue();
     this._isPaused = false;
     this._drops = false;
     this._isDraining = false;
+    this.isStepwise = isStepwise;
     /** Whether events have to wait: `hold` them. The usual case asks this only. */
-    this.isShut = false;
+    this.isShut = isStepwise;
   }
 
   get isPaused() {
@@ -59,7 +62,7 @@ class Gate {
   resume() {
     if (!this._isPaused) return;
     this._isPaused = false;
-    this._drainSoon(nextTick);
+    this._drainSoon(this._soon);
   }
 
   /** Has what comes wait for the next tick. */
@@ -76,7 +79,12 @@ class Gate {
     }
     this.isShut = true;
     this._held.push(event);
-    if (!this._isPaused) this._drainSoon(nextTick);
+    if (!this._isPaused) this._drainSoon(this._soon);
+  }
+
+  /** When the next event may be told. */
+  get _soon() {
+    return this.isStepwise ? setImmediate : nextTick;
   }
 
   /** Takes the event that ends the connection, behind all that was received. */
@@ -119,23 +127,32 @@ class Gate {
 
   _drain() {
     this._isDraining = false;
-    let told = false;
     let isDone = false;
     try {
-      while (this.holds && !this._isPaused) {
-        if (told && this._source.isLast(...this._held.first)) break;
-        told = true;
-        this._source.tell(...this._held.shift());
-      }
+      this._tellHeld();
       isDone = true;
     } finally {
-      if (this.holds && !this._isPaused) {
-        this._drainSoon(isDone ? setImmediate : nextTick);
-      } else if (!this._isPaused) {
-        this.isShut = this._drops;
+      if (this._isPaused) {
+        // `resume` goes on.
+      } else if (this.holds) {
+        this._drainSoon(isDone ? setImmediate : this._soon);
+      } else {
+        this.isShut = this._drops || this.isStepwise;
         if (isDone) this._source.goOn();
         else this._drainSoon(nextTick);
       }
+    }
+  }
+
+  /** Tells what waits: as much of it as goes together. */
+  _tellHeld() {
+    let told = false;
+    while (this.holds && !this._isPaused) {
+      const isAlone =
+        this.isStepwise || this._source.isLast(...this._held.first);
+      if (told && isAlone) return;
+      told = true;
+      this._source.tell(...this._held.shift());
     }
   }
 }

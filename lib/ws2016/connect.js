@@ -8,10 +8,12 @@ const https = require('https');
 const Extensions = require('./Extensions');
 const PerMessageDeflate = require('./PerMessageDeflate');
 const Sender = require('./Sender');
-const { clearTimeout, setTimeout } = require('./environment');
-const { CLOSE } = require('./flags');
-const { linger } = require('./linger');
-const native = require('./native');
+const { clearTimeout, setTimeout } = require('../environment');
+const { closing } = require('./payload');
+const { linger } = require('../linger');
+const native = require('../native');
+
+const { kind } = native;
 
 const VERSIONS = [8, 13];
 
@@ -107,11 +109,11 @@ function connect(address, protocols, options, handler) {
 function leave(socket, code, reason) {
   let payload;
   try {
-    payload = Sender.closePayload(code, reason);
+    payload = closing(code, reason);
   } catch {
-    payload = Sender.closePayload(); // Nobody asked for what cannot be sent.
+    payload = closing(); // Nobody asked for what cannot be sent.
   }
-  const how = { opcode: CLOSE, fin: true, rsv1: false, mask: true };
+  const how = { opcode: kind.CLOSE, fin: true, rsv1: false, mask: true };
   for (const bytes of Sender.frame(payload, how)) socket.write(bytes);
   linger(socket);
 }

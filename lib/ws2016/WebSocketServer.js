@@ -6,9 +6,9 @@ const http = require('http');
 const Extensions = require('./Extensions');
 const PerMessageDeflate = require('./PerMessageDeflate');
 const WebSocket = require('./WebSocket');
-const { callLast } = require('./environment');
-const native = require('./native');
-const { whenDue } = require('./upgrade');
+const { callLast } = require('../environment');
+const native = require('../native');
+const { whenDue } = require('../upgrade');
 
 const DEFAULTS = {
   backlog: null, // Node's default: 511

@@ -1,6 +1,6 @@
 'use strict';
 
-const native = require('./native');
+const native = require('../native');
 
 exports.Validation = {
   /** Whether a Buffer is UTF-8. */

@@ -1,6 +1,6 @@
 'use strict';
 
-const native = require('./native');
+const native = require('../native');
 
 /**
  * Reads the value of a `Sec-WebSocket-Extensions` header (RFC 6455, 9.1).

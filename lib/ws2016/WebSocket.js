@@ -4,17 +4,24 @@ const EventEmitter = require('events');
 
 const EventTarget = require('./EventTarget');
 const PerMessageDeflate = require('./PerMessageDeflate');
-const NativeTransport = require('./transports/NativeTransport');
-const StreamTransport = require('./transports/StreamTransport');
-const { isBinary, toBuffer } = require('./Sender');
 const { buildHostHeader, connect, leave } = require('./connect');
+const { notSent } = require('./errors');
+const { closing, isBinary, toBuffer } = require('./payload');
+const { ReceiverView, SenderView } = require('./views');
+const errorOf = require('./violations');
+const { controlPayload } = require('../codec/payload');
 const {
   callLast,
   clearTimeout,
   nextTick,
   setTimeout,
-} = require('./environment');
-const { BINARY, FIN, MASK, RSV1, TEXT } = require('./flags');
+} = require('../environment');
+const { flag, kind } = require('../native');
+const NativeTransport = require('../transports/NativeTransport');
+const open = require('../transports/open');
+
+const { FIN, MASK, RSV1 } = flag;
+const { BINARY, CLOSE, PING, PONG, TEXT } = kind;
 
 /** How long the close handshake may take, in milliseconds. */
 const CLOSE_TIMEOUT = 30 * 1000;
@@ -74,8 +81,9 @@ function WebSocket(address, protocols, options) {
   this._isServer = Array.isArray(address);
   /** Aborts the opening handshake, while there is one. */
   this._abort = null;
-  this._receiver = null;
-  this._sender = null;
+  /** What programs see as its Receiver and Sender, once they look. */
+  this._receiverView = null;
+  this._senderView = null;
   this._socket = null;
   /** What waits for `stream()` to end; null while none is under way. */
   this._queue = null;
@@ -119,17 +127,19 @@ Object.assign(WebSocket.prototype, {
         if (mayEndNow(this)) this.terminate();
         return;
     }
+    let payload;
     try {
-      this._transport.close(code, data, (error) => {
-        if (this.readyState === CLOSED) return;
-        this._closeSent = true;
-        if (error) fail(this);
-        else if (mayEndNow(this)) this.terminate();
-      });
+      payload = closing(code, data);
     } catch (error) {
       this.emit('error', error);
       return;
     }
+    this._transport.control(CLOSE, payload, !this._isServer, (error) => {
+      if (this.readyState === CLOSED) return;
+      this._closeSent = true;
+      if (error) fail(this);
+      else if (mayEndNow(this)) this.terminate();
+    });
     this.readyState = CLOSING;
     this._closeCode = code;
     this._closeMessage = data;
@@ -172,14 +182,14 @@ Object.assign(WebSocket.prototype, {
   ping(data, options, dontFailWhenClosed) {
     if (dontFailWhenClosed === true && this.readyState !== OPEN) return;
     mustBeOpen(this);
-    this._transport.ping(data, masks(this, options));
+    sendControl(this, PING, data, options);
   },
 
   /** Sends a pong: as `ping`. */
   pong(data, options, dontFailWhenClosed) {
     if (dontFailWhenClosed === true && this.readyState !== OPEN) return;
     mustBeOpen(this);
-    this._transport.pong(data, masks(this, options));
+    sendControl(this, PONG, data, options);
   },
 
   /**
@@ -202,7 +212,7 @@ Object.assign(WebSocket.prototype, {
     }
     const flags = flagsOf(this, data, options);
     if (this._queue === null) {
-      this._transport.send(data || '', flags, cb);
+      this._transport.send(payloadOf(data), flags, cb);
       return;
     }
     // What waits must not change when its sender uses the memory again.
@@ -242,7 +252,8 @@ Object.assign(WebSocket.prototype, {
       const fin = final === true;
       const fragment = Object.assign({ binary: false }, options, { fin });
       try {
-        this._transport.send(data || '', flagsOf(this, data, fragment));
+        const flags = flagsOf(this, data, fragment);
+        this._transport.send(payloadOf(data), flags);
       } catch (error) {
         cb(error);
         return;
@@ -287,6 +298,34 @@ Object.defineProperties(WebSocket.prototype, {
   },
 });
 
+// What the original has as properties, and programs reach into.
+Object.defineProperties(WebSocket.prototype, {
+  _receiver: {
+    configurable: true,
+    get() {
+      if (this._transport === null) return null;
+      if (this._receiverView === null) {
+        const carrier = () => this._transport;
+        const { extensions, maxPayload } = this;
+        this._receiverView = new ReceiverView(carrier, extensions, maxPayload);
+      }
+      return this._receiverView;
+    },
+  },
+
+  _sender: {
+    configurable: true,
+    get() {
+      if (this._transport === null) return null;
+      if (this._senderView === null) {
+        const carrier = () => this._transport;
+        this._senderView = new SenderView(carrier, this.extensions);
+      }
+      return this._senderView;
+    },
+  },
+});
+
 EventTarget.mixInto(WebSocket.prototype);
 
 /** What waits for a stream to end: things to do, each with its callback. */
@@ -317,6 +356,16 @@ function sendLater(ws, data, flags, cb) {
   } else {
     ws._transport.send(data, flags, cb);
   }
+}
+
+/** What a transport sends; it throws on what cannot be sent. */
+function payloadOf(data) {
+  return typeof data === 'string' ? data : toBuffer(data);
+}
+
+function sendControl(ws, opcode, data, options) {
+  const payload = controlPayload(toBuffer(data));
+  ws._transport.control(opcode, payload, masks(ws, options));
 }
 
 /** A copy of what is sent; it throws on what cannot be. */
@@ -360,29 +409,39 @@ function emitIfHeard(ws, error) {
   if (ws.listenerCount('error') > 0) ws.emit('error', error);
 }
 
-/** What a transport calls. */
+/** What a transport calls: see `transports/open`. */
 const incoming = {
-  message(ws, data, flags) {
-    ws.emit('message', data, flags);
+  message(ws, data, binary, masked, wire) {
+    ws.bytesReceived += wire;
+    ws.emit('message', data, { masked, binary });
   },
 
-  ping(ws, data, flags) {
-    ws.emit('ping', data, flags);
+  ping(ws, data, masked, wire) {
+    ws.bytesReceived += wire;
+    ws.emit('ping', data, { masked, binary: true });
   },
 
-  pong(ws, data, flags) {
-    ws.emit('pong', data, flags);
+  pong(ws, data, masked, wire) {
+    ws.bytesReceived += wire;
+    ws.emit('pong', data, { masked, binary: true });
   },
 
-  close(ws, code, reason) {
+  // A close frame without a code reads as a normal closure.
+  close(ws, code, reason, masked, wire) {
+    ws.bytesReceived += wire;
     ws._closeReceived = true;
-    ws.close(code, reason);
+    ws.close(code || 1000, reason.toString());
   },
 
-  violation(ws, error, closeCode) {
+  violation(ws, violation, closeCode, wire) {
+    ws.bytesReceived += wire;
     ws._failed = true;
     ws.close(closeCode, '');
-    emitIfHeard(ws, error);
+    emitIfHeard(ws, errorOf(violation));
+  },
+
+  dropped(ws, wire) {
+    ws.bytesReceived += wire;
   },
 
   end(ws) {
@@ -393,6 +452,16 @@ const incoming = {
   failed(ws) {
     finish(ws, true);
   },
+
+  closed(ws) {
+    finish(ws, true);
+  },
+
+  moved(ws, transport) {
+    ws._transport = transport;
+  },
+
+  notSent,
 };
 
 /** A connection that a server has accepted. */
@@ -448,38 +517,23 @@ function connectTo(ws, address, protocols, given) {
 
 /** Opens the connection over a socket on which both ends have agreed. */
 function establish(ws, socket, head, options) {
-  const transport = openTransport(ws, socket, head, {
-    extensions: ws.extensions,
-    maxPayload: ws.maxPayload,
+  const extension = ws.extensions[PerMessageDeflate.extensionName];
+  ws._flags = FIN | (ws._isServer ? 0 : MASK) | (extension ? RSV1 : 0);
+  open(ws, socket, head, incoming, {
+    deflate: extension ? extension.forCodec : null,
     limits: limitsOf(ws, options),
     masks: !ws._isServer,
+    textsAreStrings: true,
+    answers: true,
   });
-  ws._flags =
-    FIN |
-    (ws._isServer ? 0 : MASK) |
-    (PerMessageDeflate.extensionName in ws.extensions ? RSV1 : 0);
-  ws._transport = transport;
-  ws._receiver = transport.receiver;
-  ws._sender = transport.sender;
   ws._socket = socket;
   ws._abort = null;
   ws.readyState = OPEN;
   ws.emit('open');
 }
 
-/** The engine where it can take over the socket, and Node's streams elsewhere. */
-function openTransport(ws, socket, head, options) {
-  if (NativeTransport.takes(socket)) {
-    const transport = new NativeTransport(ws, socket, incoming, options);
-    if (transport.start(head)) return transport;
-  }
-  const transport = new StreamTransport(ws, socket, incoming, options);
-  transport.start(head);
-  return transport;
-}
-
 function limitsOf(ws, { maxFragments, strictMasking }) {
-  const limits = { maxFragments };
+  const limits = { maxPayload: ws.maxPayload, maxFragments };
   if (strictMasking) limits.masked = ws._isServer;
   return limits;
 }
@@ -528,8 +582,8 @@ function finish(ws, atOnce) {
   for (const extension of Object.values(ws.extensions)) extension.cleanup();
   ws._abort = null;
   ws._transport = null;
-  ws._receiver = null;
-  ws._sender = null;
+  ws._receiverView = null;
+  ws._senderView = null;
   ws._socket = null;
   ws.extensions = {};
   ws.removeAllListeners();

@@ -1,0 +1,75 @@
+'use strict';
+
+const { closing, toBuffer } = require('./payload');
+const Sender = require('./Sender');
+const { controlPayload } = require('../codec/payload');
+const { toLimit } = require('../codec/limits');
+const { kind } = require('../native');
+
+const { CLOSE, PING, PONG } = kind;
+
+/** What programs see as the Receiver of a connection: its transport has another. */
+class ReceiverView {
+  constructor(transport, extensions, maxPayload) {
+    this._transport = transport;
+    this.extensions = extensions;
+    this._limit = toLimit(maxPayload);
+  }
+
+  /** The longest message in bytes; 0 for no limit. */
+  get maxPayload() {
+    return this._limit;
+  }
+
+  set maxPayload(bytes) {
+    this._limit = toLimit(bytes);
+    this._transport().setMaxPayload(this._limit);
+  }
+
+  get _maxPayload() {
+    return this.maxPayload;
+  }
+
+  set _maxPayload(bytes) {
+    this.maxPayload = bytes;
+  }
+}
+
+/** What programs see as its Sender. */
+class SenderView {
+  constructor(transport, extensions) {
+    this._transport = transport;
+    this.extensions = extensions;
+  }
+
+  send(data, options, cb) {
+    const payload = typeof data === 'string' ? data : toBuffer(data);
+    this._transport().send(payload, Sender.flagsOfMessage(options), cb);
+  }
+
+  ping(data, { mask }, cb) {
+    this._control(PING, toBuffer(data), mask, cb);
+  }
+
+  pong(data, { mask }, cb) {
+    this._control(PONG, toBuffer(data), mask, cb);
+  }
+
+  close(code, reason, mask, cb) {
+    this._control(CLOSE, closing(code, reason), mask, cb);
+  }
+
+  _control(opcode, data, mask, cb) {
+    this._transport().control(opcode, controlPayload(data), mask, cb);
+  }
+
+  frameAndSend(opcode, data, readOnly, fin, mask, rsv1, cb) {
+    this.sendFrame(Sender.frame(data, { opcode, fin, mask, rsv1 }), cb);
+  }
+
+  sendFrame(list, cb) {
+    this._transport().write(Buffer.concat(list), cb);
+  }
+}
+
+module.exports = { ReceiverView, SenderView };
