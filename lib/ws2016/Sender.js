@@ -46,6 +46,10 @@ class Sender {
     return this._writer.isCompressing;
   }
 
+  set processing(isCompressing) {
+    this._writer.isCompressing = isCompressing;
+  }
+
   /** The bytes of all that waits, before compression. */
   get queuedBytes() {
     return this._writer.queuedBytes;
