@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::token::{Fault, Scanner};
+
 /// An extension as a header names it, with its parameters in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extension {
@@ -36,6 +38,42 @@ fn parse_one(value: &str) -> Extension {
         })
         .collect();
     Extension { name, params }
+}
+
+/// Reads a header's value, which has to keep to the grammar.
+///
+/// # Errors
+///
+/// The [`Fault`], wherever one is; an empty value is one, too.
+pub fn parse_strict(value: &str) -> Result<Vec<Extension>, Fault> {
+    let mut scanner = Scanner::new(value);
+    let mut extensions = Vec::new();
+    loop {
+        let mut extension = Extension {
+            name: scanner.token()?.to_owned(),
+            params: Vec::new(),
+        };
+        let mut separator = scanner.separator(b";,")?;
+        while separator == Some(b';') {
+            extension.params.push(param(&mut scanner)?);
+            separator = scanner.separator(b";,")?;
+        }
+        extensions.push(extension);
+        if separator.is_none() {
+            return Ok(extensions);
+        }
+    }
+}
+
+/// Reads a parameter: there are no blanks around its `=`.
+fn param(scanner: &mut Scanner<'_>) -> Result<(String, Option<String>), Fault> {
+    let name = scanner.token()?.to_owned();
+    let value = if scanner.take(b'=') {
+        Some(scanner.token_or_quoted()?)
+    } else {
+        None
+    };
+    Ok((name, value))
 }
 
 /// Splits at `separator`, but not within a quoted string.
@@ -158,5 +196,62 @@ mod tests {
     fn written_values_read_back() {
         let value = "foo, foo; baz; qux=1, bar; baz";
         assert_eq!(format(&parse(value)), value);
+        assert_eq!(parse_strict(value), Ok(parse(value)));
+    }
+
+    #[test]
+    fn the_strict_grammar() {
+        assert_eq!(parse_strict("foo"), Ok(vec![extension("foo", &[])]));
+        assert_eq!(
+            parse_strict("foo; bar\t; \tbaz=1\t ;  bar=\"\\2\"\t\t, \t__proto__\t ;x"),
+            Ok(vec![
+                extension(
+                    "foo",
+                    &[("bar", None), ("baz", Some("1")), ("bar", Some("2"))]
+                ),
+                extension("__proto__", &[("x", None)]),
+            ])
+        );
+    }
+
+    #[test]
+    fn faults_of_the_strict_grammar() {
+        for (value, position) in [
+            // Characters that cannot stand where they are.
+            (",", 0),
+            (" foo", 0),
+            ("\"foo\"", 0),
+            ("f oo", 2),
+            ("foo,,", 4),
+            ("foo,  ,", 6),
+            ("foo=1", 3),
+            ("foo;=", 4),
+            ("foo; ;", 5),
+            ("foo;b@r", 5),
+            ("foo;bar =", 8),
+            ("foo;bar= 1", 8),
+            ("foo;bar=,", 8),
+            ("foo;bar=1=2", 9),
+            ("foo;bar=1 2", 10),
+            ("foo;bar=1\"2\"", 9),
+            ("foo;bar=\"1\"2", 11),
+            ("foo;bar=\"1;\"", 10),
+            // More than a byte, and more than one unit of UTF-16.
+            ("\u{e9}", 0),
+            ("foo;b\u{e9}r", 5),
+            ("foo,\u{1f600}bar", 4),
+            // Values that end too early.
+            ("", 0),
+            ("foo ", 4),
+            ("foo, ", 5),
+            ("foo;", 4),
+            ("foo;bar\t", 8),
+            ("foo;bar=", 8),
+            ("foo;bar=\"1", 10),
+            ("foo;bar=\"1\\", 11),
+            ("foo;bar=\"1\" ", 12),
+        ] {
+            assert_eq!(parse_strict(value), Err(Fault(position)), "{value}");
+        }
     }
 }

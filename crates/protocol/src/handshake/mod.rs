@@ -6,6 +6,7 @@
 //! | [`key`]                  | `Sec-WebSocket-Key` and `Sec-WebSocket-Accept`          |
 //! | [`extension`]            | the `Sec-WebSocket-Extensions` header                   |
 //! | [`subprotocol`]          | the `Sec-WebSocket-Protocol` header                     |
+//! | [`token`]                | what both are made of, and where they break it          |
 //! | [`permessage_deflate`]   | offers of, and agreement on, permessage-deflate         |
 //! | [`server`], [`client`]   | what each end does with the other's head                |
 
@@ -16,6 +17,7 @@ pub mod key;
 pub mod permessage_deflate;
 pub mod server;
 pub mod subprotocol;
+pub mod token;
 
 /// The versions of the protocol that are spoken: the final one and the draft
 /// (hybi-08 to -12) that differs from it in the name of the `Origin` header alone.

@@ -1,9 +1,61 @@
 //! The `Sec-WebSocket-Protocol` header (RFC 6455, 11.3.4).
 
+use std::collections::BTreeSet;
+
+use super::token::{Fault, Scanner};
+
 /// The names in a header's value, in order. Read in one pass: its time is linear
 /// in the length whatever the value.
 pub fn parse(value: &str) -> impl Iterator<Item = &str> {
     value.split(',').map(|name| name.trim_matches([' ', '\t']))
+}
+
+/// What is wrong with a header's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListError<'a> {
+    /// It breaks the grammar.
+    Malformed(Fault),
+    /// It has this name twice (RFC 6455, 4.1, item 10).
+    Duplicate(&'a str),
+}
+
+impl std::fmt::Display for ListError<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Malformed(fault) => fault.fmt(f),
+            Self::Duplicate(name) => write!(f, "subprotocol named twice: {name}"),
+        }
+    }
+}
+
+impl std::error::Error for ListError<'_> {}
+
+impl From<Fault> for ListError<'_> {
+    fn from(fault: Fault) -> Self {
+        Self::Malformed(fault)
+    }
+}
+
+/// The names in a header's value, in order. They have to be tokens, each there once.
+///
+/// # Errors
+///
+/// The first [`ListError`]; an empty value is malformed, too.
+pub fn parse_strict(value: &str) -> Result<Vec<&str>, ListError<'_>> {
+    let mut scanner = Scanner::new(value);
+    let mut names = Vec::new();
+    let mut seen = BTreeSet::new();
+    loop {
+        let name = scanner.token()?;
+        let separator = scanner.separator(b",")?;
+        if !seen.insert(name) {
+            return Err(ListError::Duplicate(name));
+        }
+        names.push(name);
+        if separator.is_none() {
+            return Ok(names);
+        }
+    }
 }
 
 /// How the server's choice fails what the client asked for.
@@ -55,6 +107,52 @@ mod tests {
         assert!(parse("").eq([""]));
         let hostile = format!("a{}b", " ".repeat(1 << 20));
         assert!(parse(&hostile).eq([hostile.as_str()]));
+    }
+
+    #[test]
+    fn strict_names() {
+        assert_eq!(parse_strict("chat"), Ok(vec!["chat"]));
+        assert_eq!(
+            parse_strict("chat , v2\t, \tv1.1"),
+            Ok(vec!["chat", "v2", "v1.1"])
+        );
+    }
+
+    #[test]
+    fn faults_of_strict_names() {
+        for (value, position) in [
+            (",", 0),
+            (" chat", 0),
+            ("ch at", 3),
+            ("chat,,", 5),
+            ("chat,  ,", 7),
+            ("chat,v@", 6),
+            ("chat;v", 4),
+            ("chat,\u{1f600}", 5),
+            ("", 0),
+            ("chat ", 5),
+            ("chat,", 5),
+            ("chat, ", 6),
+        ] {
+            let error = ListError::Malformed(Fault(position));
+            assert_eq!(parse_strict(value), Err(error), "{value}");
+        }
+    }
+
+    #[test]
+    fn names_twice() {
+        use ListError::{Duplicate, Malformed};
+        for (value, error) in [
+            ("a,a,b", Duplicate("a")),
+            ("a,b,a", Duplicate("a")),
+            ("a,a,@", Duplicate("a")),
+            // The second name does not end there.
+            ("a,a@", Malformed(Fault(3))),
+            ("a,a ", Malformed(Fault(4))),
+        ] {
+            assert_eq!(parse_strict(value), Err(error), "{value}");
+        }
+        assert_eq!(parse_strict("a,A"), Ok(vec!["a", "A"]));
     }
 
     #[test]
