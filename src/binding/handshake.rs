@@ -3,6 +3,7 @@
 use napi::bindgen_prelude::Result;
 use napi::Error;
 use napi_derive::napi;
+use oxws_protocol::handshake::subprotocol::ListError;
 use oxws_protocol::handshake::{client, extension, key, server, subprotocol};
 
 /// An extension as a header names it.
@@ -14,16 +15,47 @@ pub struct Extension {
     pub params: Vec<(String, Option<String>)>,
 }
 
+impl From<extension::Extension> for Extension {
+    fn from(extension: extension::Extension) -> Self {
+        Self {
+            name: extension.name,
+            params: extension.params,
+        }
+    }
+}
+
 /// Reads the value of a `Sec-WebSocket-Extensions` header.
 #[napi]
 pub fn parse_extensions(value: String) -> Vec<Extension> {
     extension::parse(&value)
         .into_iter()
-        .map(|extension| Extension {
-            name: extension.name,
-            params: extension.params,
-        })
+        .map(Extension::from)
         .collect()
+}
+
+/// What a `Sec-WebSocket-Extensions` header names, or where it breaks the grammar.
+#[napi(object, object_from_js = false)]
+pub struct StrictExtensions {
+    /// The extensions; empty on a fault.
+    pub extensions: Vec<Extension>,
+    /// The index of the first character that cannot stand there, or the value's length
+    /// if it ends too early.
+    pub fault: Option<u32>,
+}
+
+/// As `parseExtensions`, of a value that has to keep to the grammar.
+#[napi]
+pub fn parse_extensions_strictly(value: String) -> StrictExtensions {
+    match extension::parse_strict(&value) {
+        Ok(extensions) => StrictExtensions {
+            extensions: extensions.into_iter().map(Extension::from).collect(),
+            fault: None,
+        },
+        Err(fault) => StrictExtensions {
+            extensions: Vec::new(),
+            fault: Some(fault.0 as u32),
+        },
+    }
 }
 
 /// Writes the value of a `Sec-WebSocket-Extensions` header.
@@ -43,6 +75,30 @@ pub fn format_extensions(extensions: Vec<Extension>) -> String {
 #[napi]
 pub fn parse_subprotocols(value: String) -> Vec<String> {
     subprotocol::parse(&value).map(str::to_owned).collect()
+}
+
+/// The names in a `Sec-WebSocket-Protocol` header, or what is wrong with it.
+#[napi(object, object_from_js = false)]
+#[derive(Default)]
+pub struct StrictSubprotocols {
+    /// The names; empty if something is wrong.
+    pub names: Vec<String>,
+    /// As in `StrictExtensions`.
+    pub fault: Option<u32>,
+    /// The name that is there twice.
+    pub duplicate: Option<String>,
+}
+
+/// As `parseSubprotocols`, of a value that has to keep to the grammar.
+#[napi]
+pub fn parse_subprotocols_strictly(value: String) -> StrictSubprotocols {
+    let mut parsed = StrictSubprotocols::default();
+    match subprotocol::parse_strict(&value) {
+        Ok(names) => parsed.names = names.into_iter().map(str::to_owned).collect(),
+        Err(ListError::Malformed(fault)) => parsed.fault = Some(fault.0 as u32),
+        Err(ListError::Duplicate(name)) => parsed.duplicate = Some(name.to_owned()),
+    }
+    parsed
 }
 
 /// The header fields that decide whether a request is an opening handshake.
