@@ -11,7 +11,7 @@ use oxws_protocol::{
 
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
-use super::text;
+use super::{bytes, text};
 use crate::border::{ends_as_bytes, event, kind, state};
 
 /// The table that `decode` fills with numbers of 32 bits, in the machine's byte order. Its
@@ -74,9 +74,6 @@ impl Described {
 /// is decoded at once: a chunk may be much longer when it is decompressed.
 const MAX_OWNED: usize = 1024 * 1024;
 
-/// A payload at least this long is handed over as it is; a shorter one is copied,
-/// which costs less than the memory's own finalizer.
-const HAND_OVER: usize = 16 * 1024;
 
 /// Limits of a `Decoder`.
 #[napi(object)]
@@ -318,12 +315,7 @@ impl Decoder {
     /// The payload with this number.
     #[napi]
     pub fn take_buffer<'env>(&mut self, env: &'env Env, number: u32) -> Result<BufferSlice<'env>> {
-        let mut bytes = self.take(number);
-        if bytes.len() < HAND_OVER {
-            return BufferSlice::copy_from(env, bytes);
-        }
-        bytes.shrink_to_fit();
-        BufferSlice::from_data(env, bytes)
+        bytes::buffer(env, self.take(number))
     }
 
     /// The length, in bytes on the wire, of the message under way, as far as its

@@ -1,5 +1,6 @@
 //! The addon's N-API surface: nothing else touches napi.
 
+mod bytes;
 mod decoder;
 mod encoder;
 #[cfg(unix)]
