@@ -45,7 +45,7 @@ function contextOfNow() {
 function bound(cb) {
   if (!hasStore()) return cb;
   const context = new Context('OXWS.callback');
-  return (error) => context.runInAsyncScope(cb, null, error);
+  return (...args) => context.runInAsyncScope(cb, null, ...args);
 }
 
 /** Runs `callback(arg)` when the tick ends, in nobody's context. */
