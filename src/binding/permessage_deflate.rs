@@ -1,13 +1,18 @@
 //! `PerMessageDeflate`: negotiation of the extension, and compression by itself.
 
 use std::cell::RefCell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use napi::bindgen_prelude::{BufferSlice, Either, Result};
-use napi::{Env, Error, Status};
+use napi::bindgen_prelude::{AsyncTask, BufferSlice, Either, Result};
+use napi::{Env, Error, ScopedTask, Status};
 use napi_derive::napi;
 use oxws_protocol::deflate::{ContextPool, Deflater, Inflater, WINDOW_BITS};
-use oxws_protocol::handshake::permessage_deflate::{Options, Params, Role, WindowOption};
+use oxws_protocol::handshake::permessage_deflate::{
+    NegotiationError, Options, Params, Role, WindowOption,
+};
+use oxws_protocol::ProtocolError;
 
+use super::bytes;
 use super::panic::guard;
 
 thread_local! {
@@ -54,8 +59,8 @@ pub struct PerMessageDeflate {
     level: u8,
     mem_level: u8,
     agreed: Params,
-    deflater: Option<Deflater>,
-    inflater: Option<Inflater>,
+    deflater: RefCell<Slot<Deflater>>,
+    inflater: RefCell<Slot<Inflater>>,
 }
 
 #[napi]
@@ -91,8 +96,8 @@ impl PerMessageDeflate {
                 Some(level) => within("memLevel", level, 1, 9)?,
             },
             agreed: Params::default(),
-            deflater: None,
-            inflater: None,
+            deflater: RefCell::default(),
+            inflater: RefCell::default(),
         })
     }
 
@@ -106,7 +111,6 @@ impl PerMessageDeflate {
     /// what is agreed on. It throws if that cannot be.
     #[napi]
     pub fn accept(&mut self, offers: Vec<Vec<Param>>) -> Result<Vec<Param>> {
-        let invalid = |error| Error::new(Status::GenericFailure, format!("{error}"));
         let offers = offers
             .iter()
             .map(|params| Params::read(params, self.role))
@@ -123,59 +127,79 @@ impl PerMessageDeflate {
         Ok(self.agreed.to_extension().params)
     }
 
+    /// Takes what JavaScript has agreed on itself. It throws on what cannot be.
+    #[napi]
+    pub fn agree(&mut self, params: Vec<Param>) -> Result<()> {
+        self.agreed = Params::read(&params, self.role).map_err(invalid)?;
+        Ok(())
+    }
+
     /// The payload of a frame that carries `data`, which ends its message if `fin`.
     #[napi]
     pub fn compress<'env>(
-        &mut self,
+        &self,
         env: &'env Env,
         data: &[u8],
         fin: bool,
     ) -> Result<BufferSlice<'env>> {
-        let mut out = Vec::new();
-        let mut deflater = self.deflater.take().unwrap_or_else(|| self.deflater());
-        guard(|| {
-            deflater.compress(data, fin, &mut out);
-            Ok(())
-        })?;
-        self.deflater = Some(deflater);
-        BufferSlice::from_data(env, out)
+        let (slot, deflater) = self.take_deflater();
+        let compressed = guard(|| Ok(deflate(&slot, deflater, data, fin)))?;
+        bytes::buffer(env, compressed)
+    }
+
+    /// As `compress`, on another thread. Only one may be under way.
+    #[napi(ts_return_type = "Promise<Buffer>")]
+    pub fn compress_async(&self, data: &[u8], fin: bool) -> AsyncTask<Work> {
+        let (slot, deflater) = self.take_deflater();
+        let data = data.to_vec();
+        Work::task(move || Ok(deflate(&slot, deflater, &data, fin)))
     }
 
     /// What `data`, the payload of a frame, carries; it ends its message if `fin`.
     /// It throws on more than `limit` bytes, where that is not 0.
     #[napi]
     pub fn decompress<'env>(
-        &mut self,
+        &self,
         env: &'env Env,
         data: &[u8],
         fin: bool,
         limit: f64,
     ) -> Result<BufferSlice<'env>> {
-        let limit = if limit > 0.0 {
-            limit as usize
-        } else {
-            usize::MAX
-        };
-        let mut out = Vec::new();
-        let mut inflater = self.inflater.take().unwrap_or_else(|| self.inflater());
-        guard(|| {
-            inflater
-                .decompress(data, &mut out, limit)
-                .and_then(|()| match fin {
-                    true => inflater.finish(&mut out, limit),
-                    false => Ok(()),
-                })
-                .map_err(|error| Error::from_reason(error.to_string()))
-        })?;
-        self.inflater = Some(inflater);
-        BufferSlice::from_data(env, out)
+        let (slot, inflater) = self.take_inflater();
+        let inflated = guard(|| Ok(inflate(&slot, inflater, data, fin, limit)))?;
+        let decompressed = inflated.map_err(|error| Error::from_reason(error.to_string()))?;
+        bytes::buffer(env, decompressed)
     }
 
-    /// Frees the contexts of `compress` and `decompress`.
+    /// As `decompress`, on another thread. Only one may be under way. Where the other end
+    /// is to blame, the error's message is the violation's name.
+    #[napi(ts_return_type = "Promise<Buffer>")]
+    pub fn decompress_async(&self, data: &[u8], fin: bool, limit: f64) -> AsyncTask<Work> {
+        let (slot, inflater) = self.take_inflater();
+        let data = data.to_vec();
+        Work::task(move || {
+            inflate(&slot, inflater, &data, fin, limit)
+                .map_err(|error| Error::from_reason(error.name()))
+        })
+    }
+
+    /// Frees the contexts of all these; those in use, when they are used no more.
     #[napi]
-    pub fn cleanup(&mut self) {
-        self.deflater = None;
-        self.inflater = None;
+    pub fn cleanup(&self) {
+        self.deflater.take();
+        self.inflater.take();
+    }
+
+    fn take_deflater(&self) -> (Slot<Deflater>, Deflater) {
+        let slot = self.deflater.borrow().clone();
+        let deflater = slot.take().unwrap_or_else(|| self.deflater());
+        (slot, deflater)
+    }
+
+    fn take_inflater(&self) -> (Slot<Inflater>, Inflater) {
+        let slot = self.inflater.borrow().clone();
+        let inflater = slot.take().unwrap_or_else(|| self.inflater());
+        (slot, inflater)
     }
 
     /// Compresses what this end sends, as agreed.
@@ -188,6 +212,94 @@ impl PerMessageDeflate {
     pub(super) fn inflater(&self) -> Inflater {
         Inflater::new(self.agreed.inflate(self.role), pool())
     }
+}
+
+/// Where a context is between the calls that take it, on whichever thread. One that a
+/// call fails with is lost, and the next call begins anew.
+struct Slot<T>(Arc<Mutex<Option<T>>>);
+
+impl<T> Slot<T> {
+    fn take(&self) -> Option<T> {
+        self.content().take()
+    }
+
+    fn put(&self, context: T) {
+        *self.content() = Some(context);
+    }
+
+    /// It is locked for a moment only, and not while a context is in use.
+    fn content(&self) -> MutexGuard<'_, Option<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Clone for Slot<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// Compresses a frame's payload, and puts the context back.
+fn deflate(slot: &Slot<Deflater>, mut deflater: Deflater, data: &[u8], fin: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    deflater.compress_to_border(data, fin, &mut out);
+    slot.put(deflater);
+    out
+}
+
+/// Decompresses a frame's payload, and puts the context back.
+fn inflate(
+    slot: &Slot<Inflater>,
+    mut inflater: Inflater,
+    data: &[u8],
+    fin: bool,
+    limit: f64,
+) -> std::result::Result<Vec<u8>, ProtocolError> {
+    let limit = if limit > 0.0 {
+        limit as usize
+    } else {
+        usize::MAX
+    };
+    let mut out = Vec::new();
+    inflater.decompress(data, &mut out, limit)?;
+    if fin {
+        inflater.finish(&mut out, limit)?;
+    }
+    slot.put(inflater);
+    Ok(out)
+}
+
+/// What makes a Buffer on a thread of libuv's pool.
+pub struct Work(Option<Box<dyn FnOnce() -> Result<Vec<u8>> + Send>>);
+
+impl Work {
+    fn task(work: impl FnOnce() -> Result<Vec<u8>> + Send + 'static) -> AsyncTask<Self> {
+        AsyncTask::new(Self(Some(Box::new(work))))
+    }
+}
+
+impl<'env> ScopedTask<'env> for Work {
+    type Output = Vec<u8>;
+    type JsValue = BufferSlice<'env>;
+
+    fn compute(&mut self) -> Result<Vec<u8>> {
+        let done = || Error::from_reason("the work is done already");
+        guard(self.0.take().ok_or_else(done)?)
+    }
+
+    fn resolve(&mut self, env: &'env Env, output: Vec<u8>) -> Result<BufferSlice<'env>> {
+        bytes::buffer(env, output)
+    }
+}
+
+fn invalid(error: NegotiationError) -> Error {
+    Error::new(Status::GenericFailure, error.to_string())
 }
 
 fn window(name: &str, value: Option<Either<bool, f64>>) -> Result<WindowOption> {

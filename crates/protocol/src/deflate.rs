@@ -160,15 +160,24 @@ impl Deflater {
     /// Appends `data` to `out`, compressed, as the payload of one frame.
     ///
     /// `fin` tells that `data` ends its message.
-    pub fn compress(&mut self, mut data: &[u8], fin: bool, out: &mut Vec<u8>) {
+    pub fn compress(&mut self, data: &[u8], fin: bool, out: &mut Vec<u8>) {
+        // An empty fragment within a message needs no byte border behind it.
+        if data.is_empty() && !fin {
+            self.flush(data, fin, DeflateFlush::PartialFlush, out);
+        } else {
+            self.compress_to_border(data, fin, out);
+        }
+    }
+
+    /// Like [`compress`](Self::compress), but an empty fragment ends at a byte border, too:
+    /// it is five bytes instead of one.
+    pub fn compress_to_border(&mut self, data: &[u8], fin: bool, out: &mut Vec<u8>) {
+        self.flush(data, fin, DeflateFlush::SyncFlush, out);
+    }
+
+    fn flush(&mut self, mut data: &[u8], fin: bool, flush: DeflateFlush, out: &mut Vec<u8>) {
         let start = out.len();
         let mut context = self.context.take().unwrap_or_else(|| self.context());
-        // An empty fragment within a message needs no byte border behind it.
-        let flush = if data.is_empty() && !fin {
-            DeflateFlush::PartialFlush
-        } else {
-            DeflateFlush::SyncFlush
-        };
         loop {
             let end = out.len();
             out.resize(
@@ -512,6 +521,25 @@ mod tests {
                 assert_eq!(out, parts.concat().as_bytes(), "{parts:?}");
             }
         }
+    }
+
+    #[test]
+    fn an_empty_fragment_may_end_at_a_border() {
+        let fragment = |compress: fn(&mut Deflater, &[u8], bool, &mut Vec<u8>)| {
+            let mut deflater = deflater(DeflateOptions::default());
+            let (mut first, mut last) = (Vec::new(), Vec::new());
+            compress(&mut deflater, b"", false, &mut first);
+            compress(&mut deflater, b"data", true, &mut last);
+            let message = [&first[..], &last].concat();
+            let mut inflater = inflater(InflateOptions::default());
+            assert_eq!(inflate(&mut inflater, &message), b"data");
+            first
+        };
+        assert_eq!(fragment(Deflater::compress).len(), 1);
+        assert_eq!(
+            fragment(Deflater::compress_to_border),
+            [0x00, 0x00, 0x00, 0xff, 0xff]
+        );
     }
 
     #[test]
