@@ -117,11 +117,13 @@ pub struct RequestFields {
 }
 
 /// What a request is.
-#[napi(object)]
+#[napi(object, object_from_js = false)]
 pub struct Verdict {
-    /// The protocol's version, if it is an opening handshake.
+    /// The protocol's version, if it is one that is spoken.
     pub version: Option<u8>,
-    /// The HTTP status to refuse it with, if it is not.
+    /// The names of the fields that are not as an opening handshake has them.
+    pub faults: Vec<&'static str>,
+    /// The HTTP status to refuse it with, if there are any.
     pub status: Option<u16>,
 }
 
@@ -135,15 +137,10 @@ pub fn verify_request(fields: RequestFields) -> Verdict {
         key: fields.key.as_deref(),
         version: fields.version.as_deref(),
     });
-    match verdict {
-        Ok(version) => Verdict {
-            version: Some(version),
-            status: None,
-        },
-        Err(rejection) => Verdict {
-            version: None,
-            status: Some(rejection as u16),
-        },
+    Verdict {
+        version: verdict.version,
+        faults: verdict.faults.iter().map(|fault| fault.name()).collect(),
+        status: verdict.accepted().err().map(|rejection| rejection as u16),
     }
 }
 

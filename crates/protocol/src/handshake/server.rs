@@ -18,6 +18,43 @@ pub struct Fields<'a> {
     pub version: Option<&'a str>,
 }
 
+/// What can be wrong with a request that is to be an opening handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The method is not `GET`.
+    Method,
+    /// `Upgrade` is not `websocket`.
+    Upgrade,
+    /// `Connection` does not name `Upgrade`.
+    Connection,
+    /// `Sec-WebSocket-Key` is not base64 of 16 bytes.
+    Key,
+    /// `Sec-WebSocket-Version` is none of [`VERSIONS`].
+    Version,
+}
+
+impl Fault {
+    /// The name of the field that it is found in.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Upgrade => "upgrade",
+            Self::Connection => "connection",
+            Self::Key => "key",
+            Self::Version => "version",
+        }
+    }
+}
+
+/// What a request is found to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The protocol's version, if it is one of [`VERSIONS`].
+    pub version: Option<u8>,
+    /// All that is wrong, in the order of [`Fault`]: a server may overlook some of it.
+    pub faults: Vec<Fault>,
+}
+
 /// Why a request is refused; the number is the HTTP status to answer with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
@@ -28,12 +65,26 @@ pub enum Rejection {
     MethodNotAllowed = 405,
 }
 
-/// Judges a request; the protocol's version if it is an opening handshake.
-///
-/// # Errors
-///
-/// The [`Rejection`] to answer with.
-pub fn verify(fields: &Fields<'_>) -> Result<u8, Rejection> {
+impl Verdict {
+    /// The protocol's version, for a server that overlooks nothing.
+    ///
+    /// # Errors
+    ///
+    /// The [`Rejection`] to answer with. That of the method is for what is a handshake
+    /// otherwise.
+    pub fn accepted(&self) -> Result<u8, Rejection> {
+        match (self.version, self.faults.as_slice()) {
+            (Some(version), []) => Ok(version),
+            (_, [Fault::Method] | [Fault::Method, Fault::Version]) => {
+                Err(Rejection::MethodNotAllowed)
+            }
+            _ => Err(Rejection::BadRequest),
+        }
+    }
+}
+
+/// Judges a request.
+pub fn verify(fields: &Fields<'_>) -> Verdict {
     let is_upgrade = fields
         .upgrade
         .is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
@@ -41,17 +92,22 @@ pub fn verify(fields: &Fields<'_>) -> Result<u8, Rejection> {
         let mut options = value.split(',').map(str::trim);
         options.any(|option| option.eq_ignore_ascii_case("upgrade"))
     });
-    if !is_upgrade || !names_upgrade || !fields.key.is_some_and(key::is_valid) {
-        return Err(Rejection::BadRequest);
-    }
-    if fields.method.is_some_and(|method| method != "GET") {
-        return Err(Rejection::MethodNotAllowed);
-    }
-    fields
+    let version = fields
         .version
         .and_then(|version| version.trim().parse().ok())
-        .filter(|version| VERSIONS.contains(version))
-        .ok_or(Rejection::BadRequest)
+        .filter(|version| VERSIONS.contains(version));
+    let checks = [
+        (Fault::Method, fields.method.is_none_or(|it| it == "GET")),
+        (Fault::Upgrade, is_upgrade),
+        (Fault::Connection, names_upgrade),
+        (Fault::Key, fields.key.is_some_and(key::is_valid)),
+        (Fault::Version, version.is_some()),
+    ];
+    let faults = checks
+        .into_iter()
+        .filter_map(|(fault, passes)| (!passes).then_some(fault))
+        .collect();
+    Verdict { version, faults }
 }
 
 /// An opening handshake that a server has received.
@@ -82,7 +138,8 @@ impl Opening {
             connection: connection.as_deref(),
             key: key.as_deref(),
             version: version.as_deref(),
-        })?;
+        })
+        .accepted()?;
         let header = |name| list(name).unwrap_or_default();
         let subprotocols = subprotocol::parse(&header("sec-websocket-protocol"))
             .filter(|name| !name.is_empty())
@@ -165,104 +222,95 @@ mod tests {
     };
 
     #[test]
-    fn requests_are_judged() {
-        let bad = Err(Rejection::BadRequest);
-        for (fields, verdict) in [
-            (GOOD, Ok(13)),
+    fn a_good_request_has_no_fault() {
+        for (fields, version) in [
+            (GOOD, 13),
             (
                 Fields {
                     version: Some("8"),
                     ..GOOD
                 },
-                Ok(8),
+                8,
             ),
             (
                 Fields {
                     method: None,
                     ..GOOD
                 },
-                Ok(13),
-            ),
-            (
-                Fields {
-                    version: Some("12"),
-                    ..GOOD
-                },
-                bad,
-            ),
-            (
-                Fields {
-                    version: Some("269"),
-                    ..GOOD
-                },
-                bad,
-            ),
-            (
-                Fields {
-                    version: None,
-                    ..GOOD
-                },
-                bad,
-            ),
-            (
-                Fields {
-                    upgrade: Some("h2c"),
-                    ..GOOD
-                },
-                bad,
-            ),
-            (
-                Fields {
-                    upgrade: None,
-                    ..GOOD
-                },
-                bad,
-            ),
-            (
-                Fields {
-                    key: Some(""),
-                    ..GOOD
-                },
-                bad,
-            ),
-            (Fields { key: None, ..GOOD }, bad),
-            (
-                Fields {
-                    key: Some("dGhlIHNhbXBsZSBub25j"),
-                    ..GOOD
-                },
-                bad,
-            ),
-            (
-                Fields {
-                    connection: None,
-                    ..GOOD
-                },
-                bad,
-            ),
-            (
-                Fields {
-                    connection: Some("close"),
-                    ..GOOD
-                },
-                bad,
-            ),
-            (
-                Fields {
-                    connection: Some("upgrades"),
-                    ..GOOD
-                },
-                bad,
-            ),
-            (
-                Fields {
-                    method: Some("POST"),
-                    ..GOOD
-                },
-                Err(Rejection::MethodNotAllowed),
+                13,
             ),
         ] {
-            assert_eq!(verify(&fields), verdict, "{fields:?}");
+            let verdict = verify(&fields);
+            assert_eq!(verdict.faults, [], "{fields:?}");
+            assert_eq!(verdict.accepted(), Ok(version), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn each_fault_is_told() {
+        for upgrade in [None, Some("h2c")] {
+            let fields = Fields { upgrade, ..GOOD };
+            assert_eq!(verify(&fields).faults, [Fault::Upgrade], "{fields:?}");
+        }
+        for connection in [None, Some("close"), Some("upgrades")] {
+            let fields = Fields { connection, ..GOOD };
+            assert_eq!(verify(&fields).faults, [Fault::Connection], "{fields:?}");
+        }
+        for key in [None, Some(""), Some("dGhlIHNhbXBsZSBub25j")] {
+            let fields = Fields { key, ..GOOD };
+            assert_eq!(verify(&fields).faults, [Fault::Key], "{fields:?}");
+        }
+        for version in [None, Some(""), Some("12"), Some("269")] {
+            let fields = Fields { version, ..GOOD };
+            assert_eq!(verify(&fields).faults, [Fault::Version], "{fields:?}");
+        }
+        for method in ["", "POST"] {
+            let fields = Fields {
+                method: Some(method),
+                ..GOOD
+            };
+            assert_eq!(verify(&fields).faults, [Fault::Method], "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_version_stands_whatever_else_is_wrong() {
+        let verdict = verify(&Fields {
+            method: Some("POST"),
+            version: Some("8"),
+            ..Fields::default()
+        });
+        assert_eq!(verdict.version, Some(8));
+        assert_eq!(
+            verdict.faults,
+            [Fault::Method, Fault::Upgrade, Fault::Connection, Fault::Key]
+        );
+    }
+
+    #[test]
+    fn the_method_is_named_for_what_is_a_handshake_otherwise() {
+        for (faults, rejection) in [
+            (vec![Fault::Method], Rejection::MethodNotAllowed),
+            (
+                vec![Fault::Method, Fault::Version],
+                Rejection::MethodNotAllowed,
+            ),
+            (vec![Fault::Method, Fault::Upgrade], Rejection::BadRequest),
+            (
+                vec![Fault::Method, Fault::Connection],
+                Rejection::BadRequest,
+            ),
+            (vec![Fault::Method, Fault::Key], Rejection::BadRequest),
+            (vec![Fault::Upgrade], Rejection::BadRequest),
+            (vec![Fault::Connection], Rejection::BadRequest),
+            (vec![Fault::Key], Rejection::BadRequest),
+            (vec![Fault::Version], Rejection::BadRequest),
+        ] {
+            let verdict = Verdict {
+                version: Some(13),
+                faults,
+            };
+            assert_eq!(verdict.accepted(), Err(rejection), "{verdict:?}");
         }
     }
 }
