@@ -95,6 +95,11 @@ class FrameReader {
     return this._announced;
   }
 
+  /** How much of the payload of the frame under way is read, in bytes. */
+  get partialLength() {
+    return this._decoder.partialLength;
+  }
+
   /** Takes the next chunk of bytes; payloads are unmasked within it. */
   add(chunk) {
     if (this.isDead) return;

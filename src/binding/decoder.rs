@@ -325,6 +325,13 @@ impl Decoder {
         self.inner.as_ref().map_or(0, Inner::announced_len) as f64
     }
 
+    /// How much of the payload of the frame under way has been read, in bytes; 0 between
+    /// frames.
+    #[napi(getter)]
+    pub fn partial_length(&self) -> f64 {
+        self.inner.as_ref().map_or(0, Inner::partial_len) as f64
+    }
+
     /// Sets the longest message from now on, in bytes; 0 for no limit.
     #[napi]
     pub fn set_max_payload(&mut self, bytes: f64) {

@@ -378,6 +378,15 @@ impl Decoder {
         self.message.as_ref().map_or(0, |message| message.announced)
     }
 
+    /// How much of the payload of the frame under way has been read, in bytes; 0 between
+    /// frames.
+    pub fn partial_len(&self) -> u64 {
+        match self.state {
+            State::Payload => self.frame.len - self.frame.remaining,
+            State::Head { .. } | State::Closed => 0,
+        }
+    }
+
     fn advance(&mut self, input: &mut [u8], at: &mut usize) -> Result<Decoded, ProtocolError> {
         loop {
             match self.state {

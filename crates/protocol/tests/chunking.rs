@@ -223,6 +223,26 @@ fn a_head_that_promises_much_takes_little_memory() {
 }
 
 #[test]
+fn it_is_told_how_much_of_a_frame_is_read() {
+    let mut decoder = Decoder::new(DecoderOptions::default(), None);
+    for (piece, len) in [
+        (&b"\x02"[..], 0),
+        (b"\x81", 0),
+        (b"\0\0\0\0", 0),
+        (b"a\x89\x82\0\0\0\0b", 1),
+        (b"c", 0),
+        (b"\x80\x04de", 2),
+        (b"f", 3),
+        (b"g", 0),
+    ] {
+        let mut input = piece.to_vec();
+        let mut at = 0;
+        while decoder.next(&mut input, &mut at) != Ok(Decoded::NeedsInput) {}
+        assert_eq!(decoder.partial_len(), len, "behind {piece:x?}");
+    }
+}
+
+#[test]
 fn many_empty_fragments_take_no_memory_and_one_limit() {
     let mut decoder = Decoder::new(DecoderOptions::default(), None);
     let mut input = vec![0; 2 << 20];
