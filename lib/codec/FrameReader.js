@@ -51,6 +51,7 @@ class FrameReader {
     this._handler = handler;
     this._textsAreStrings = options.textsAreStrings;
     this._limit = toLimit(limits.maxPayload);
+    this._validates = limits.validates !== false;
     this._decoder = new native.Decoder(
       limitsFor(limits),
       deflate ? deflate.native : null,
@@ -86,7 +87,24 @@ class FrameReader {
 
   set maxPayload(bytes) {
     this._limit = toLimit(bytes);
-    if (!this._isElsewhere) this._decoder.setMaxPayload(this._limit);
+    this._configure();
+  }
+
+  /** Whether texts have to be UTF-8, from the next message on. */
+  get validates() {
+    return this._validates;
+  }
+
+  set validates(validates) {
+    this._validates = validates;
+    this._configure();
+  }
+
+  /** Tells the decoder what it has to keep to; one that is elsewhere is told later. */
+  _configure() {
+    if (this._isElsewhere) return;
+    this._decoder.setMaxPayload(this._limit);
+    this._decoder.setValidates(this._validates);
   }
 
   /** The bytes of the message under way, as its frames have announced them. */
@@ -286,8 +304,7 @@ class FrameReader {
         this._take(null, table.rows, i * WIDTH);
       }
     }
-    // It may have been set meanwhile.
-    this._decoder.setMaxPayload(this._limit);
+    this._configure();
     if (rest.length > 0) {
       this._chunk = rest;
       this._from = 0;

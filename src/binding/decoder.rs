@@ -340,6 +340,15 @@ impl Decoder {
         }
     }
 
+    /// Sets whether texts have to be UTF-8, from the next message on, and reasons of close
+    /// frames.
+    #[napi]
+    pub fn set_validates(&mut self, validates: bool) {
+        if let Some(inner) = &mut self.inner {
+            inner.set_validates(validates);
+        }
+    }
+
     /// Discards all that is still to come, and frees what is held.
     #[napi]
     pub fn close(&mut self) {

@@ -62,8 +62,8 @@ const MAX_BYTES_PER_UNIT: u64 = 3;
 
 impl DecoderOptions {
     /// The most bytes that a message may have.
-    fn limit(&self, text: bool) -> u64 {
-        let most = if text && self.validates {
+    fn limit(&self, is_utf8: bool) -> u64 {
+        let most = if is_utf8 {
             self.max_text.saturating_mul(MAX_BYTES_PER_UNIT)
         } else {
             self.max_binary
@@ -220,6 +220,8 @@ impl Frame {
 #[derive(Debug)]
 struct Message {
     text: bool,
+    /// Whether it has to be UTF-8.
+    utf8: bool,
     compressed: bool,
     /// Whether it is much work to decompress it.
     heavy: bool,
@@ -287,6 +289,12 @@ impl Decoder {
     /// Sets the longest message from now on, in bytes.
     pub fn set_max_payload(&mut self, max_payload: u64) {
         self.options.max_payload = max_payload;
+    }
+
+    /// Sets whether texts have to be UTF-8, from the next message on, and reasons of close
+    /// frames.
+    pub fn set_validates(&mut self, validates: bool) {
+        self.options.validates = validates;
     }
 
     /// The buffer of the message under way, where the next bytes of the stream all
@@ -511,6 +519,7 @@ impl Decoder {
         if matches!(opcode, Opcode::Text | Opcode::Binary | Opcode::Continuation) {
             let message = self.message.get_or_insert(Message {
                 text: opcode == Opcode::Text,
+                utf8: opcode == Opcode::Text && self.options.validates,
                 compressed: start.rsv1(),
                 heavy: false,
                 fragments: 0,
@@ -520,7 +529,7 @@ impl Decoder {
             });
             // Both are below 2^53, and the sum is kept there: it cannot overflow.
             let announced = message.announced + len;
-            if announced > self.options.limit(message.text) {
+            if announced > self.options.limit(message.utf8) {
                 return Err(ProtocolError::PayloadTooLong);
             }
             message.announced = announced;
@@ -583,7 +592,7 @@ impl Decoder {
         if ends && !message.compressed && range.len() as u64 == message.announced {
             // The whole message stands in the input: nothing is copied.
             let text = message.text;
-            if text && self.options.validates {
+            if message.utf8 {
                 let bytes = &input[range.clone()];
                 if !utf8::is_valid(bytes) {
                     return Err(ProtocolError::InvalidUtf8);
@@ -598,7 +607,7 @@ impl Decoder {
         let mut decoded = Ok(());
         if message.compressed {
             let inflater = self.inflater.as_mut().expect("checked with the head");
-            let limit = usize::try_from(self.options.limit(message.text)).unwrap_or(usize::MAX);
+            let limit = usize::try_from(self.options.limit(message.utf8)).unwrap_or(usize::MAX);
             let most = if message.heavy {
                 usize::MAX
             } else {
@@ -659,7 +668,7 @@ impl Decoder {
     /// however the stream is cut.
     fn validate(&mut self, from: usize) -> Result<(), ProtocolError> {
         match &self.message {
-            Some(message) if message.text && self.options.validates => {
+            Some(message) if message.utf8 => {
                 let limit = usize::try_from(self.options.limit(true)).unwrap_or(usize::MAX);
                 let end = message.data.len().min(limit);
                 self.utf8
@@ -674,7 +683,7 @@ impl Decoder {
     fn finish_message(&mut self) -> Result<Event, ProtocolError> {
         let message = self.message.take().expect("a message is under way");
         self.ends = message.ends;
-        if message.text && self.options.validates {
+        if message.utf8 {
             if self.utf8.finish().is_err() {
                 return Err(ProtocolError::InvalidUtf8);
             }

@@ -577,3 +577,28 @@ fn what_need_not_be_utf8_is_taken_as_it_is() {
         assert_eq!(event.payload.bytes(&input), payload, "{bytes:x?}");
     }
 }
+
+#[test]
+fn what_has_to_be_utf8_is_decided_where_a_message_begins() {
+    let mut decoder = Decoder::new(DecoderOptions::default(), None);
+    let mut feed = |validates, piece: &[u8]| {
+        decoder.set_validates(validates);
+        let mut input = piece.to_vec();
+        decoder
+            .next(&mut input, &mut 0)
+            .map(|decoded| match decoded {
+                Decoded::Event(event) => Some(event.payload.bytes(&input).to_vec()),
+                _ => None,
+            })
+    };
+    // The first byte of a character, of two that it has.
+    assert_eq!(feed(true, b"\x01\x01\xc3"), Ok(None));
+    assert_eq!(feed(false, b"\x80\x01\xa9"), Ok(Some(b"\xc3\xa9".to_vec())));
+    assert_eq!(feed(false, b"\x01\x01\xc3"), Ok(None));
+    assert_eq!(feed(true, b"\x80\x01\xff"), Ok(Some(b"\xc3\xff".to_vec())));
+    assert_eq!(feed(true, b"\x01\x01\xc3"), Ok(None));
+    assert_eq!(
+        feed(false, b"\x80\x01\xff"),
+        Err(ProtocolError::InvalidUtf8)
+    );
+}
