@@ -305,12 +305,19 @@ function behindHead(data, length) {
 /**
  * A frame for `data`, whatever was sent before it.
  *
- * @param {Buffer} data
+ * @param {String|Buffer} data
  * @param {Number} flags see `native.flag`
+ * @param {Buffer} [key] the masking key; it is drawn by default
  */
-function frame(data, flags) {
-  const target = behindHead(data, data.length);
-  return target.subarray(native.frame(target, flags));
+function frame(data, flags, key) {
+  const target = behindHead(data, Buffer.byteLength(data));
+  return target.subarray(native.frame(target, flags, key));
 }
 
-module.exports = { FrameWriter, flush, frame };
+/** The head of such a frame, whose payload follows by itself and is not masked. */
+function frameHead(length, flags) {
+  const target = Buffer.allocUnsafe(HEAD_ROOM);
+  return target.subarray(0, native.frameHead(target, length, flags));
+}
+
+module.exports = { FrameWriter, flush, frame, frameHead };

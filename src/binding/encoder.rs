@@ -108,10 +108,11 @@ fn frame_in_place(head: &FrameHead, target: &mut [u8]) -> u32 {
 }
 
 fn payload_len(target: &[u8]) -> Result<usize> {
-    target
-        .len()
-        .checked_sub(MAX_HEAD_LEN)
-        .ok_or_else(|| Error::new(Status::InvalidArg, "no room for a frame's head"))
+    target.len().checked_sub(MAX_HEAD_LEN).ok_or_else(no_room)
+}
+
+fn no_room() -> Error {
+    Error::new(Status::InvalidArg, "no room for a frame's head")
 }
 
 /// Makes a frame of the payload that stands in `target` behind `HEAD_ROOM` bytes:
@@ -121,6 +122,17 @@ pub fn frame(mut target: BufferSlice<'_>, flags: u32, key: Option<Buffer>) -> Re
     guard(|| {
         let head = Flags(flags).head(payload_len(&target)?, key)?;
         Ok(frame_in_place(&head, &mut target))
+    })
+}
+
+/// Writes the head of a frame to `target`, which has `HEAD_ROOM` bytes, for a payload of
+/// `length` bytes that is written by itself and not masked: how long the head is.
+#[napi]
+pub fn frame_head(mut target: BufferSlice<'_>, length: f64, flags: u32) -> Result<u32> {
+    guard(|| {
+        let head = Flags(flags & !flag::MASK).head(length as usize, None)?;
+        let room = target.first_chunk_mut().ok_or_else(no_room)?;
+        Ok(head.write(room) as u32)
     })
 }
 
