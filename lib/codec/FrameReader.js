@@ -326,7 +326,10 @@ class FrameReader {
         ? handedOver(this._decoder.takeText(start))
         : chunk.utf8Slice(start, end);
     }
-    if (isOwned) return handedOver(this._decoder.takeBuffer(start));
+    if (isOwned) {
+      const bytes = this._decoder.takeBuffer(start);
+      return bytes.length === 0 ? EMPTY : handedOver(bytes);
+    }
     if (start === end) return EMPTY;
     // A small payload does not keep its chunk alive.
     const bytes = chunk.subarray(start, end);

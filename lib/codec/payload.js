@@ -32,13 +32,15 @@ function bytesOf(data) {
 /**
  * The same payload as it may be in a control frame.
  *
+ * @param {*} payload
+ * @param {Number} [length] how many bytes it has
  * @throws {RangeError} if it is too long
  */
-function controlPayload(bytes) {
-  if (bytes.length > MAX_CONTROL) {
+function controlPayload(payload, length = payload.length) {
+  if (length > MAX_CONTROL) {
     throw new RangeError('The data size must not be greater than 125 bytes');
   }
-  return bytes;
+  return payload;
 }
 
 /** The payload of a close frame with a code (RFC 6455, 5.5.1). */
