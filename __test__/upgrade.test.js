@@ -146,6 +146,23 @@ describe('An upgrade', () => {
       });
     }
 
+    it('does not wait for an answer that was made for it', async () => {
+      const wss = new WebSocket.Server({ noServer: true, ...PLAIN });
+      const server = track(await listenHttp(http.createServer()));
+      server.on('upgrade', (req, socket, head) => {
+        // As frameworks do that route upgrades like other requests.
+        new http.ServerResponse(req).assignSocket(socket);
+        wss.handleUpgrade(req, socket, head, (ws) => {
+          ws.on('message', (data) => ws.send(data));
+        });
+      });
+      const { socket, wire } = await connect(server);
+      socket.write(request());
+      assert.match(await wire.head(), /^HTTP\/1\.1 101 /);
+      socket.write(frame(1, 'Hello'));
+      assert.equal(`${(await wire.frame()).payload}`, 'Hello');
+    });
+
     it('is read from, however long the answers were', async () => {
       const { server, responses } = await patient();
       const { socket, wire } = await connect(server);

@@ -28,7 +28,7 @@ function whenAnswered(request, socket, callback) {
   const connection = request.socket || socket;
   const isOwn = socket === connection;
   if (isOwn) takeOver(connection);
-  if (!connection._httpMessage) {
+  if (!earlierAnswer(request, connection)) {
     callback(true);
     return;
   }
@@ -45,12 +45,12 @@ function whenAnswered(request, socket, callback) {
   const onClose = () => end(false);
   // Node does not hand this on any more, and an answer that is piped would stop.
   const onDrain = () => {
-    const answer = connection._httpMessage;
+    const answer = earlierAnswer(request, connection);
     if (answer && answer.writableNeedDrain) answer.emit('drain');
   };
   // When one is sent the next has its turn.
   const next = () => {
-    const answer = connection._httpMessage;
+    const answer = earlierAnswer(request, connection);
     if (answer) answer.once('finish', next);
     else end(connection.writable);
   };
@@ -58,6 +58,14 @@ function whenAnswered(request, socket, callback) {
   connection.on('end', onClose);
   connection.on('drain', onDrain);
   next();
+}
+
+/**
+ * The answer to an earlier request that is under way on a connection. Programs that route
+ * upgrades as other requests may have made an answer to this one: it is not waited for.
+ */
+function earlierAnswer(request, { _httpMessage: answer }) {
+  return answer && answer.req !== request ? answer : null;
 }
 
 /** Node may have stopped reading for its answers, and goes on with nobody there. */

@@ -1,7 +1,7 @@
 'use strict';
 
-// Packs what is published for this machine into a folder: the package itself and the
-// one with the binary of this platform.
+// Packs what is published for this machine into a folder: the package itself, the one
+// with the binary of this platform, and oxws8, which stands in for ws 8.
 //
 //   npm run pack -- FOLDER
 //
@@ -72,6 +72,18 @@ function packPlatform(staging, destination) {
   return pack(folder, destination);
 }
 
+/** The package that stands in for ws 8. */
+function packWs8(staging, destination) {
+  const folder = path.join(staging, 'oxws8');
+  fs.cpSync(path.join(root, 'oxws8'), folder, { recursive: true });
+  fs.copyFileSync(path.join(root, 'LICENSE'), path.join(folder, 'LICENSE'));
+  const asked = read(path.join(folder, 'package.json')).dependencies.oxws;
+  if (asked !== manifest.version) {
+    throw new Error(`oxws8 asks for oxws ${asked}, not ${manifest.version}`);
+  }
+  return pack(folder, destination);
+}
+
 function main() {
   const destination = path.resolve(process.argv[2] || 'dist');
   fs.mkdirSync(destination, { recursive: true });
@@ -79,6 +91,7 @@ function main() {
   try {
     console.log(packRoot(staging, destination));
     console.log(packPlatform(staging, destination));
+    console.log(packWs8(staging, destination));
   } finally {
     fs.rmSync(staging, { recursive: true });
   }

@@ -36,6 +36,7 @@ const SUITES = {
     // Its own version: later ones judge errors after a test's end.
     mocha: 'mocha-3/bin/_mocha',
   },
+  8: { entry: 'ws8/index.js', folder: 'lib/ws8', mocha: 'mocha/bin/_mocha' },
 };
 
 const { version } = JSON.parse(

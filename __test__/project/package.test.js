@@ -61,8 +61,12 @@ describe('The published package', function () {
     return app;
   }
 
-  it('is two tarballs', () => {
-    assert.equal(tarballs.length, 2);
+  it('is three tarballs: oxws, its binary, and oxws8', () => {
+    const names = tarballs.map((file) => path.basename(file));
+    assert.match(names[0], /^oxws-\d/);
+    assert.match(names[1], /^oxws-[a-z]/);
+    assert.match(names[2], /^oxws8-8\./);
+    assert.equal(names.length, 3);
   });
 
   it('holds what is needed and no more', () => {
@@ -70,7 +74,7 @@ describe('The published package', function () {
       encoding: 'utf8',
     });
     const allowed =
-      /^package\/(index\.js|index\.d\.ts|wrapper\.mjs|wrapper\.d\.mts|native\.js|package\.json|README\.md|LICENSE|lib\/.+\.js)$/;
+      /^package\/(index\.js|index\.d\.ts|wrapper\.mjs|wrapper\.d\.mts|native\.js|package\.json|README\.md|LICENSE|lib\/.+\.js|ws8\/[^/]+)$/;
     for (const file of list.trim().split('\n')) assert.match(file, allowed);
   });
 

@@ -30,6 +30,10 @@ class FrameWriter {
     /** The bytes of all that waits, before compression. */
     this.queuedBytes = 0;
 
+    /** The bytes of control frames' heads, as long as it is the same tick. */
+    this._heads = 0;
+    this._headsAt = -1;
+
     this._encoder = deflate
       ? new native.Encoder(deflate.native, deflate.threshold)
       : new native.Encoder();
@@ -72,7 +76,26 @@ class FrameWriter {
   control(payload, flags, cb) {
     if (cb) cb = bound(cb);
     const frame = this._frame(payload, payload.length, flags);
+    this._countHead(frame.length - payload.length);
     this._writeInTurn(frame, cb);
+  }
+
+  _countHead(bytes) {
+    if (this._headsAt !== ticks) {
+      this._headsAt = ticks;
+      this._heads = 0;
+    }
+    this._heads += bytes;
+  }
+
+  /**
+   * The bytes of control frames' heads among what the socket holds back until the tick
+   * ends: nobody has sent them as data.
+   */
+  get headBytes() {
+    return this._headsAt === ticks && corked.has(this._socket)
+      ? this._heads
+      : 0;
   }
 
   /** Writes bytes as they are, in their place behind what is sent. */
@@ -95,7 +118,8 @@ class FrameWriter {
     if (!this.isCompressing) this._encoder.close();
     this._fail(null, this._compressing, true);
     this._compressing = null;
-    for (const { cb } of waiting) this._fail(null, cb, this.isCompressing);
+    // What waits does so for something that is to be compressed.
+    for (const { cb } of waiting) this._fail(null, cb, true);
   }
 
   /** Whether the next fragment will be compressed. */
@@ -285,7 +309,11 @@ function cork(socket) {
   corked.add(socket);
 }
 
+/** Counts the ticks at whose end something was sent. */
+let ticks = 0;
+
 function flushAll() {
+  ticks++;
   for (const socket of corked) flush(socket);
 }
 

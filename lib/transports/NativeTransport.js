@@ -14,7 +14,7 @@ const { handedOver } = require('../externalMemory');
 const { LINGER } = require('../linger');
 const { event, flag, kind } = require('../native');
 const AdoptedSocket = require('./AdoptedSocket');
-const { startedEngine, theEngine } = require('./engine');
+const { theEngine } = require('./engine');
 const StreamTransport = require('./StreamTransport');
 const { CLOSED, tell } = require('./tell');
 
@@ -66,21 +66,6 @@ class NativeTransport {
     );
   }
 
-  /** What the engine has; see `WebSocket.diagnostics`. */
-  static diagnostics() {
-    const engine = startedEngine();
-    if (engine === null) {
-      return { transport: null, host: null, connections: 0, queuedBytes: 0 };
-    }
-    const amounts = engine.transports().map((each) => each.bufferedAmount);
-    return {
-      transport: 'native',
-      host: engine.host,
-      connections: amounts.length,
-      queuedBytes: amounts.reduce((sum, amount) => sum + amount, 0),
-    };
-  }
-
   get name() {
     return 'native';
   }
@@ -100,7 +85,9 @@ class NativeTransport {
     this._masks = masks;
     this._textsAreStrings = textsAreStrings;
     this._threshold = deflate ? deflate.threshold : Infinity;
+    /** The limits, which programs may change. */
     this._maxPayload = limits.maxPayload;
+    this._validates = limits.validates;
     /** The callbacks of what is sent, in order. */
     this._callbacks = new Queue();
     /** How many were called since the system has taken their messages. */
@@ -133,8 +120,11 @@ class NativeTransport {
     this.id = this._engine.open(this);
     this._listeners = {
       close: () => {
-        if (!this._released) this._gate.fail(CLOSED, null, 0, 0);
         this._forget();
+        // Behind the callbacks, which are told in what state it ends.
+        if (!this._released) {
+          nextTick(() => this._gate.fail(CLOSED, null, 0, 0));
+        }
       },
       error: (error) => {
         this._error = this._error || error;
@@ -186,8 +176,15 @@ class NativeTransport {
     if (this._gate.isPaused) this._engine.native.pause(this.id);
   }
 
+  get _limits() {
+    return Object.assign({}, this._options.limits, {
+      maxPayload: this._maxPayload,
+      validates: this._validates,
+    });
+  }
+
   _adopt(head) {
-    const { answers, deflate, limits, masks, textsAreStrings } = this._options;
+    const { answers, deflate, masks, textsAreStrings } = this._options;
     this._engine.native.adopt(
       {
         id: this.id,
@@ -197,7 +194,7 @@ class NativeTransport {
         textsAreStrings,
         threshold: deflate ? deflate.threshold : 0,
       },
-      limitsFor(Object.assign({}, limits, { maxPayload: this._maxPayload })),
+      limitsFor(this._limits),
       head,
       deflate ? deflate.native : null,
     );
@@ -211,9 +208,7 @@ class NativeTransport {
       const callbacks = this._callbacks.clear();
       this._adopted.undo();
       this._detach();
-      const limits = Object.assign({}, this._options.limits, {
-        maxPayload: this._maxPayload,
-      });
+      const limits = this._limits;
       const stream = new StreamTransport(
         this._ws,
         this._socket,
@@ -311,6 +306,12 @@ class NativeTransport {
     this._maxPayload = bytes;
     if (!this._isOpening)
       this._engine.native.setMaxPayload(this.id, toLimit(bytes));
+  }
+
+  /** Sets whether texts have to be UTF-8: from the next message on. */
+  setValidates(validates) {
+    if (this._isOpening) this._validates = validates;
+    else this._engine.native.setValidates(this.id, validates);
   }
 
   /** The bytes that the system has not yet taken. */

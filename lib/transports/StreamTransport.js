@@ -116,9 +116,13 @@ class StreamTransport {
     this._socket.pause();
   }
 
+  /** Goes on where `pause` stopped: what waited is told on the next tick, and first. */
   resume() {
     this._reader.resume();
-    this._flowSoon();
+    // Not in the context of who resumes.
+    if (!this._isHeld) {
+      this._context.runInAsyncScope(() => this._socket.resume());
+    }
   }
 
   /** Drops, if it is paused, all but what ends the connection: nobody will resume. */
@@ -132,9 +136,9 @@ class StreamTransport {
     this._reader.maxPayload = bytes;
   }
 
-  /** The bytes of the message under way, as its frames have announced them. */
-  get announcedLength() {
-    return this._reader.announcedLength;
+  /** Sets whether texts have to be UTF-8: from the next message on. */
+  setValidates(validates) {
+    this._reader.validates = validates;
   }
 
   /** Has the socket go on, behind what the reader holds, whose handlers may pause. */
@@ -199,7 +203,8 @@ class StreamTransport {
 
   /** The bytes that the system has not yet taken. */
   get bufferedAmount() {
-    return (this._socket.writableLength || 0) + this._writer.queuedBytes;
+    const { _socket: socket, _writer: writer } = this;
+    return (socket.writableLength || 0) - writer.headBytes + writer.queuedBytes;
   }
 
   /** Whether a message is being compressed, and all that is sent waits for it. */

@@ -17,7 +17,7 @@ const {
   setTimeout,
 } = require('../environment');
 const { flag, kind } = require('../native');
-const NativeTransport = require('../transports/NativeTransport');
+const diagnostics = require('../transports/diagnostics');
 const open = require('../transports/open');
 
 const { FIN, MASK, RSV1 } = flag;
@@ -591,24 +591,7 @@ function finish(ws, atOnce) {
   ws.on('error', noop);
 }
 
-/**
- * How connections are carried, for people who look for a problem.
- *
- * @param {WebSocket} [ws] a connection; without it, all that the engine has
- * @returns {Object} `transport` (`native`, `stream` or, before and after it is open,
- *   null), `host` (`inline`, `thread` or null), `connections`, and `queuedBytes`, sent
- *   and not yet taken by the system
- */
-WebSocket.diagnostics = function diagnostics(ws) {
-  if (ws === undefined) return NativeTransport.diagnostics();
-  const transport = ws._transport;
-  return {
-    transport: transport && transport.name,
-    host: transport && transport.host,
-    connections: transport ? 1 : 0,
-    queuedBytes: ws.bufferedAmount,
-  };
-};
+WebSocket.diagnostics = diagnostics;
 
 WebSocket.buildHostHeader = buildHostHeader;
 

@@ -74,7 +74,6 @@ impl Described {
 /// is decoded at once: a chunk may be much longer when it is decompressed.
 const MAX_OWNED: usize = 1024 * 1024;
 
-
 /// Limits of a `Decoder`.
 #[napi(object)]
 pub struct Limits {

@@ -360,6 +360,12 @@ impl Engine {
         })
     }
 
+    /// Sets whether texts have to be UTF-8, from the next message on.
+    #[napi]
+    pub fn set_validates(&self, id: u32, validates: bool) -> Result<()> {
+        self.run(Command::SetValidates { id, validates })
+    }
+
     /// Ends this direction of the socket when all that is framed is written; what is
     /// being compressed is dropped.
     #[napi]

@@ -45,6 +45,8 @@ pub(crate) struct Connection {
     paused: Cell<bool>,
     /// The longest message from now on, in bytes, until the decoder knows it.
     max_payload: Cell<Option<u64>>,
+    /// Whether texts have to be UTF-8 from now on, until the decoder knows it.
+    validates: Cell<Option<bool>>,
 }
 
 impl Connection {
@@ -69,6 +71,7 @@ impl Connection {
             released: Cell::new(false),
             paused: Cell::new(false),
             max_payload: Cell::new(None),
+            validates: Cell::new(None),
         }
     }
 
@@ -266,6 +269,16 @@ impl Connection {
     /// The longest message that was set and that the decoder does not know yet.
     pub(crate) fn take_max_payload(&self) -> Option<u64> {
         self.max_payload.take()
+    }
+
+    /// Sets whether texts have to be UTF-8.
+    pub(crate) fn set_validates(&self, validates: bool) {
+        self.validates.set(Some(validates));
+    }
+
+    /// Whether they have to, if that was set and the decoder does not know it yet.
+    pub(crate) fn take_validates(&self) -> Option<bool> {
+        self.validates.take()
     }
 
     /// Remembers the task to wake.

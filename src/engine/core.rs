@@ -53,6 +53,11 @@ pub(crate) enum Command {
         id: u32,
         bytes: u64,
     },
+    /// Sets whether texts have to be UTF-8, from the next message on.
+    SetValidates {
+        id: u32,
+        validates: bool,
+    },
     /// Ends this direction of the socket when all that is framed is written.
     End(u32),
     /// Lets go of the connection when all is written.
@@ -70,6 +75,7 @@ impl Command {
             Self::Open(opening) => opening.id,
             Self::SendLong { id, .. }
             | Self::SetMaxPayload { id, .. }
+            | Self::SetValidates { id, .. }
             | Self::Pause(id)
             | Self::Resume(id)
             | Self::End(id)
@@ -130,6 +136,9 @@ impl Core {
             Command::Resume(id) => self.with(id, |connection| connection.set_paused(false)),
             Command::SetMaxPayload { id, bytes } => {
                 self.with(id, |connection| connection.set_max_payload(bytes));
+            }
+            Command::SetValidates { id, validates } => {
+                self.with(id, |connection| connection.set_validates(validates));
             }
             Command::End(id) => self.with(id, Connection::end),
             Command::Release(id) => self.with(id, Connection::release),

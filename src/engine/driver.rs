@@ -298,6 +298,9 @@ impl Driver {
         if let Some(bytes) = self.connection.take_max_payload() {
             decoder.set_max_payload(bytes);
         }
+        if let Some(validates) = self.connection.take_validates() {
+            decoder.set_validates(validates);
+        }
         if decoder.is_heavy() {
             return self.read_elsewhere(context);
         }

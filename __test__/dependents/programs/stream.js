@@ -1,0 +1,176 @@
+'use strict';
+
+// createWebSocketStream: 100 MiB each way, to a reader that is slower than the writer.
+// Neither end may keep what the other has not taken yet.
+
+const assert = require('node:assert/strict');
+const { createHash } = require('crypto');
+const { once } = require('events');
+const { PassThrough, Readable, Writable } = require('stream');
+const { pipeline } = require('stream/promises');
+const { createWebSocketStream, WebSocket, WebSocketServer } = require('ws');
+
+const { at, pattern, run } = require('../support');
+
+const MIB = 1 << 20;
+const LENGTH = 100 * MIB;
+
+/** Sizes of the pieces: of one byte, of a few frames' sizes, and of a long message. */
+const SIZES = [1, 125, 126, 4096, 65535, 65536, 300000, MIB];
+
+/**
+ * How much may be under way: what the kernel holds for both directions of a connection,
+ * and a few pieces at each end.
+ */
+const MOST_UNDER_WAY = 24 * MIB;
+
+/** By how much the process may grow meanwhile; garbage is a part of it. */
+const MOST_GROWTH = 80 * MIB;
+
+const BYTES = pattern(2 * MIB);
+
+/** How far a transfer is. */
+class Meter {
+  constructor() {
+    this.written = 0;
+    this.read = 0;
+    this.mostUnderWay = 0;
+    this.mostMemory = 0;
+    this.memory = process.memoryUsage.rss();
+  }
+
+  look() {
+    const { rss } = process.memoryUsage;
+    this.mostUnderWay = Math.max(this.mostUnderWay, this.written - this.read);
+    this.mostMemory = Math.max(this.mostMemory, rss() - this.memory);
+  }
+
+  check() {
+    assert.equal(this.written, LENGTH);
+    assert.equal(this.read, LENGTH);
+    const said = `${this.mostUnderWay} bytes were under way`;
+    assert.ok(this.mostUnderWay < MOST_UNDER_WAY, said);
+    const grown = `the process has grown by ${this.mostMemory} bytes`;
+    assert.ok(this.mostMemory < MOST_GROWTH, grown);
+  }
+}
+
+/** Pieces of all sizes, `LENGTH` bytes altogether, that go into a hash as well. */
+function source(hash, meter) {
+  return Readable.from(
+    (function* pieces() {
+      for (let i = 0; meter.written < LENGTH; i++) {
+        const size = Math.min(SIZES[i % SIZES.length], LENGTH - meter.written);
+        const start = (i * 4099) % MIB;
+        const piece = BYTES.subarray(start, start + size);
+        hash.update(piece);
+        meter.written += size;
+        meter.look();
+        yield piece;
+      }
+    })(),
+    { objectMode: false },
+  );
+}
+
+/** Takes bytes into a hash, and lets the writer run ahead after each piece. */
+function sink(hash, meter, done = () => {}) {
+  return new Writable({
+    write(piece, encoding, callback) {
+      hash.update(piece);
+      meter.read += piece.length;
+      meter.look();
+      if (meter.read === LENGTH) done();
+      setImmediate(callback);
+    },
+  });
+}
+
+/** Streams over a new connection: the client's and the server's. */
+async function connect(wss, options) {
+  const connected = once(wss, 'connection');
+  const ws = new WebSocket(`ws://127.0.0.1:${wss.address().port}`);
+  const [peer] = await connected;
+  return {
+    client: createWebSocketStream(ws, options),
+    server: createWebSocketStream(peer, options),
+    ws,
+  };
+}
+
+/** One way: the end of the source closes the connection, behind its last byte. */
+async function oneWay(from, to) {
+  const meter = new Meter();
+  const [sent, received] = [createHash('sha1'), createHash('sha1')];
+  await Promise.all([
+    pipeline(source(sent, meter), from),
+    pipeline(to, sink(received, meter)),
+  ]);
+  meter.check();
+  const digest = sent.digest('hex');
+  assert.equal(received.digest('hex'), digest);
+  return digest;
+}
+
+/** There and back: the server's stream is piped into itself. */
+async function echo({ client, server }) {
+  const meter = new Meter();
+  const [sent, received] = [createHash('sha1'), createHash('sha1')];
+  const echoed = pipeline(server, new PassThrough(), server);
+  client.pipe(sink(received, meter, () => client.end()));
+  source(sent, meter).pipe(client, { end: false });
+  await Promise.all([echoed, once(client, 'close')]);
+  meter.check();
+  const digest = sent.digest('hex');
+  assert.equal(received.digest('hex'), digest);
+  return digest;
+}
+
+/** An end that is destroyed closes the connection, and so ends the other one. */
+async function destroy({ client, server, ws }) {
+  const closed = once(ws, 'close');
+  const ended = once(client.resume(), 'end');
+  const failed = once(server, 'error');
+  server.destroy(new Error('enough'));
+  const [[code], [error]] = await Promise.all([closed, failed, ended]);
+  assert.equal(code, 1006);
+  assert.equal(error.message, 'enough');
+  return code;
+}
+
+run(async () => {
+  const wss = new WebSocketServer({ host: '127.0.0.1', port: 0 });
+  await once(wss, 'listening');
+  const result = {};
+
+  at('the client writes');
+  const up = await connect(wss);
+  result.up = await oneWay(up.client, up.server);
+
+  at('the server writes');
+  const down = await connect(wss);
+  result.down = await oneWay(down.server, down.client);
+  assert.equal(result.down, result.up);
+
+  at('there and back');
+  result.echo = await echo(await connect(wss));
+  assert.equal(result.echo, result.up);
+
+  at('an end that is destroyed');
+  result.destroyed = await destroy(await connect(wss));
+
+  at('texts');
+  const texts = await connect(wss, {
+    decodeStrings: false,
+    readableObjectMode: true,
+  });
+  texts.client.end('äöü €');
+  const [text] = await once(texts.server, 'data');
+  assert.equal(text, 'äöü €');
+  await once(texts.server, 'end');
+
+  at('the end of the server');
+  wss.close();
+  await once(wss, 'close');
+  return result;
+});

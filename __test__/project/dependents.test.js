@@ -1,0 +1,213 @@
+'use strict';
+
+// Packages that depend on ws, each driven by a program: with ws itself, which shows that
+// the program is right, and with the packed package that takes its place.
+//
+// OXWS_TARBALLS names a folder with the tarballs of oxws8, of oxws and of this platform;
+// without it, they are packed here.
+
+const assert = require('node:assert/strict');
+const { execFile, execFileSync } = require('child_process');
+const fs = require('fs');
+const os = require('os');
+const path = require('path');
+const { promisify } = require('util');
+
+const root = path.join(__dirname, '..', '..');
+const fixtures = path.join(__dirname, '..', 'dependents');
+const programs = fs
+  .readdirSync(path.join(fixtures, 'programs'))
+  .map((file) => path.basename(file, '.js'));
+
+/** The packages of the tree that ask for ws. */
+const DEPENDENTS = [
+  '@fastify/websocket',
+  '@hocuspocus/provider',
+  '@hocuspocus/server',
+  'engine.io',
+  'engine.io-client',
+  'graphql-ws',
+  'isomorphic-ws',
+  'mqtt',
+  'puppeteer-core',
+  'socket.io-adapter',
+];
+
+/**
+ * The major versions of Node.js, first and last, that a program's dependents run on, where
+ * not on all. aedes is an ES module that is required; and it takes `read()` for all that a
+ * stream has, which is one piece of it from 26 on.
+ */
+const RUNS_ON = { mqtt: [20, 25] };
+
+const WAYS = [
+  { OXWS_TRANSPORT: 'stream' },
+  { OXWS_HOST: 'inline' },
+  { OXWS_HOST: 'thread' },
+];
+
+function npm(args, cwd) {
+  return execFileSync('npm', args, {
+    cwd,
+    encoding: 'utf8',
+    shell: process.platform === 'win32',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+function read(...names) {
+  return JSON.parse(fs.readFileSync(path.join(...names), 'utf8'));
+}
+
+/** What is to be installed of the tarballs in a folder, and as what. */
+function dependencies(folder) {
+  const entries = fs
+    .readdirSync(folder)
+    .filter((file) => file.endsWith('.tgz'))
+    .map((file) => {
+      const name = file.replace(/-\d+\.\d+\.\d+.*$/, '');
+      const spec = `file:${path.join(folder, file)}`;
+      return [name === 'oxws8' ? 'ws' : name, spec];
+    });
+  const found = Object.fromEntries(entries);
+  assert.ok(found.ws, `no tarball of oxws8 is in ${folder}`);
+  assert.ok(found.oxws, `no tarball of oxws is in ${folder}`);
+  assert.equal(entries.length, 3, `three tarballs are to be in ${folder}`);
+  return found;
+}
+
+/** The tree as its lock file has it, with ws. */
+function installOriginal(app) {
+  fs.cpSync(fixtures, app, { recursive: true });
+  npm(['ci', '--ignore-scripts', '--prefer-offline'], app);
+}
+
+/**
+ * A copy of a tree where one dependency has changed: what `ws` is. The overrides of
+ * package.json have all who ask for it follow, whichever versions they name.
+ */
+function installAlias(app, original, tarballs) {
+  fs.cpSync(original, app, { recursive: true, verbatimSymlinks: true });
+  const manifest = read(app, 'package.json');
+  Object.assign(manifest.dependencies, dependencies(tarballs));
+  fs.writeFileSync(
+    path.join(app, 'package.json'),
+    JSON.stringify(manifest, null, 2),
+  );
+  // All else is there: no registry need be asked for packages of other platforms.
+  npm(['install', '--ignore-scripts', '--offline'], app);
+}
+
+/** Who asks for ws in an installed tree, and where its copies are. */
+function inspect(app) {
+  const { packages } = read(app, 'node_modules', '.package-lock.json');
+  const places = Object.keys(packages);
+  const asks = ({ dependencies, peerDependencies }) =>
+    'ws' in Object.assign({}, dependencies, peerDependencies);
+  return {
+    copies: places.filter((place) => /(^|\/)node_modules\/ws$/.test(place)),
+    dependents: places.filter((place) => asks(packages[place])),
+  };
+}
+
+/** Runs a program; what it tells. */
+async function run(app, program, way) {
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [path.join('programs', `${program}.js`)],
+    {
+      cwd: app,
+      env: { ...process.env, ...way },
+      killSignal: 'SIGKILL',
+      timeout: 50000,
+    },
+  );
+  return JSON.parse(stdout);
+}
+
+describe('Packages that depend on ws', function () {
+  this.timeout(60000);
+
+  let folder;
+  let original;
+  let alias;
+
+  /** What the programs tell with ws, each of which runs once. */
+  const known = {};
+  function withOriginal(program) {
+    known[program] = known[program] || run(original, program);
+    return known[program];
+  }
+
+  before('install them', function () {
+    this.timeout(180000);
+    folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oxws-dependents-'));
+    original = path.join(folder, 'ws');
+    alias = path.join(folder, 'oxws8');
+    installOriginal(original);
+  });
+
+  after(() => fs.rmSync(folder, { recursive: true }));
+
+  /** A test of a program that may be skipped. */
+  function test(program, body) {
+    it(program, async function () {
+      const major = Number.parseInt(process.versions.node);
+      const [first, last] = RUNS_ON[program] || [major, major];
+      if (major < first || major > last) this.skip();
+      const result = await body();
+      if (result.skipped) this.skip();
+    });
+  }
+
+  /** One copy of ws is in the tree, and all who ask for it find that one. */
+  function findsOne(app, name) {
+    const { copies, dependents } = inspect(app);
+    assert.deepEqual(copies, ['node_modules/ws']);
+    const names = dependents.map(
+      (place) => read(app, place, 'package.json').name,
+    );
+    assert.deepEqual(names.sort(), DEPENDENTS);
+    for (const place of ['', ...dependents]) {
+      const file = require.resolve('ws/package.json', {
+        paths: [path.join(app, place)],
+      });
+      assert.equal(read(file).name, name);
+    }
+  }
+
+  describe('with ws', () => {
+    it('find one, and it is ws', () => findsOne(original, 'ws'));
+
+    for (const program of programs) {
+      test(program, () => withOriginal(program));
+    }
+  });
+
+  describe('with oxws8 in its place', () => {
+    before('install it', function () {
+      this.timeout(180000);
+      let tarballs = process.env.OXWS_TARBALLS;
+      if (!tarballs) {
+        tarballs = path.join(folder, 'tarballs');
+        const script = path.join(root, 'scripts', 'pack.js');
+        execFileSync(process.execPath, [script, tarballs]);
+      }
+      installAlias(alias, original, path.resolve(tarballs));
+    });
+
+    it('find one, and it is oxws8', () => findsOne(alias, 'oxws8'));
+
+    for (const way of WAYS) {
+      describe(String(Object.values(way)), () => {
+        for (const program of programs) {
+          test(program, async () => {
+            const result = await run(alias, program, way);
+            assert.deepEqual(result, await withOriginal(program));
+            return result;
+          });
+        }
+      });
+    }
+  });
+});

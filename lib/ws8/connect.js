@@ -1,0 +1,303 @@
+'use strict';
+
+// The client's opening handshake, over Node's http and https.
+
+const http = require('http');
+const https = require('https');
+const net = require('net');
+const tls = require('tls');
+
+const { parse, targetOf } = require('./address');
+const { agreementOf } = require('./agreement');
+const { format } = require('./extension');
+const { DEFAULTS, receiving } = require('./options');
+const PerMessageDeflate = require('./permessage-deflate');
+const { remember, withhold } = require('./redirect');
+const { callLast, nextTick } = require('../environment');
+const native = require('../native');
+
+const VERSIONS = [8, 13];
+
+const CLIENT_DEFAULTS = {
+  ...DEFAULTS,
+  followRedirects: false,
+  maxRedirects: 10,
+  perMessageDeflate: true,
+  protocolVersion: 13,
+};
+
+/** The name of a subprotocol (RFC 9110, 5.6.2). */
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
+
+/**
+ * Begins the opening handshake of a client: the request is under way when this returns. It
+ * ends with `websocket.setSocket`, or with `'error'` and `'close'`. While it lasts,
+ * `websocket._req` is its request; `websocket._redirects` counts those that it follows.
+ *
+ * The arguments are those of the class's constructor.
+ *
+ * @param {WebSocket} websocket
+ * @param {string|URL} address
+ * @param {string|string[]|Object} [protocols] may be left out
+ * @param {Object} [options]
+ * @returns {Object} the options, with the defaults of what they leave out
+ * @throws {RangeError} if the version is none that is spoken
+ * @throws {SyntaxError} on an invalid address or subprotocol
+ */
+function connect(websocket, address, protocols, options) {
+  const { given, names } = argumentsOf(protocols, options);
+  const settings = { ...CLIENT_DEFAULTS, ...given };
+  if (!VERSIONS.includes(settings.protocolVersion)) {
+    throw new RangeError(
+      `Unsupported protocol version: ${settings.protocolVersion} ` +
+        `(supported versions: ${VERSIONS.join(', ')})`,
+    );
+  }
+  const handshake = {
+    websocket,
+    settings,
+    names,
+    /** What the program adds to the headers of each request. */
+    headers: settings.headers,
+    /** The target of the first request. */
+    first: null,
+  };
+  websocket._redirects = 0;
+  request(handshake, parse(address));
+  return settings;
+}
+
+/**
+ * Gives up a handshake: `'error'` and `'close'` come on the next tick.
+ *
+ * @param {WebSocket} websocket
+ * @param {http.ClientRequest|stream.Duplex} [stream] its request or its socket, as far as
+ *   it has come
+ * @param {string} message that of the error
+ */
+function abort(websocket, stream, message) {
+  const error = new Error(message);
+  websocket._readyState = websocket.CLOSING;
+  websocket._req = null;
+  if (stream) discard(stream, error);
+  nextTick(fail, websocket, error);
+}
+
+function discard(stream, error) {
+  stream.on('error', () => {}); // Nobody else may listen.
+  stream.destroy(error);
+  // A request that has become an upgrade leaves its socket alone.
+  if (stream.setHeader && stream.socket) discard(stream.socket, error);
+}
+
+/** Tells that a handshake has failed. */
+function fail(websocket, error) {
+  websocket._readyState = websocket.CLOSING;
+  try {
+    websocket.emit('error', error);
+  } finally {
+    websocket.emitClose();
+  }
+}
+
+/** The options and the names of subprotocols in the arguments of the constructor. */
+function argumentsOf(protocols, options) {
+  const isLeftOut =
+    typeof protocols === 'object' &&
+    protocols !== null &&
+    !Array.isArray(protocols);
+  const given = isLeftOut ? protocols : options;
+  let names = isLeftOut ? undefined : protocols;
+  if (names === undefined && given) names = given.protocols;
+  return { given, names: names === undefined ? [] : [].concat(names) };
+}
+
+function uniqueProtocols(names) {
+  const unique = new Set(names);
+  const isToken = (name) => typeof name === 'string' && TOKEN.test(name);
+  if (unique.size !== names.length || !names.every(isToken)) {
+    throw new SyntaxError('An invalid or duplicated subprotocol was specified');
+  }
+  return unique;
+}
+
+/** Sends a request. When this throws, none is under way. */
+function request(handshake, url) {
+  const { settings, websocket } = handshake;
+  websocket._url = url.href;
+  const target = targetOf(url);
+  if (handshake.first === null) handshake.first = target;
+  const asked = {
+    deflate: deflateFor(settings),
+    key: native.generateKey(),
+    protocols: uniqueProtocols(handshake.names),
+  };
+  const options = requestOptions(handshake, target, asked);
+  const req = (target.isSecure ? https : http).request(options);
+  websocket._req = req;
+  listen(handshake, req, asked);
+  try {
+    if (websocket._redirects > 0) websocket.emit('redirect', url.href, req);
+    if (settings.finishRequest) settings.finishRequest(req, websocket);
+    else req.end();
+  } catch (error) {
+    websocket._req = null;
+    req.destroy();
+    throw error;
+  }
+}
+
+/** What `http.request` is called with: what the program gives, but for the URL's part. */
+function requestOptions(handshake, target, asked) {
+  const { first, settings, websocket } = handshake;
+  const { isSecure } = target;
+  const options = {
+    ...settings,
+    auth: target.auth || settings.auth,
+    createConnection:
+      settings.createConnection || (isSecure ? connectTls : connectPlain),
+    defaultPort: settings.defaultPort || (isSecure ? 443 : 80),
+    headers: headersFor(handshake, asked),
+    host: target.host,
+    hostname: undefined,
+    method: 'GET',
+    path: target.path,
+    port: target.port,
+    protocol: undefined,
+    protocols: undefined,
+    socketPath: target.socketPath,
+    timeout: settings.handshakeTimeout,
+  };
+  if (!settings.followRedirects) return options;
+  // Who listens sees to it himself.
+  const isWatched = websocket.listenerCount('redirect') > 0;
+  const shown = isWatched ? options : withhold(options, first, target);
+  handshake.headers = remember(handshake.headers || {}, shown.auth);
+  return shown;
+}
+
+function headersFor({ headers: given, settings }, { deflate, key, protocols }) {
+  const { origin, protocolVersion: version } = settings;
+  const headers = {
+    ...given,
+    'Sec-WebSocket-Version': version,
+    'Sec-WebSocket-Key': key,
+    Connection: 'Upgrade',
+    Upgrade: 'websocket',
+  };
+  if (deflate !== null) {
+    headers['Sec-WebSocket-Extensions'] = format({
+      [PerMessageDeflate.extensionName]: deflate.offer(),
+    });
+  }
+  if (protocols.size > 0) {
+    headers['Sec-WebSocket-Protocol'] = [...protocols].join(',');
+  }
+  if (origin) {
+    headers[version < 13 ? 'Sec-WebSocket-Origin' : 'Origin'] = origin;
+  }
+  return headers;
+}
+
+function deflateFor({ maxPayload, perMessageDeflate }) {
+  if (!perMessageDeflate) return null;
+  return new PerMessageDeflate({
+    ...perMessageDeflate,
+    isServer: false,
+    maxPayload,
+  });
+}
+
+/** Node would take the path of the request for that of a socket. */
+function connectPlain(options) {
+  return net.connect({ ...options, path: options.socketPath });
+}
+
+function connectTls(options) {
+  const { host } = options;
+  let { servername } = options;
+  // An empty name means that none is to be sent.
+  if (!servername && servername !== '') servername = net.isIP(host) ? '' : host;
+  return tls.connect({ ...options, path: undefined, servername });
+}
+
+/** Listens to a request, as long as it is the handshake's. */
+function listen(handshake, req, asked) {
+  const { settings, websocket } = handshake;
+  const isOver = () => websocket._req !== req;
+
+  req.on('error', (error) => {
+    if (isOver()) return;
+    websocket._req = null;
+    fail(websocket, error);
+  });
+
+  if (settings.handshakeTimeout) {
+    req.on('timeout', () => {
+      if (!isOver()) abort(websocket, req, 'Opening handshake has timed out');
+    });
+  }
+
+  req.on('response', (res) => {
+    if (isOver()) return;
+    if (settings.followRedirects && isRedirect(res)) {
+      follow(handshake, req, res.headers.location);
+    } else if (!websocket.emit('unexpected-response', req, res)) {
+      const message = `Unexpected server response: ${res.statusCode}`;
+      abort(websocket, req, message);
+    }
+  });
+
+  req.on('upgrade', (res, socket, head) => {
+    if (isOver()) {
+      socket.destroy();
+      return;
+    }
+    callLast(() => websocket.emit('upgrade', res));
+    if (isOver()) return; // The listener may have closed the WebSocket.
+    websocket._req = null;
+    open(websocket, { asked, head, res, settings, socket });
+  });
+}
+
+function isRedirect({ headers, statusCode }) {
+  return headers.location && statusCode >= 300 && statusCode < 400;
+}
+
+/** Sends the request anew, to where the answer leads. */
+function follow(handshake, req, location) {
+  const { settings, websocket } = handshake;
+  websocket._redirects++;
+  if (websocket._redirects > settings.maxRedirects) {
+    abort(websocket, req, 'Maximum redirects exceeded');
+    return;
+  }
+  websocket._req = null;
+  req.destroy();
+  try {
+    request(handshake, parse(location, websocket._url));
+  } catch (error) {
+    // A listener that has closed the WebSocket may throw as well.
+    if (websocket.readyState !== websocket.CONNECTING) throw error;
+    fail(websocket, error);
+  }
+}
+
+/** Opens the WebSocket, if the answer is what was asked for. */
+function open(websocket, { asked, head, res, settings, socket }) {
+  let agreement;
+  try {
+    agreement = agreementOf(res.headers, asked);
+  } catch (error) {
+    abort(websocket, socket, error.message);
+    return;
+  }
+  websocket._protocol = agreement.protocol;
+  websocket._extensions = agreement.extensions;
+  websocket.setSocket(socket, head, {
+    ...receiving(settings),
+    generateMask: settings.generateMask,
+  });
+}
+
+module.exports = { abort, connect };

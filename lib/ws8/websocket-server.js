@@ -1,0 +1,358 @@
+'use strict';
+
+const EventEmitter = require('events');
+const http = require('http');
+
+const { kWebSocket } = require('./constants');
+const extension = require('./extension');
+const { judge, negotiate } = require('./opening');
+const { DEFAULTS, receiving } = require('./options');
+const PerMessageDeflate = require('./permessage-deflate');
+const { ask, isHeader, refuse } = require('./refusal');
+const WebSocket = require('./websocket');
+const { nextTick } = require('../environment');
+const native = require('../native');
+const { whenDue } = require('../upgrade');
+
+/** The states of a server, in the order that it goes through them. */
+const RUNNING = 0;
+const CLOSING = 1;
+const CLOSED = 2;
+
+const SERVER_DEFAULTS = {
+  ...DEFAULTS,
+  WebSocket,
+  backlog: null, // Node's default: 511.
+  clientTracking: true,
+  handleProtocols: null,
+  host: null,
+  noServer: false,
+  path: null,
+  perMessageDeflate: false,
+  port: null,
+  server: null,
+  verifyClient: null,
+};
+
+/**
+ * A server for WebSocket connections: see doc/ws.md of ws 8, Class: WebSocketServer.
+ *
+ * Events: `'connection' (websocket, request)`, `'headers' (lines, request)`,
+ * `'wsClientError' (error, socket, request)`, `'listening'`, `'error'` and `'close'`.
+ */
+class WebSocketServer extends EventEmitter {
+  /**
+   * @param {Object} options `port`, `server` or `noServer`, and what else there is
+   * @param {Function} [callback] called when the server listens; with `port` only
+   * @throws {TypeError} unless just one of the three is given
+   */
+  constructor(options, callback) {
+    super();
+
+    this.options = { ...SERVER_DEFAULTS, ...options };
+    const { clientTracking, noServer, perMessageDeflate, server } =
+      this.options;
+    const places = [ownsServer(this), server, noServer].filter(Boolean);
+    if (places.length !== 1) {
+      throw new TypeError(
+        'One and only one of the "port", "server", or "noServer" options ' +
+          'must be specified',
+      );
+    }
+    if (perMessageDeflate === true) this.options.perMessageDeflate = {};
+    if (clientTracking) this.clients = new Set();
+
+    this._state = RUNNING;
+    this._server = server || null;
+    if (ownsServer(this)) this._server = listen(this.options, callback);
+    this._detach = this._server === null ? () => {} : attach(this);
+  }
+
+  /**
+   * Where the HTTP server listens, as its own `address` tells it; null once this server
+   * is closed.
+   *
+   * @throws {Error} with `noServer`
+   */
+  address() {
+    if (this.options.noServer) {
+      throw new Error('The server is operating in "noServer" mode');
+    }
+    return this._server && this._server.address();
+  }
+
+  /**
+   * Accepts no more connections, and closes the HTTP server if it is this server's own.
+   * Connections stay open. `'close'` comes when that HTTP server has closed; without one,
+   * when all clients that are tracked have gone.
+   *
+   * @param {Function} [callback] called at `'close'`, with an error if the server is
+   *   closed already
+   */
+  close(callback) {
+    if (this._state === CLOSED) {
+      const error = new Error('The server is not running');
+      if (callback) this.once('close', () => callback(error));
+      nextTick(() => this.emit('close'));
+      return;
+    }
+    if (callback) this.once('close', callback);
+    if (this._state === CLOSING) return;
+
+    this._state = CLOSING;
+    const server = this._server;
+    this._server = null;
+    this._detach();
+    if (ownsServer(this)) server.close(() => finish(this));
+    else finishWhenLeft(this);
+  }
+
+  /**
+   * Whether this server handles a request: if its path is the option's. It is made to be
+   * overridden.
+   *
+   * @param {http.IncomingMessage} request
+   */
+  shouldHandle({ url }) {
+    const { path } = this.options;
+    return !path || url.split('?', 1)[0] === path;
+  }
+
+  /**
+   * Answers an upgrade request.
+   *
+   * @param {http.IncomingMessage} request
+   * @param {stream.Duplex} socket
+   * @param {Buffer} head what was read behind the request
+   * @param {Function} callback called with the WebSocket and the request, if the handshake
+   *   succeeds
+   * @throws {Error} if the socket has a WebSocket already
+   */
+  handleUpgrade(request, socket, head, callback) {
+    socket.on('error', destroy);
+    whenDue(request, socket, head, (behind) => {
+      consider(this, { head: behind, request, socket }, callback);
+    });
+  }
+
+  /**
+   * Opens the connection: the last step of `handleUpgrade`.
+   *
+   * @param {Object} extensions what is accepted, by name
+   * @param {string} key the value of `Sec-WebSocket-Key`
+   * @param {Set} protocols the subprotocols that are offered
+   * @param {http.IncomingMessage} request
+   * @param {stream.Duplex} socket
+   * @param {Buffer} head what was read behind the request
+   * @param {Function} callback called with the WebSocket and the request
+   * @throws {Error} if the socket has a WebSocket already
+   */
+  completeUpgrade(extensions, key, protocols, request, socket, head, callback) {
+    // The client may have gone meanwhile.
+    if (!socket.readable || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    if (socket[kWebSocket]) {
+      socket.removeListener('error', destroy);
+      throw new Error(
+        'server.handleUpgrade() was called more than once with the same ' +
+          'socket, possibly due to a misconfiguration',
+      );
+    }
+    if (this._state !== RUNNING) {
+      refuse(socket, 503);
+      return;
+    }
+
+    const protocol = ask(socket, () => choose(this, protocols, request));
+    if (protocol && !isHeader('Sec-WebSocket-Protocol', protocol)) {
+      refuse(socket, 500);
+      return;
+    }
+    const lines = answer(key, protocol, extensions);
+    const websocket = ask(socket, () => {
+      const made = new this.options.WebSocket(null, undefined, this.options);
+      this.emit('headers', lines, request);
+      return made;
+    });
+    if (protocol) websocket._protocol = protocol;
+    websocket._extensions = extensions;
+
+    socket.write(`${lines.join('\r\n')}\r\n\r\n`);
+    socket.removeListener('error', destroy);
+    track(this, websocket);
+    websocket.setSocket(socket, head, receiving(this.options));
+    callback(websocket, request);
+  }
+}
+
+/** Whether the HTTP server is made, and closed, by the server itself. */
+function ownsServer({ options: { port } }) {
+  return port !== undefined && port !== null;
+}
+
+/** An HTTP server that listens, for nothing but upgrades. */
+function listen({ backlog, host, port }, callback) {
+  const server = http.createServer((request, response) => {
+    const body = http.STATUS_CODES[426];
+    response.writeHead(426, {
+      'Content-Length': body.length,
+      'Content-Type': 'text/plain',
+    });
+    response.end(body);
+  });
+  return server.listen(port, host, backlog, callback);
+}
+
+/** Listens to the events of the HTTP server; the function returned ends that. */
+function attach(wss) {
+  const server = wss._server;
+  const listeners = Object.entries({
+    error: (error) => wss.emit('error', error),
+    listening: () => wss.emit('listening'),
+    upgrade(request, socket, head) {
+      wss.handleUpgrade(request, socket, head, (websocket) => {
+        wss.emit('connection', websocket, request);
+      });
+    },
+  });
+  for (const [event, listener] of listeners) server.on(event, listener);
+  return () => {
+    for (const [event, listener] of listeners) {
+      server.removeListener(event, listener);
+    }
+  };
+}
+
+/** Keeps a client among `clients` as long as it is connected. */
+function track(wss, websocket) {
+  if (!wss.clients) return;
+  wss.clients.add(websocket);
+  websocket.on('close', () => {
+    wss.clients.delete(websocket);
+    if (wss._state === CLOSING && !ownsServer(wss)) finishWhenLeft(wss);
+  });
+}
+
+function finishWhenLeft(wss) {
+  if (!wss.clients || wss.clients.size === 0) nextTick(finish, wss);
+}
+
+function finish(wss) {
+  if (wss._state === CLOSED) return;
+  wss._state = CLOSED;
+  wss.emit('close');
+}
+
+/**
+ * Answers an upgrade request whose turn it is. `head` is null if nobody can tell where the
+ * frames begin.
+ */
+function consider(wss, { head, request, socket }, callback) {
+  const { refusal, version } = judge(request);
+  if (refusal) {
+    tell(wss, request, socket, refusal);
+    return;
+  }
+  if (!ask(socket, () => wss.shouldHandle(request)) || head === null) {
+    refuse(socket, 400);
+    return;
+  }
+  const offer = negotiate(request, wss.options);
+  if (offer.refusal) {
+    tell(wss, request, socket, offer.refusal);
+    return;
+  }
+  verify(wss, { request, socket, version }, () => {
+    wss.completeUpgrade(
+      offer.extensions,
+      request.headers['sec-websocket-key'],
+      offer.protocols,
+      request,
+      socket,
+      head,
+      callback,
+    );
+  });
+}
+
+/**
+ * Tells of a request that is refused. Whoever listens has to close the socket; if nobody
+ * does, the client is told.
+ */
+function tell(wss, request, socket, [status, message, headers]) {
+  if (wss.listenerCount('wsClientError') === 0) {
+    refuse(socket, status, message, headers);
+    return;
+  }
+  try {
+    wss.emit('wsClientError', new Error(message), socket, request);
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+/** Has the program verify the client, and calls `accept` if it does. */
+function verify({ options }, { request, socket, version }, accept) {
+  if (!options.verifyClient) {
+    accept();
+    return;
+  }
+  let isAnswered = false;
+  const decide = (isVerified, status, message, headers) => {
+    if (isAnswered) return;
+    isAnswered = true;
+    if (isVerified) accept();
+    else refuse(socket, status || 401, message, headers);
+  };
+  const origin = version === 8 ? 'sec-websocket-origin' : 'origin';
+  const peer = request.socket || socket;
+  const info = {
+    origin: request.headers[origin],
+    secure: !!(peer.authorized || peer.encrypted),
+    req: request,
+  };
+  try {
+    if (options.verifyClient.length === 2) options.verifyClient(info, decide);
+    else decide(options.verifyClient(info));
+  } catch (error) {
+    decide(false, 500);
+    throw error;
+  }
+}
+
+/** The subprotocol of a connection; a falsy value for none. */
+function choose({ options }, protocols, request) {
+  if (protocols.size === 0) return undefined;
+  if (options.handleProtocols) {
+    return options.handleProtocols(protocols, request);
+  }
+  const [first] = protocols;
+  return first;
+}
+
+/** The lines of the answer that opens a connection. */
+function answer(key, protocol, extensions) {
+  const lines = [
+    'HTTP/1.1 101 Switching Protocols',
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    `Sec-WebSocket-Accept: ${native.acceptKey(key)}`,
+  ];
+  if (protocol) lines.push(`Sec-WebSocket-Protocol: ${protocol}`);
+  const name = PerMessageDeflate.extensionName;
+  if (extensions[name]) {
+    const value = extension.format({ [name]: [extensions[name].params] });
+    lines.push(`Sec-WebSocket-Extensions: ${value}`);
+  }
+  return lines;
+}
+
+/** A socket that fails during the handshake concerns nobody. */
+function destroy() {
+  this.destroy();
+}
+
+module.exports = WebSocketServer;

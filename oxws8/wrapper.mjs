@@ -1,0 +1,2 @@
+export { default } from 'oxws/ws8';
+export * from 'oxws/ws8';

@@ -1,0 +1,17 @@
+'use strict';
+
+// The API of ws 8, over the same engine as that of 2016 in ../index.js.
+
+const WebSocket = require('../lib/ws8/websocket');
+
+WebSocket.createWebSocketStream = require('../lib/ws8/stream');
+WebSocket.extension = require('../lib/ws8/extension');
+WebSocket.PerMessageDeflate = require('../lib/ws8/permessage-deflate');
+WebSocket.Receiver = require('../lib/ws8/receiver');
+WebSocket.Sender = require('../lib/ws8/sender');
+WebSocket.Server = require('../lib/ws8/websocket-server');
+WebSocket.subprotocol = require('../lib/ws8/subprotocol');
+WebSocket.WebSocket = WebSocket;
+WebSocket.WebSocketServer = WebSocket.Server;
+
+module.exports = WebSocket;
