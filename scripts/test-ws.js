@@ -1,15 +1,19 @@
 'use strict';
 
-// Runs the test suite of the original ws on oxws:
+// Runs a test suite of ws on oxws, and compares what fails with what is known to:
 //
 //   npm run test:ws -- FOLDER
 //
-// FOLDER is a checkout of github.com/websockets/ws at the commit that README names.
-// Its tests' `require('..')` and `require('../lib/…')` give oxws; no file is changed.
+// FOLDER is a checkout of github.com/websockets/ws: of the commit that README names, for
+// the API of 2016, or of ws 8. Its tests' `require('..')` and `require('../lib/…')` give
+// ours; no file is changed.
 
 const { spawnSync } = require('child_process');
 const fs = require('fs');
+const os = require('os');
 const path = require('path');
+
+const KNOWN = require('./test-ws-known');
 
 const [folder] = process.argv.slice(2);
 if (!folder) {
@@ -35,26 +39,40 @@ const SUITES = {
     folder: 'lib/ws2016',
     // Its own version: later ones judge errors after a test's end.
     mocha: 'mocha-3/bin/_mocha',
+    options: [],
   },
-  8: { entry: 'ws8/index.js', folder: 'lib/ws8', mocha: 'mocha/bin/_mocha' },
+  8: {
+    entry: 'ws8/index.js',
+    folder: 'lib/ws8',
+    mocha: 'mocha/bin/_mocha',
+    // Servers of tests that fail stay open.
+    options: ['--exit'],
+  },
 };
 
 const { version } = JSON.parse(
   fs.readFileSync(path.join(checkout, 'package.json'), 'utf8'),
 );
-const suiteOf = SUITES[version.split('.')[0]];
+const [major] = version.split('.');
+const suiteOf = SUITES[major];
 if (suiteOf === undefined) {
   console.error(`ws ${version} is none whose suite is known`);
   process.exit(1);
 }
 
-const { status } = spawnSync(
+const folderOfResult = fs.mkdtempSync(path.join(os.tmpdir(), 'oxws-ws-'));
+const resultFile = path.join(folderOfResult, 'result.json');
+
+spawnSync(
   process.execPath,
   [
     '--no-deprecation',
     require.resolve(suiteOf.mocha),
     '--require',
     path.join(__dirname, 'test-ws-redirect.js'),
+    '--reporter',
+    path.join(__dirname, 'test-ws-reporter.js'),
+    ...suiteOf.options,
     ...files,
   ],
   {
@@ -63,8 +81,43 @@ const { status } = spawnSync(
       OXWS_WS_CHECKOUT: checkout,
       OXWS_WS_ENTRY: suiteOf.entry,
       OXWS_WS_FOLDER: suiteOf.folder,
+      OXWS_WS_RESULT: resultFile,
     }),
     stdio: 'inherit',
   },
 );
-process.exit(status === null ? 1 : status);
+
+const result = fs.existsSync(resultFile)
+  ? JSON.parse(fs.readFileSync(resultFile, 'utf8'))
+  : null;
+fs.rmSync(folderOfResult, { recursive: true });
+if (result === null) {
+  console.error('the suite has not run to its end');
+  process.exit(1);
+}
+
+const known = KNOWN[major].filter(({ where }) => where !== false);
+const titles = known.map(({ title }) => title);
+const passed = result.passed.filter((title) => !result.failed.includes(title));
+const unexpected = [
+  ...result.failed
+    .filter((title) => !titles.includes(title))
+    .map((title) => `fails: ${title}`),
+  ...passed
+    .filter((title) => titles.includes(title))
+    .map((title) => `passes, though it is known to fail: ${title}`),
+];
+
+console.log('Known to fail:');
+for (const { title, reason } of known) console.log(`  ${title}: it ${reason}`);
+for (const line of unexpected) console.error(`Unexpected: it ${line}`);
+const { failed, pending } = result;
+// What is known to fail is not counted as failed.
+console.log(
+  `${passed.length} of ${passed.length + failed.length} tests of ws ${version} pass, ` +
+    `${pending.length} are pending`,
+);
+console.log(
+  `${passed.length} passed, ${unexpected.length} failed, ${pending.length} skipped`,
+);
+process.exitCode = unexpected.length === 0 ? 0 : 1;

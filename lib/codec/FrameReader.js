@@ -41,6 +41,7 @@ class FrameReader {
    * @param {Boolean} options.textsAreStrings what a text arrives as: a string, or its
    *   bytes
    * @param {Boolean} [options.isStepwise] see Gate
+   * @param {Boolean} [options.endsEndPauses] see Gate
    * @param {AsyncResource} options.context what handlers are called in that had to wait
    * @param {Object} handler what is called: `tell(what, data, wire, extra)` for each
    *   event, with its kind and flags (`native.kind`), its payload, the bytes on the wire
@@ -71,11 +72,7 @@ class FrameReader {
     /** What to tell behind all chunks, once promises of their handlers are settled. */
     this._lasts = new Queue();
     this._isSettling = false;
-    this._gate = new Gate(
-      new Events(this),
-      options.context,
-      options.isStepwise,
-    );
+    this._gate = new Gate(new Events(this), options.context, options);
     /** The bytes that wait to be decoded. */
     this.unread = 0;
   }

@@ -16,6 +16,8 @@ const { nextTick, setImmediate } = require('../environment');
  * - A listener that throws stops nothing but itself.
  * - The promises of listeners are settled before the end is told.
  * - Stepwise, each event has a turn of the loop for itself.
+ * - Where ends end pauses, what ends the connection and is received while it is shut is
+ *   told without `resume`, and all that waits before it.
  */
 class Gate {
   /**
@@ -24,9 +26,10 @@ class Gate {
    *   connection, or begins its end. And `goOn`, when nothing waits any more
    * @param {AsyncResource} context what waited is told in it, and not in that of who
    *   resumes
-   * @param {Boolean} [isStepwise]
+   * @param {Object} [options] `isStepwise`, `endsEndPauses`
    */
-  constructor(source, context, isStepwise = false) {
+  constructor(source, context, options) {
+    const { endsEndPauses = false, isStepwise = false } = options;
     this._source = source;
     this._context = context;
     this._held = new Queue();
@@ -34,6 +37,7 @@ class Gate {
     this._drops = false;
     this._isDraining = false;
     this.isStepwise = isStepwise;
+    this._endsEndPauses = endsEndPauses;
     /** Whether events have to wait: `hold` them. The usual case asks this only. */
     this.isShut = isStepwise;
   }
@@ -79,6 +83,7 @@ class Gate {
     }
     this.isShut = true;
     this._held.push(event);
+    if (this._endsEndPauses && this._source.isLast(...event)) this.resume();
     if (!this._isPaused) this._drainSoon(this._soon);
   }
 

@@ -227,6 +227,10 @@ const returned = {
     return this[kAdopted].hasEnded;
   },
 
+  get writableEnded() {
+    return this[kAdopted].transport.ends;
+  },
+
   get writableFinished() {
     return this[kAdopted].hasFinished;
   },

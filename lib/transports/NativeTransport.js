@@ -84,6 +84,7 @@ class NativeTransport {
     this._options = options;
     this._masks = masks;
     this._textsAreStrings = textsAreStrings;
+    this._mayCompress = !!deflate;
     this._threshold = deflate ? deflate.threshold : Infinity;
     /** The limits, which programs may change. */
     this._maxPayload = limits.maxPayload;
@@ -94,7 +95,7 @@ class NativeTransport {
     this._calledBack = 0;
     this._context = contextOfNow();
     const context = this._context || nobodys;
-    this._gate = new Gate(this, context, options.isStepwise);
+    this._gate = new Gate(this, context, options);
     this._released = false;
     /** Whether the socket is still Node's, and what was read of it. */
     this._isOpening = false;
@@ -106,8 +107,6 @@ class NativeTransport {
     /** Whether it has, and whether the other one has. */
     this._hasEnded = false;
     this._hasHeardEnd = false;
-    /** Whether messages to be compressed were taken back. */
-    this._hasTakenBack = false;
     /** Why the connection failed, if it did. */
     this._error = null;
     this._timer = null;
@@ -362,7 +361,7 @@ class NativeTransport {
    * The callbacks wait in their places until the connection is let go of.
    */
   _takeBack() {
-    this._hasTakenBack = this._engine.takeBack(
+    this._engine.takeBack(
       this.id,
       (flags, length) => !!(flags & RSV1) && length >= this._threshold,
     );
@@ -553,7 +552,7 @@ class NativeTransport {
   /** Calls back for messages that will not be sent. */
   _fail(callbacks) {
     for (const cb of callbacks) {
-      nextTick(cb, this._incoming.notSent(this._error, this._hasTakenBack));
+      nextTick(cb, this._incoming.notSent(this._error, this._mayCompress));
     }
   }
 

@@ -226,7 +226,7 @@ class Engine {
 
   /**
    * Takes back the messages of a connection that are still here, from the first for
-   * which `matches(flags, length)` holds; whether there is one.
+   * which `matches(flags, length)` holds.
    */
   takeBack(id, matches) {
     let found = false;
@@ -234,7 +234,6 @@ class Engine {
       found = found || matches(flags, end - start);
       return found;
     });
-    return found;
   }
 
   /** Takes out the messages of a connection that are still here. */

@@ -35,6 +35,8 @@ const StreamTransport = require('./StreamTransport');
  * @param {Boolean} options.textsAreStrings what a text arrives as: a string, or its bytes
  * @param {Boolean} options.answers whether pings are answered by the transport
  * @param {Boolean} [options.isStepwise] whether each event has a turn of the loop
+ * @param {Boolean} [options.endsEndPauses] whether what ends the connection, and was read
+ *   already, is told while it is paused
  * @param {Function} [options.maskKey] gives the masking key of each frame: a stream
  */
 function open(ws, socket, head, incoming, options) {

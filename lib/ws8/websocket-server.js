@@ -229,10 +229,11 @@ function attach(wss) {
 function track(wss, websocket) {
   if (!wss.clients) return;
   wss.clients.add(websocket);
-  websocket.on('close', () => {
+  // No listener, which the program could remove with others.
+  websocket._whenOver = () => {
     wss.clients.delete(websocket);
     if (wss._state === CLOSING && !ownsServer(wss)) finishWhenLeft(wss);
-  });
+  };
 }
 
 function finishWhenLeft(wss) {

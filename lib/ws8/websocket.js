@@ -65,11 +65,13 @@ class WebSocket extends EventEmitter {
     /** Whether the other end has violated the protocol: nothing more is read. */
     this._failed = false;
     this._options = null;
+    /** What is done for the server that has it, when it is over. */
+    this._whenOver = null;
 
     const used = this._isServer
       ? options
       : connect(this, address, protocols, options);
-    this._autoPong = !!used.autoPong;
+    this._autoPong = used.autoPong ? true : undefined;
     this._pendingAutoPongs = 0;
     this._maxPendingAutoPongs = used.maxPendingAutoPongs | 0;
     this._closeTimeout = used.closeTimeout;
@@ -163,6 +165,7 @@ class WebSocket extends EventEmitter {
       textsAreStrings: false,
       answers: false,
       isStepwise: options.allowSynchronousEvents === false,
+      endsEndPauses: true,
       maskKey: generateMask ? () => maskKey(generateMask) : null,
     });
     this._readyState = OPEN;
@@ -175,6 +178,7 @@ class WebSocket extends EventEmitter {
     if (extension && this._socket !== null) extension.cleanup();
     if (this._receiverView !== null) this._receiverView.removeAllListeners();
     this._readyState = CLOSED;
+    if (this._whenOver !== null) this._whenOver();
     this.emit('close', this._closeCode, this._closeMessage);
   }
 

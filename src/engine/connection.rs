@@ -148,7 +148,7 @@ impl Connection {
 
     /// Counts no more what was on its way, now that it is appended.
     pub(crate) fn settle(&self, bytes: usize) {
-        self.out.borrow().settle(bytes);
+        self.out.borrow_mut().settle(bytes);
     }
 
     /// Answers a ping.
@@ -162,13 +162,15 @@ impl Connection {
     /// Writes as much as the socket takes.
     pub(crate) fn flush(&self) {
         let out = &mut *self.out.borrow_mut();
-        let socket = self.socket.borrow();
-        let Some(socket) = socket.as_ref() else {
-            return;
-        };
-        if out.is_blocked() {
-            return;
+        if let Some(socket) = self.socket.borrow().as_ref() {
+            if !out.is_blocked() {
+                self.write(out, socket);
+            }
         }
+        out.publish();
+    }
+
+    fn write(&self, out: &mut Out, socket: &Socket) {
         out.flush(socket);
         self.look_at(out);
         if self.ending.get() && out.is_idle() && !self.has_ended.replace(true) {

@@ -10,7 +10,7 @@ use oxws_protocol::{mask, BufferPool, Encoder, MessageOptions};
 use super::mask_keys;
 use super::outbox::{Flags, What};
 use super::socket::Socket;
-use super::traffic::Traffic;
+use super::traffic::{Tally, Traffic};
 
 /// Payloads at least this long, in bytes, are compressed on another thread.
 const HEAVY: usize = 64 * 1024;
@@ -82,6 +82,7 @@ pub(crate) struct Out {
     /// The bytes ever appended, and of them those ever written.
     appended: u64,
     written: u64,
+    tally: Tally,
     traffic: Traffic,
     buffers: BufferPool,
     /// Where in the stream messages end whose sending is to be told.
@@ -112,6 +113,7 @@ impl Out {
             tail: Vec::new(),
             appended: 0,
             written: 0,
+            tally: Tally::default(),
             traffic,
             buffers,
             acks: VecDeque::new(),
@@ -158,7 +160,7 @@ impl Out {
             self.append(held.flags, &held.payload);
             return None;
         }
-        self.traffic.accept(len);
+        self.tally.accepted += len as u64;
         let Some(encoder) = self.encoder.take() else {
             self.held.push_back(held);
             return None;
@@ -229,7 +231,7 @@ impl Out {
             .write(frame.first_chunk_mut().expect("it has room for a head"));
         let len = head_len + payload.len();
         self.appended += len as u64;
-        self.traffic.accept(len);
+        self.tally.accepted += len as u64;
         if counted {
             self.settle(payload.len());
         }
@@ -302,7 +304,7 @@ impl Out {
             .plain_head(kind, len, plain(flags))
             .append(&mut self.tail);
         self.appended += len as u64;
-        self.traffic.accept(len);
+        self.tally.accepted += len as u64;
         self.count(before, flags);
         self.keep(payload, 0);
     }
@@ -314,13 +316,13 @@ impl Out {
         if self.failed || self.ended {
             return None;
         }
-        self.traffic.discount(done.len);
+        self.tally.accepted -= done.len as u64;
         let before = self.tail.len();
         self.tail.extend_from_slice(&done.frame);
         self.count(before, done.held.flags);
         while let Some(held) = self.held.pop_front() {
             give_back(&mut self.held);
-            self.traffic.discount(held.payload.len());
+            self.tally.accepted -= held.payload.len() as u64;
             if let Some(next) = self.hold(held) {
                 return Some(next);
             }
@@ -329,8 +331,13 @@ impl Out {
     }
 
     /// Counts no more what was on its way, now that it is appended.
-    pub(crate) fn settle(&self, bytes: usize) {
-        self.traffic.settle(bytes);
+    pub(crate) fn settle(&mut self, bytes: usize) {
+        self.tally.settled += bytes as u64;
+    }
+
+    /// Tells JavaScript what is counted, now that what could be written is.
+    pub(crate) fn publish(&self) {
+        self.traffic.publish(&self.tally);
     }
 
     /// Answers a ping.
@@ -352,7 +359,7 @@ impl Out {
     fn count(&mut self, before: usize, flags: Flags) {
         let added = self.tail.len() - before;
         self.appended += added as u64;
-        self.traffic.accept(added);
+        self.tally.accepted += added as u64;
         if flags.ack() {
             self.acks.push_back(self.appended);
         }
@@ -446,7 +453,7 @@ impl Out {
     /// Counts what is written.
     fn advance(&mut self, written: usize) {
         self.written += written as u64;
-        self.traffic.write(written);
+        self.tally.written += written as u64;
         while self.acks.front().is_some_and(|end| *end <= self.written) {
             self.acks.pop_front();
             self.acked += 1;
@@ -463,7 +470,9 @@ impl Out {
         self.ended = true;
         if self.encoder.is_none() {
             self.held.clear();
-            self.traffic.stop(self.appended);
+            // Only so much will have been accepted at the end.
+            self.tally.accepted = self.appended;
+            self.publish();
         }
     }
 
@@ -480,7 +489,9 @@ impl Out {
         self.tail = Vec::new();
         self.acks.clear();
         self.latest_ping = None;
-        self.traffic.clear();
+        // What is not written never will be.
+        self.tally.written = self.tally.accepted;
+        self.publish();
     }
 }
 

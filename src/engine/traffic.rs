@@ -18,11 +18,13 @@ pub(crate) struct Traffic(Arc<Bytes>);
 #[derive(Default)]
 struct Bytes {
     received: AtomicU64,
-    accepted: AtomicU64,
-    written: AtomicU64,
-    /// What set out to another thread, of which it has settled so much.
+    /// What JavaScript has posted to another thread.
     posted: AtomicU64,
-    settled: AtomicU64,
+    /// What was accepted, less what of it was posted. It may be below zero, and wraps.
+    accepted: AtomicU64,
+    /// The same, less what is written. It is told at once, so that nothing is counted
+    /// twice or not at all.
+    queued: AtomicU64,
     /// Messages whose sending is to be told, that the system has taken.
     sent: AtomicU64,
 }
@@ -30,6 +32,16 @@ struct Bytes {
 fn add(counter: &AtomicU64, bytes: usize) {
     let sum = counter.load(Ordering::Relaxed) + bytes as u64;
     counter.store(sum, Ordering::Relaxed);
+}
+
+/// What a connection sends, as the thread of the engine counts it, in bytes.
+#[derive(Default)]
+pub(crate) struct Tally {
+    /// What it was given to send, with the heads of frames.
+    pub(crate) accepted: u64,
+    /// What of it was posted by another thread, as that has counted it.
+    pub(crate) settled: u64,
+    pub(crate) written: u64,
 }
 
 impl Traffic {
@@ -40,18 +52,25 @@ impl Traffic {
 
     /// The bytes that the connection was given to send.
     pub(crate) fn accepted(&self) -> u64 {
-        let Bytes {
-            posted, settled, ..
-        } = &*self.0;
-        let settled = settled.load(Ordering::Relaxed);
-        let under_way = posted.load(Ordering::Relaxed).saturating_sub(settled);
-        self.0.accepted.load(Ordering::Relaxed) + under_way
+        self.sum(&self.0.accepted)
     }
 
     /// Those of them that the system has not taken.
     pub(crate) fn queued(&self) -> u64 {
-        let accepted = self.accepted();
-        accepted.saturating_sub(self.0.written.load(Ordering::Relaxed))
+        self.sum(&self.0.queued)
+    }
+
+    fn sum(&self, counter: &AtomicU64) -> u64 {
+        let posted = self.0.posted.load(Ordering::Relaxed);
+        posted.wrapping_add(counter.load(Ordering::Relaxed))
+    }
+
+    /// Tells what is counted.
+    pub(crate) fn publish(&self, tally: &Tally) {
+        let accepted = tally.accepted.wrapping_sub(tally.settled);
+        let queued = accepted.wrapping_sub(tally.written);
+        self.0.accepted.store(accepted, Ordering::Relaxed);
+        self.0.queued.store(queued, Ordering::Relaxed);
     }
 
     /// The messages, of those whose sending is to be told, that the system has taken.
@@ -68,39 +87,9 @@ impl Traffic {
         add(&self.0.received, bytes);
     }
 
-    pub(crate) fn accept(&self, bytes: usize) {
-        add(&self.0.accepted, bytes);
-    }
-
-    /// Counts no more what was accepted, where its frame is counted instead.
-    pub(crate) fn discount(&self, bytes: usize) {
-        let accepted = self.0.accepted.load(Ordering::Relaxed);
-        let rest = accepted.saturating_sub(bytes as u64);
-        self.0.accepted.store(rest, Ordering::Relaxed);
-    }
-
-    pub(crate) fn write(&self, bytes: usize) {
-        add(&self.0.written, bytes);
-    }
-
-    /// Counts, on JavaScript's thread, what sets out to the engine's...
+    /// Counts, on JavaScript's thread, what sets out to the engine's.
     pub(crate) fn post(&self, bytes: usize) {
         add(&self.0.posted, bytes);
-    }
-
-    /// ...and there what of it is accepted now.
-    pub(crate) fn settle(&self, bytes: usize) {
-        add(&self.0.settled, bytes);
-    }
-
-    /// Only so much will have been accepted at the end.
-    pub(crate) fn stop(&self, accepted: u64) {
-        self.0.accepted.store(accepted, Ordering::Relaxed);
-    }
-
-    /// Nothing is queued any more: what is not written never will be.
-    pub(crate) fn clear(&self) {
-        self.0.written.store(self.accepted(), Ordering::Relaxed);
     }
 }
 

@@ -1,0 +1,31 @@
+'use strict';
+
+// Both APIs, and what is the same in them by another name.
+
+const of2016 = require('../..');
+const { WebSocket: of8, beyondWs } = require('../ws8/support');
+
+module.exports = [
+  {
+    name: 'The API of 2016',
+    WebSocket: of2016,
+    /** Calls back with bytes, and whether they are binary, for each message. */
+    onMessage(ws, listener) {
+      ws.on('message', (data, { binary }) => {
+        listener(Buffer.from(data), Boolean(binary));
+      });
+    },
+    extensionsOf: (ws) => Object.keys(ws.extensions),
+    requestOf: (ws) => ws.upgradeReq,
+    /** A group of tests that ws of the same API does not pass. */
+    beyondWs: describe,
+  },
+  {
+    name: 'The API of ws 8',
+    WebSocket: of8,
+    onMessage: (ws, listener) => ws.on('message', listener),
+    extensionsOf: (ws) => ws.extensions.split(',').filter(Boolean),
+    requestOf: (ws, req) => req,
+    beyondWs,
+  },
+];
