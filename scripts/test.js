@@ -34,6 +34,10 @@ function mochaTests(status, output) {
 const fieldTests = (status, output) =>
   sums(output, /^(\d+) passed, (\d+) failed$/gm);
 
+/** The tests in the output of a suite of ws. */
+const suiteTests = (status, output) =>
+  sums(output, /^(\d+) passed, (\d+) failed, (\d+) skipped$/gm);
+
 /** The sum of each group over all matches. */
 function sums(output, pattern) {
   const sum = { passed: 0, failed: 0, skipped: 0 };
@@ -85,6 +89,13 @@ const WAYS = [
   { OXWS_HOST: 'thread' },
 ];
 
+/** Our own tests of each API, and of what both promise. */
+const APIS = [
+  ['the API of 2016', '__test__/*.test.js'],
+  ['the API of ws 8', '__test__/ws8/*.test.js'],
+  ['both APIs', '__test__/both/*.test.js'],
+];
+
 async function main() {
   await run('eslint', asOne, bin('eslint'), ['.']);
   await run('prettier', asOne, bin('prettier'), ['--check', '.']);
@@ -99,8 +110,10 @@ async function main() {
   await run('cargo test', cargoTests, 'cargo', ['test', '--workspace']);
   for (const way of WAYS) {
     const name = Object.values(way).join(' ');
-    const args = ['__test__/*.test.js', '--reporter', 'dot'];
-    await run(`mocha: the API (${name})`, mochaTests, bin('mocha'), args, way);
+    for (const [api, files] of APIS) {
+      const args = [files, '--reporter', 'dot'];
+      await run(`mocha: ${api} (${name})`, mochaTests, bin('mocha'), args, way);
+    }
   }
   await run('mocha: the project', mochaTests, bin('mocha'), [
     '__test__/project/*.test.js',
@@ -120,17 +133,20 @@ async function main() {
     console.log('\n--- programs from the field: skipped (there are none)');
   }
 
-  const checkout = process.env.OXWS_WS_CHECKOUT;
-  if (checkout) {
+  const { OXWS_WS_CHECKOUT: checkouts } = process.env;
+  if (checkouts) {
     const script = path.join(__dirname, 'test-ws.js');
-    for (const way of WAYS) {
-      const title = `the suite of ws (${Object.values(way).join(' ')})`;
-      await run(title, () => ({}), process.execPath, [script, checkout], way);
+    for (const checkout of checkouts.split(path.delimiter)) {
+      for (const way of WAYS) {
+        const title = `the suite of ws (${Object.values(way).join(' ')})`;
+        const args = [script, checkout];
+        await run(title, suiteTests, process.execPath, args, way);
+      }
     }
   } else {
     total.skipped++;
     console.log(
-      '\n--- the suite of ws: skipped (OXWS_WS_CHECKOUT names no checkout)',
+      '\n--- the suites of ws: skipped (OXWS_WS_CHECKOUT names no checkout)',
     );
   }
 

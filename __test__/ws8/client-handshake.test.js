@@ -17,7 +17,7 @@ const {
   each,
 } = require('./support');
 const { fixture, frame, ignore, ledger, listenHttp } = require('./support');
-const { nextUncaught, portOf, recorded, url } = require('./support');
+const { nextUncaught, portOf, recorded, turn, url } = require('./support');
 
 const CLOSED_EARLY =
   'WebSocket was closed before the connection was established';
@@ -113,6 +113,7 @@ describe('The handshake of a client', () => {
     ws.on('close', () => states.push(ws.readyState));
     const failed = once(ws, 'error');
     const [[code, reason]] = await collect(ws, 'close', 1);
+    await turn();
     assert.deepEqual(events, ['error', 'close']);
     assert.deepEqual(states, [WebSocket.CLOSING, WebSocket.CLOSED]);
     assert.equal(code, 1006);
@@ -542,25 +543,32 @@ describe('The handshake of a client', () => {
     });
   });
 
-  beyondWs('what a listener throws', () => {
-    for (const event of ['error', 'upgrade', 'open']) {
-      it(`for '${event}' does not keep 'close' from coming`, async () => {
-        const server = await answering((head, socket) => {
-          setImmediate(() => socket.end());
-          return event === 'error' ? plain(401) : accepting(head);
-        });
-        let closed;
-        const thrown = await nextUncaught(() => {
-          const ws = connect(server);
-          closed = closing(ws);
-          ws.prependListener(event, () => {
-            throw new Error('thrown');
-          });
-        });
-        assert.equal(thrown, 'thrown');
-        assert.equal((await closed)[0], 1006);
+  /** A test that a listener of this event may throw. */
+  const mayThrow = (event) =>
+    it(`for '${event}' does not keep 'close' from coming`, async () => {
+      const server = await answering((head, socket) => {
+        setImmediate(() => socket.end());
+        return event === 'error' ? plain(401) : accepting(head);
       });
-    }
+      let closed;
+      const thrown = await nextUncaught(() => {
+        const ws = connect(server);
+        closed = closing(ws);
+        ws.prependListener(event, () => {
+          throw new Error('thrown');
+        });
+      });
+      assert.equal(thrown, 'thrown');
+      assert.equal((await closed)[0], 1006);
+    });
+
+  describe('what a listener throws', () => {
+    mayThrow('open');
+  });
+
+  beyondWs('what a listener throws', () => {
+    mayThrow('upgrade');
+    mayThrow('error');
   });
 });
 
@@ -605,6 +613,17 @@ describe('The redirects of a client', () => {
       assert.equal(ws.url, url(wss, '/a'));
       assert.equal(ws._redirects, 1);
     }));
+
+  it('leave the server that has sent them', async () => {
+    const wss = await serve();
+    let left;
+    const first = await answering((head, socket) => {
+      left = once(socket, 'close');
+      return redirect(url(wss));
+    });
+    await once(connect(first), 'open');
+    await left;
+  });
 
   it('may be relative', async () => {
     const targets = [];

@@ -44,6 +44,12 @@ const BAD_UTF8 = [
   [0xf4, 0x90, 0x80, 0x80],
 ].map((bytes) => Buffer.from(bytes));
 
+/** Part of a compressed message, with all that it holds. */
+const FLUSHED = Buffer.concat([
+  deflated('x'.repeat(60)),
+  Buffer.from([0, 0, 0xff, 0xff]),
+]);
+
 const prefixed = (message) => `Invalid WebSocket frame: ${message}`;
 
 /**
@@ -199,6 +205,17 @@ const VIOLATIONS = [
   [
     'what is inflated to more than maxPayload',
     [[TEXT, deflated('x'.repeat(101)), { rsv: 4 }]],
+    SIZE,
+    'Max payload size exceeded',
+    1009,
+    { maxPayload: 100, perMessageDeflate: true },
+  ],
+  [
+    'fragments that are inflated to more than maxPayload',
+    [
+      [TEXT, FLUSHED, { ...FIRST, rsv: 4 }],
+      [0, deflated('x'.repeat(60))],
+    ],
     SIZE,
     'Max payload size exceeded',
     1009,
@@ -387,9 +404,9 @@ describe('No violation', () => {
         [[TEXT, 'x', FIRST], [PING], [0, 'x'], [TEXT, 'x', FIRST], [0, 'x']],
       ],
       [
-        'is as much as is inflated to maxPayload',
+        'is as much as is inflated to maxPayload, each time',
         { maxPayload: 100, perMessageDeflate: true },
-        [[TEXT, deflated('x'.repeat(100)), { rsv: 4 }]],
+        Array(2).fill([TEXT, deflated('x'.repeat(100)), { rsv: 4 }]),
       ],
       [
         'is anything without limits',

@@ -193,8 +193,20 @@ describe('A stream over a WebSocket', () => {
       const closed = new Promise((resolve) => {
         wss.on('connection', (ws) => resolve(closing(ws)));
       });
-      stream.end('last');
+      stream.end();
       assert.deepEqual(await closed, [1005, '']);
+    });
+
+    it('behind what was written before the connection is open', async () => {
+      const { stream, wss } = await connecting();
+      const events = new Promise((resolve) => {
+        wss.on('connection', (ws) => {
+          const seen = recorded(ws, 'message', 'close');
+          ws.on('close', () => resolve(seen));
+        });
+      });
+      stream.end('last');
+      assert.deepEqual(await events, ['message', 'close']);
     });
 
     it('while CLOSING, when the socket has finished', async () => {
@@ -326,6 +338,8 @@ describe('A stream over a WebSocket', () => {
         const message = `WebSocket is not open: readyState ${state} (${name})`;
         assert.equal(error.message, message);
         assert.equal((await called).message, message);
+        await turn();
+        assert.equal(stream.destroyed, true);
       });
     }
   });

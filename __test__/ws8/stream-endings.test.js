@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const { EventEmitter, once } = require('events');
 
-const createWebSocketStream = require('../lib/ws8/stream');
+const createWebSocketStream = require('../../lib/ws8/stream');
 
 const [CONNECTING, OPEN, CLOSING, CLOSED] = [0, 1, 2, 3];
 

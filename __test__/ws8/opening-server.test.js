@@ -8,7 +8,7 @@ const http = require('http');
 const net = require('net');
 const { Duplex } = require('stream');
 
-const { WebSocket, WebSocketServer } = require('../ws8');
+const { WebSocket, WebSocketServer } = require('../../ws8');
 const {
   answer,
   exchange,
@@ -18,7 +18,7 @@ const {
   reader,
   request,
   uncaught,
-} = require('./support');
+} = require('../support');
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 

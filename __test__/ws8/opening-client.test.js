@@ -12,8 +12,8 @@ const os = require('os');
 const path = require('path');
 const { inspect } = require('util');
 
-const { WebSocket, WebSocketServer } = require('../ws8');
-const { closing, ledger, listenHttp, uncaught, url } = require('./support');
+const { WebSocket, WebSocketServer } = require('../../ws8');
+const { closing, ledger, listenHttp, uncaught, url } = require('../support');
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 

@@ -2,13 +2,17 @@
 
 const assert = require('node:assert/strict');
 
-const { EMPTY_BUFFER } = require('../lib/ws8/constants');
-const { concat, toArrayBuffer, toBuffer } = require('../lib/ws8/buffer-util');
+const { EMPTY_BUFFER } = require('../../lib/ws8/constants');
+const {
+  concat,
+  toArrayBuffer,
+  toBuffer,
+} = require('../../lib/ws8/buffer-util');
 const {
   isBlob,
   isValidStatusCode,
   isValidUTF8,
-} = require('../lib/ws8/validation');
+} = require('../../lib/ws8/validation');
 
 describe('ws 8: data', () => {
   it('the memory of the caller is not copied, and not to be written to', () => {

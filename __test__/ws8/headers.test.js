@@ -2,8 +2,8 @@
 
 const assert = require('node:assert/strict');
 
-const extension = require('../lib/ws8/extension');
-const subprotocol = require('../lib/ws8/subprotocol');
+const extension = require('../../lib/ws8/extension');
+const subprotocol = require('../../lib/ws8/subprotocol');
 
 /** An object without a prototype. */
 const bare = (properties) => Object.assign(Object.create(null), properties);

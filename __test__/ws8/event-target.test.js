@@ -9,7 +9,7 @@ const {
   Event,
   MessageEvent,
   mixInto,
-} = require('../lib/ws8/event-target');
+} = require('../../lib/ws8/event-target');
 
 class Target extends EventEmitter {}
 mixInto(Target.prototype);

@@ -6,10 +6,10 @@ const { once } = require('events');
 const { promisify } = require('util');
 const zlib = require('zlib');
 
-const native = require('../lib/native');
-const Limiter = require('../lib/ws8/limiter');
-const PerMessageDeflate = require('../lib/ws8/permessage-deflate');
-const { kStatusCode } = require('../lib/ws8/constants');
+const native = require('../../lib/native');
+const Limiter = require('../../lib/ws8/limiter');
+const PerMessageDeflate = require('../../lib/ws8/permessage-deflate');
+const { kStatusCode } = require('../../lib/ws8/constants');
 
 const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
 const TEXT = Buffer.from('Some data. It repeats, it repeats.');
