@@ -434,7 +434,7 @@ class NativeTransport {
     }
     if (number === VIOLATION) return violation(start, end);
     if (what & LARGE) return handedOver(native.takeBuffer(start));
-    return start === end ? EMPTY : Buffer.from(bytes.subarray(start, end));
+    return start === end ? EMPTY : this._engine.bytesAt(start, end);
   }
 
   /** Tells an event, in the context that the connection was made in, or holds it back. */

@@ -263,11 +263,14 @@ class WebSocket extends EventEmitter {
       return;
     }
     const flags = flagsOf(this, data, options);
-    if (this._blobs !== null || isWaitedFor(data)) {
+    const isPlain = typeof data === 'string' || data instanceof Buffer;
+    if (this._blobs === null && isPlain) {
+      this._transport.send(data, flags, cb);
+    } else if (this._blobs !== null || isWaitedFor(data)) {
       sendLater(this, data, flags, cb);
-      return;
+    } else {
+      this._transport.send(toPayload(data || EMPTY_BUFFER), flags, cb);
     }
-    this._transport.send(toPayload(data || EMPTY_BUFFER), flags, cb);
   }
 
   /** Ends the connection at once, without a closing handshake. */
@@ -349,19 +352,21 @@ function flagsOf(ws, data, options) {
   if (options === undefined || options === null) {
     return ws._flags | (isBinary ? BINARY : TEXT);
   }
-  const settings = {
-    binary: isBinary,
-    compress: true,
-    fin: true,
-    mask: !ws._isServer,
-    ...options,
-  };
   return (
-    (settings.binary ? BINARY : TEXT) |
-    (settings.fin ? FIN : 0) |
-    (settings.compress ? ws._flags & RSV1 : 0) |
-    (settings.mask ? MASK : 0)
+    (given(options, 'binary', isBinary) ? BINARY : TEXT) |
+    (given(options, 'fin', true) ? FIN : 0) |
+    (given(options, 'compress', true) ? ws._flags & RSV1 : 0) |
+    (given(options, 'mask', !ws._isServer) ? MASK : 0)
   );
+}
+
+/** An option, or its default where it is left out: `undefined` is as good as false. */
+function given(options, name, byDefault) {
+  const value = options[name];
+  if (value !== undefined) return value;
+  return Object.prototype.hasOwnProperty.call(options, name)
+    ? value
+    : byDefault;
 }
 
 /** Sends what the program gave as a ping or a pong. */

@@ -18,6 +18,7 @@ use crate::engine::core::{Command, Opening};
 use crate::engine::host::inline::Inline;
 use crate::engine::host::thread::Threaded;
 use crate::engine::host::{Boundary, Dispatch, Host, Unavailable};
+use crate::engine::inbox::Filled;
 use crate::engine::outbox::Flags;
 use crate::engine::region::Region;
 use crate::engine::socket::Adopted;
@@ -46,7 +47,7 @@ enum Called {
 impl Caller {
     fn new(
         env: &Env,
-        function: &Function<'_, FnArgs<(u32, u32)>, bool>,
+        function: &Function<'_, FnArgs<(u32, u32, u32)>, bool>,
         resource: &Object<'_>,
     ) -> Result<Self> {
         let env = env.raw();
@@ -84,15 +85,15 @@ impl Caller {
         }
     }
 
-    /// Calls it with the number of rows in the inbox, and again for the rest if a
-    /// listener throws, or if it asks for that by `true`: each time it returns, promises
+    /// Calls it with the number of rows in the inbox, that of the batch, and the number of
+    /// bytes, and again for the rest if a listener throws, or if it asks for that by `true`: each time it returns, promises
     /// and ticks run.
-    fn dispatch(&self, rows: usize) {
+    fn dispatch(&self, filled: Filled) {
         self.batch.set(self.batch.get().wrapping_add(1));
-        while let Called::Threw | Called::ForMore = self.call(rows) {}
+        while let Called::Threw | Called::ForMore = self.call(filled) {}
     }
 
-    fn call(&self, rows: usize) -> Called {
+    fn call(&self, filled: Filled) -> Called {
         let env = self.env;
         // SAFETY: on the environment's thread, outside of any other call; every value
         // lives within the scope.
@@ -103,12 +104,13 @@ impl Caller {
             }
             let mut function = ptr::null_mut();
             let mut receiver = ptr::null_mut();
-            let mut arguments = [ptr::null_mut(); 2];
+            let mut arguments = [ptr::null_mut(); 3];
             let mut result = ptr::null_mut();
             sys::napi_get_reference_value(env, self.function, &mut function);
             sys::napi_get_global(env, &mut receiver);
-            sys::napi_create_uint32(env, rows as u32, &mut arguments[0]);
+            sys::napi_create_uint32(env, filled.rows as u32, &mut arguments[0]);
             sys::napi_create_uint32(env, self.batch.get(), &mut arguments[1]);
+            sys::napi_create_uint32(env, filled.bytes as u32, &mut arguments[2]);
             let status = sys::napi_make_callback(
                 env,
                 self.context,
@@ -181,7 +183,7 @@ impl Engine {
         env: Env,
         host: String,
         threads: u32,
-        dispatch: Function<'_, FnArgs<(u32, u32)>, bool>,
+        dispatch: Function<'_, FnArgs<(u32, u32, u32)>, bool>,
         resource: Object<'_>,
         mut inbox_rows: Uint32Array,
         mut inbox_bytes: Buffer,
@@ -214,7 +216,7 @@ impl Engine {
             threads: threads as usize,
         };
         let dispatching = caller.clone();
-        let dispatch = Box::new(move |rows| dispatching.dispatch(rows));
+        let dispatch = Box::new(move |filled| dispatching.dispatch(filled));
         // SAFETY: the loop is that of this thread; the clean-up hook closes the host
         // before the loop goes.
         let started = unsafe { start(uv_loop.cast(), wanted, boundary, dispatch, &counters) };

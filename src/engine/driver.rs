@@ -377,7 +377,12 @@ impl Driver {
                 Ok(Decoded::Event(event)) => {
                     is_used |= matches!(event.payload, Payload::Input(_));
                     let wire = std::mem::take(&mut self.wire);
-                    self.deliver(inbox, event, decoder.take_ends(), wire, start);
+                    let ends = match event.payload {
+                        Payload::Owned(_) => decoder.take_ends(),
+                        // It stands whole in the input.
+                        Payload::Input(_) => Vec::new(),
+                    };
+                    self.deliver(inbox, event, ends, wire, start);
                 }
                 Err(error) => {
                     violation = Some(error);

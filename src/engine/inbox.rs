@@ -59,6 +59,13 @@ impl Row {
     }
 }
 
+/// How much is in an inbox.
+#[derive(Clone, Copy)]
+pub(crate) struct Filled {
+    pub(crate) rows: usize,
+    pub(crate) bytes: usize,
+}
+
 /// What one connection has taken of a batch.
 #[derive(Default)]
 pub(crate) struct Share {
@@ -108,8 +115,12 @@ impl Inbox {
         self.row_count == 0
     }
 
-    pub(crate) fn row_count(&self) -> usize {
-        self.row_count
+    /// How much is in it.
+    pub(crate) fn filled(&self) -> Filled {
+        Filled {
+            rows: self.row_count,
+            bytes: self.byte_count,
+        }
     }
 
     pub(crate) fn rows(&self) -> &[u32] {

@@ -250,11 +250,11 @@ impl Inline {
     /// Calls JavaScript with what there is to tell; whether there was something.
     fn tell(&self) -> bool {
         self.core.tell_news();
-        let count = self.core.inbox.borrow().row_count();
-        if count == 0 {
+        let filled = self.core.inbox.borrow().filled();
+        if filled.rows == 0 {
             return false;
         }
-        (self.dispatch)(count);
+        (self.dispatch)(filled);
         self.core.inbox.borrow_mut().clear();
         true
     }

@@ -13,6 +13,7 @@ use std::io;
 use oxws_protocol::BufferPool;
 
 use super::core::Command;
+use super::inbox::Filled;
 use super::outbox::Flags;
 use super::region::Region;
 
@@ -41,8 +42,8 @@ impl From<io::Error> for Unavailable {
     }
 }
 
-/// Calls JavaScript with the number of rows in the inbox.
-pub(crate) type Dispatch = Box<dyn Fn(usize)>;
+/// Calls JavaScript with what is in the inbox.
+pub(crate) type Dispatch = Box<dyn Fn(Filled)>;
 
 /// A host that has not started: the reason, and what it was to be made of.
 pub(crate) struct NotStarted {

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use super::super::core::{Command, Core};
-use super::super::inbox::{Inbox, ROW as INBOX_ROW};
+use super::super::inbox::{Filled, Inbox, ROW as INBOX_ROW};
 use super::super::outbox::{entries, Flags, ROW};
 use super::super::region::Region;
 use super::super::traffic::Counters;
@@ -171,14 +171,17 @@ impl Threaded {
             };
             any = true;
             shared.bell.notify_one();
-            let count = batch.rows.len() / INBOX_ROW;
+            let filled = Filled {
+                rows: batch.rows.len() / INBOX_ROW,
+                bytes: batch.bytes.len(),
+            };
             {
                 let boundary = &mut *self.boundary.borrow_mut();
                 boundary.inbox_rows[..batch.rows.len()].copy_from_slice(&batch.rows);
                 boundary.inbox_bytes[..batch.bytes.len()].copy_from_slice(&batch.bytes);
             }
             self.large.replace(batch.large);
-            (self.dispatch)(count);
+            (self.dispatch)(filled);
             self.large.replace(Vec::new());
         }
         any
