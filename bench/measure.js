@@ -125,9 +125,9 @@ function loadClients({ plan }, peer, server, times) {
 }
 
 /** The options of a server for a scenario. */
-function serverOptions({ plan }) {
+function serverOptions({ plan, server }) {
   const { scenario: mode, deflate, tls } = plan;
-  return Object.assign({ mode, deflate }, tls ? TLS : {});
+  return Object.assign({ mode, deflate }, server, tls ? TLS : {});
 }
 
 /** How long to load, in seconds. */

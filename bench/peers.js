@@ -9,6 +9,9 @@ const path = require('path');
 
 const OXWS = path.join(__dirname, '..');
 
+/** The entry with the API of ws 8. */
+const WS8 = path.join(OXWS, 'ws8');
+
 /** The load generator, which is also the plain server. */
 const LOAD = path.join(OXWS, 'target', 'release', 'oxws-bench-load');
 
@@ -77,6 +80,11 @@ const PEERS = {
     title: 'oxws',
     serve: wsServer(OXWS, { OXWS_HOST: 'inline' }),
     connect: nodeClients(OXWS, { OXWS_HOST: 'inline' }),
+  },
+  'oxws-ws8': {
+    title: 'oxws/ws8',
+    serve: wsServer(WS8, { OXWS_HOST: 'inline' }),
+    connect: nodeClients(WS8, { OXWS_HOST: 'inline' }),
   },
   'oxws-thread': {
     title: 'oxws, thread host',

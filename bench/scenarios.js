@@ -7,8 +7,10 @@ const KIB = 1024;
 const MIB = 1024 * 1024;
 
 const OXWS = ['oxws-inline', 'oxws-thread', 'oxws-stream'];
-const SERVERS = [...OXWS, 'ws8', 'ws2016', 'uws', 'bun'];
-const CLIENTS = [...OXWS, 'ws8', 'ws2016', 'undici'];
+/** What has the API of ws 8. */
+const APIS_OF_8 = ['oxws-ws8', 'ws8'];
+const SERVERS = [...OXWS, 'oxws-ws8', 'ws8', 'ws2016', 'uws', 'bun'];
+const CLIENTS = [...OXWS, 'oxws-ws8', 'ws8', 'ws2016', 'undici'];
 
 /** 65536 as `64 KiB`. */
 function inWords(bytes) {
@@ -83,6 +85,31 @@ const broadcast = (size) =>
     },
   );
 
+const framed = (size) =>
+  scenario(
+    `framed-${inShort(size)}`,
+    'Broadcast, framed once (Sender.frame, sendFrame)',
+    `one message to 1,000 clients, ${inWords(size)}`,
+    {
+      peers: APIS_OF_8,
+      unit: 'deliveries/s',
+      server: { mode: 'framed' },
+      plan: { scenario: 'broadcast', connections: 1000, size, depth: 4 },
+    },
+  );
+
+const stepwise = () =>
+  scenario(
+    'stepwise-100-64b-16',
+    'Echo, text, allowSynchronousEvents: false',
+    '100 connections, 64 B, 16 in flight',
+    {
+      peers: APIS_OF_8,
+      server: { isStepwise: true },
+      plan: { scenario: 'echo', connections: 100, size: 64, depth: 16 },
+    },
+  );
+
 const fanIn = () =>
   scenario('fan-in', 'Fan-in', '100 connections, 64 B, no reply', {
     plan: { scenario: 'fan-in', connections: 100, size: 64 },
@@ -101,7 +128,7 @@ function idle(connections, withDeflate) {
     withDeflate ? 'with permessage-deflate' : 'plain',
     {
       unit: 'bytes',
-      peers: ['oxws-inline', 'oxws-thread', 'oxws-stream', 'ws8', 'uws', 'bun'],
+      peers: [...OXWS, 'oxws-ws8', 'ws8', 'uws', 'bun'],
       isMemory: true,
       plan: {
         scenario: 'idle',
@@ -120,7 +147,7 @@ const secure = (size, depth) =>
     `100 connections, ${inWords(size)}, ${depth} in flight`,
     {
       // TLS is not for the engine: every way of oxws is the stream transport here.
-      peers: ['oxws-inline', 'ws8', 'ws2016', 'uws', 'bun'],
+      peers: ['oxws-inline', 'oxws-ws8', 'ws8', 'ws2016', 'uws', 'bun'],
       plan: { scenario: 'echo', connections: 100, size, depth, tls: true },
     },
   );
@@ -149,6 +176,9 @@ const rest = (idleConnections) => [
   ]),
   broadcast(64),
   broadcast(KIB),
+  framed(64),
+  framed(KIB),
+  stepwise(),
   fanIn(),
   handshakes(),
   idle(idleConnections, false),
@@ -163,7 +193,7 @@ const rest = (idleConnections) => [
 
 /** What matters most. */
 function quick() {
-  const peers = ['oxws-inline', 'oxws-thread', 'ws8', 'uws', 'bun'];
+  const peers = ['oxws-inline', 'oxws-thread', 'oxws-ws8', 'ws8', 'uws', 'bun'];
   const list = [
     echo(1, 64, 1, false),
     echo(100, 64, 1, false),
@@ -175,6 +205,7 @@ function quick() {
     deflate(64 * KIB, true),
     deflate(64 * KIB, false),
     broadcast(64),
+    framed(64),
     client(100, 1),
     client(100, 16),
     idle(1000, false),
@@ -195,6 +226,8 @@ function smoke() {
     echo(1, 64 * KIB, 1, true),
     deflate(KIB, true),
     broadcast(64),
+    framed(64),
+    stepwise(),
     fanIn(),
     handshakes(),
     idle(10, true),

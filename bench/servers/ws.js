@@ -5,8 +5,8 @@
 const fs = require('fs');
 const https = require('https');
 
-const { Server } = require(process.argv[2]);
-const { mode, deflate, key, cert } = JSON.parse(process.argv[3]);
+const { Sender, Server } = require(process.argv[2]);
+const { mode, deflate, isStepwise, key, cert } = JSON.parse(process.argv[3]);
 
 /** A message that only says it was taken comes after so many. */
 const CONFIRMED = 100;
@@ -14,6 +14,7 @@ const CONFIRMED = 100;
 const options = {
   perMessageDeflate: deflate && { threshold: 0 },
   maxPayload: 64 << 20,
+  allowSynchronousEvents: !isStepwise,
 };
 
 let server;
@@ -52,6 +53,17 @@ function listen(wss) {
       } else {
         wss.clients.forEach((client) => client.send(data));
       }
+    },
+
+    // As socket.io does: framed once, and the same list for all.
+    framed: () => (data, isBinary) => {
+      const opcode = isBinary ? 2 : 1;
+      const frame = { opcode, fin: true, mask: false, rsv1: false };
+      const list = Sender.frame(
+        data,
+        Object.assign({ readOnly: false }, frame),
+      );
+      for (const client of wss.clients) client._sender.sendFrame(list);
     },
 
     'fan-in': (ws) => {

@@ -1,0 +1,35 @@
+'use strict';
+
+// As echo.js, with the API of ws 8: text arrives as a Buffer, too, and a second
+// argument tells which it is.
+
+const { WebSocket, WebSocketServer } = require('../ws8'); // oxws/ws8
+
+const port = Number(process.env.PORT || 0);
+const wss = new WebSocketServer({ host: '127.0.0.1', port });
+
+wss.on('connection', (ws) => {
+  ws.on('error', console.error);
+  ws.on('message', (data, isBinary) => {
+    ws.send(data, { binary: isBinary });
+  });
+});
+
+wss.on('listening', () => {
+  const ws = new WebSocket(`ws://127.0.0.1:${wss.address().port}/`);
+
+  ws.on('open', () => {
+    ws.send('hello');
+    ws.send(Buffer.from([1, 2, 3]));
+  });
+
+  ws.on('message', (data, isBinary) => {
+    console.log('received', isBinary ? data : data.toString());
+    if (isBinary) ws.close(1000, 'enough');
+  });
+
+  ws.on('close', (code, reason) => {
+    console.log(`closed with ${code} (${reason})`);
+    wss.close(() => console.log('done'));
+  });
+});
