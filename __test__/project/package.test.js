@@ -7,7 +7,24 @@ const os = require('os');
 const path = require('path');
 
 const root = path.join(__dirname, '..', '..');
-const fixtures = path.join(__dirname, 'app');
+
+/** What is installed under which name, and the programs that ask for it. */
+const INSTALLED = [
+  { title: 'oxws', asks: 'oxws', programs: 'app', as: { oxws: 'oxws' } },
+  { title: 'oxws as ws', asks: 'ws', programs: 'app', as: { ws: 'oxws' } },
+  {
+    title: 'oxws, of which oxws/ws8 is asked for',
+    asks: 'oxws/ws8',
+    programs: 'app8',
+    as: { oxws: 'oxws' },
+  },
+  {
+    title: 'oxws8 as ws',
+    asks: 'ws',
+    programs: 'app8',
+    as: { ws: 'oxws8', oxws: 'oxws' },
+  },
+];
 
 function npm(args, cwd) {
   return execFileSync('npm', args, {
@@ -39,25 +56,20 @@ describe('The published package', function () {
 
   after(() => fs.rmSync(folder, { recursive: true }));
 
-  /** An app that has the package installed under `name`. */
-  function install(name) {
-    const app = path.join(folder, `app-${name}`);
-    fs.cpSync(fixtures, app, { recursive: true });
+  /** An app that has packages installed under these names. */
+  function install({ asks, as, programs }, name) {
+    const app = path.join(folder, name);
+    fs.cpSync(path.join(__dirname, programs), app, { recursive: true });
     for (const file of fs.readdirSync(app)) {
       const text = fs.readFileSync(path.join(app, file), 'utf8');
-      fs.writeFileSync(path.join(app, file), text.replaceAll('NAME', name));
+      fs.writeFileSync(path.join(app, file), text.replaceAll('NAME', asks));
     }
-    const [main, platform] = tarballs;
-    npm(
-      [
-        'install',
-        '--prefer-offline',
-        '--no-save',
-        `${name}@file:${main}`,
-        platform,
-      ],
-      app,
+    const [oxws, platform, oxws8] = tarballs;
+    const files = { oxws, oxws8 };
+    const specs = Object.entries(as).map(
+      ([alias, name]) => `${alias}@file:${files[name]}`,
     );
+    npm(['install', '--prefer-offline', '--no-save', ...specs, platform], app);
     return app;
   }
 
@@ -78,43 +90,65 @@ describe('The published package', function () {
     for (const file of list.trim().split('\n')) assert.match(file, allowed);
   });
 
-  for (const name of ['oxws', 'ws']) {
-    describe(`installed as ${name}`, () => {
+  it('oxws8 holds a few lines of its own', () => {
+    const list = execFileSync('tar', ['-tzf', tarballs[2]], {
+      encoding: 'utf8',
+    });
+    const files = list.trim().split('\n').sort();
+    assert.deepEqual(
+      files.map((file) => file.replace('package/', '')),
+      [
+        'LICENSE',
+        'README.md',
+        'browser.js',
+        'index.js',
+        'package.json',
+        'wrapper.mjs',
+      ],
+    );
+  });
+
+  INSTALLED.forEach((installed, number) => {
+    describe(installed.title, () => {
       let app;
 
       before(() => {
-        app = install(name);
+        app = install(installed, `app-${number}`);
       });
+
+      function run(args, cwd) {
+        return execFileSync(process.execPath, args, { cwd, encoding: 'utf8' });
+      }
 
       for (const file of ['app.js', 'app.mjs']) {
         it(`echoes in ${file}`, () => {
-          const output = execFileSync(process.execPath, [file], {
-            cwd: app,
-            encoding: 'utf8',
-          });
-          assert.equal(output, 'Hello\n');
+          assert.equal(run([file], app), 'Hello\n');
+        });
+      }
+
+      if (installed.programs === 'app8') {
+        it('says in a bundle for browsers that it is none for them', () => {
+          const args = ['--conditions=browser', 'browser.js'];
+          assert.equal(run(args, app), 'Hello\n');
         });
       }
 
       it('compiles and echoes in TypeScript, with the types that it brings', () => {
-        execFileSync(
-          process.execPath,
-          [require.resolve('typescript/bin/tsc')],
-          { cwd: app, encoding: 'utf8' },
-        );
-        for (const file of ['typed.js', 'typed-module.mjs', 'readme.js']) {
-          const output = execFileSync(process.execPath, [file], {
-            cwd: path.join(app, 'out'),
-            encoding: 'utf8',
-          });
-          assert.equal(output, 'Hello\n');
+        run([require.resolve('typescript/bin/tsc')], app);
+        const out = path.join(app, 'out');
+        const compiled = fs
+          .readdirSync(out)
+          .filter((file) => /\.m?js$/.test(file));
+        assert.ok(compiled.length >= 2);
+        for (const file of compiled) {
+          assert.equal(run([file], out), 'Hello\n', file);
         }
       });
     });
-  }
+  });
 
   it('says what is wrong if no binary loads', () => {
-    const app = install('broken');
+    const app = install(INSTALLED[0], 'broken');
     fs.rmSync(
       path.join(
         app,
