@@ -207,11 +207,6 @@ class StreamTransport {
     return (socket.writableLength || 0) - writer.headBytes + writer.queuedBytes;
   }
 
-  /** Whether a message is being compressed, and all that is sent waits for it. */
-  get isCompressing() {
-    return this._writer.isCompressing;
-  }
-
   /** Sends what is framed already, and no more: this direction ends. */
   end() {
     this._writer.abort();

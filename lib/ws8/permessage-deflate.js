@@ -5,8 +5,8 @@ const native = require('../native');
 const Direction = require('./direction');
 const Limiter = require('./limiter');
 const negotiation = require('./negotiation');
-const { kStatusCode } = require('./constants');
 const { pairs } = require('./extension');
+const { errorOf } = require('./violations');
 
 const DEFAULT_CONCURRENCY = 10;
 const DEFAULT_THRESHOLD = 1024;
@@ -138,30 +138,18 @@ function closed(stream) {
   );
 }
 
-/** What makes the error for a violation that the native side names. */
-const VIOLATIONS = new Map([
-  [
-    'Z_DATA_ERROR',
-    (code) =>
-      Object.assign(new Error('invalid compressed data'), {
-        errno: -3,
-        code,
-        [kStatusCode]: 1007,
-      }),
-  ],
-  [
-    'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH',
-    (code) =>
-      Object.assign(new RangeError('Max payload size exceeded'), {
-        code,
-        [kStatusCode]: 1009,
-      }),
-  ],
-]);
+/** The close codes of what the native side may find wrong, by the violation's name. */
+const CLOSE_CODES = {
+  Z_DATA_ERROR: 1007,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009,
+};
 
+/** The native side rejects with the name of a violation as the message. */
 function throwAsZlib(error) {
-  const name = error.message;
-  throw VIOLATIONS.has(name) ? VIOLATIONS.get(name)(name) : error;
+  const { message: name } = error;
+  const { [name]: closeCode } = CLOSE_CODES;
+  if (closeCode === undefined) throw error;
+  throw errorOf({ name, detail: 0, cause: null }, closeCode);
 }
 
 module.exports = PerMessageDeflate;
