@@ -4,6 +4,7 @@
 //! is in `binding`.
 
 use napi_derive::napi;
+use oxws_protocol::frame::MAX_CONTROL_LEN;
 use oxws_protocol::ProtocolError;
 
 /// What an event is: in the low bits its number, which for a frame is its opcode, and
@@ -153,6 +154,10 @@ pub mod state {
 /// high bits how often that place was taken: a number is not used again soon.
 #[napi]
 pub const PLACE_BITS: u32 = 20;
+
+/// The longest payload of a control frame, in bytes (RFC 6455, 5.5).
+#[napi]
+pub const MAX_CONTROL: u32 = MAX_CONTROL_LEN as u32;
 
 /// The names of the violations of the protocol, by their numbers.
 #[napi]

@@ -7,8 +7,7 @@ const native = require('../native');
 /** No bytes. */
 const EMPTY = Buffer.alloc(0);
 
-/** The longest payload of a control frame, in bytes (RFC 6455, 5.5). */
-const MAX_CONTROL = 125;
+const { MAX_CONTROL } = native;
 
 /** The longest reason of a close frame, in bytes: its code takes two. */
 const MAX_REASON = MAX_CONTROL - 2;
