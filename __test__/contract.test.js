@@ -9,15 +9,13 @@ const { randomBytes } = require('crypto');
 const WebSocket = require('..');
 const { startedEngine } = require('../lib/transports/engine');
 const { descriptors } = require('./fixtures-engine/descriptors');
-const { frame, ledger, listen, uncaught } = require('./support');
+const { frame, ledger, listen, uncaught, turn } = require('./support');
 
 const IS_STREAM = process.env.OXWS_TRANSPORT === 'stream';
 const DEFLATE = 'Sec-WebSocket-Extensions: permessage-deflate\r\n';
 
 /** How long anything may take, in milliseconds. */
 const LIMIT = 1000;
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Waits until something is so; not for long. */
 async function until(condition, what) {

@@ -22,6 +22,7 @@ const {
   programs,
   uncaught,
   url,
+  turn,
 } = require('./support');
 const { descriptors } = require('./fixtures-engine/descriptors');
 
@@ -31,8 +32,6 @@ const IS_STREAM = process.env.OXWS_TRANSPORT === 'stream';
 
 /** A short unmasked frame of text. */
 const text = (data) => frame(1, data, { key: null });
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('The engine', () => {
   const { track, pair, join, bareClient, bareServer } = ledger();

@@ -18,6 +18,7 @@ const {
   listen,
   listenHttp,
   programs,
+  turn,
 } = require('./support');
 
 const MIB = 1 << 20;
@@ -27,8 +28,6 @@ const IS_STREAM = process.env.OXWS_TRANSPORT === 'stream';
 
 /** A user that may be kept from making threads: the superuser may not. */
 const NOBODY = 65534;
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('What is scarce', () => {
   const { track, pair, bareClient, bareServer } = ledger();

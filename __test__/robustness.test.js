@@ -18,14 +18,13 @@ const {
   programs,
   request,
   url,
+  turn,
 } = require('./support');
 
 const text = (data) => {
   const payload = Buffer.from(data);
   return Buffer.concat([Buffer.from([0x81, payload.length]), payload]);
 };
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('Robustness', () => {
   const { bareClient, track } = ledger();

@@ -9,13 +9,11 @@ const vm = require('vm');
 const zlib = require('zlib');
 
 const WebSocket = require('..');
-const { closing, frame, ledger, listen, uncaught } = require('./support');
+const { closing, frame, ledger, listen, uncaught, turn } = require('./support');
 
 const MIB = 1 << 20;
 const PLAIN = { perMessageDeflate: false };
 const OFFER = { 'Sec-WebSocket-Extensions': 'permessage-deflate' };
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** The data of a message that a bare peer received, which may be compressed. */
 function dataOf({ rsv, payload }) {

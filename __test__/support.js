@@ -445,6 +445,9 @@ function reader(socket) {
   };
 }
 
+/** Resolves when the loop has turned. */
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
 module.exports = {
   answer,
   bombOf,
@@ -464,4 +467,5 @@ module.exports = {
   request,
   uncaught,
   url,
+  turn,
 };

@@ -19,11 +19,10 @@ const {
   reader,
   request,
   uncaught,
+  turn,
 } = require('./support');
 
 const PLAIN = { perMessageDeflate: false };
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('An upgrade', () => {
   const { track } = ledger();
