@@ -106,7 +106,12 @@ const unexpected = [
   ...passed
     .filter((title) => titles.includes(title))
     .map((title) => `passes, though it is known to fail: ${title}`),
+  ...titles
+    .filter((title) => !result.failed.includes(title))
+    .filter((title) => !passed.includes(title))
+    .map((title) => `is known to fail, and has not run: ${title}`),
 ];
+if (passed.length === 0) unexpected.push('has no test that passes');
 
 console.log('Known to fail:');
 for (const { title, reason } of known) console.log(`  ${title}: it ${reason}`);

@@ -46,11 +46,12 @@ class FrameReader {
    * @param {Object} handler what is called: `tell(what, data, wire, extra)` for each
    *   event, with its kind and flags (`native.kind`), its payload, the bytes on the wire
    *   that it took, and the code of a close frame, or that to close with; `dropped(wire)`
-   *   for one that is not told; and `drained()` when nothing waits to be read any more
+   *   for one that is not told; `wantsEnds()`, whether it is told where fragments end; and `drained()` when nothing waits to be read any more
    */
   constructor({ limits, deflate, ...options }, handler) {
     this._handler = handler;
     this._textsAreStrings = options.textsAreStrings;
+    this._endsEndPauses = options.endsEndPauses;
     this._limit = toLimit(limits.maxPayload);
     this._validates = limits.validates !== false;
     this._decoder = new native.Decoder(
@@ -150,12 +151,13 @@ class FrameReader {
       return;
     }
     this._lasts.push(what);
+    if (this._endsEndPauses) this._gate.resume();
     this._read();
   }
 
   /** Tells it in the same way, or at once if it is paused, and drops what waits. */
   fail(what) {
-    if (this.isPaused) this.cleanup();
+    if (this.isPaused && !this._endsEndPauses) this.cleanup();
     this.end(what);
   }
 
@@ -258,9 +260,7 @@ class FrameReader {
     let data;
     try {
       data = this._data(chunk, rows, at);
-      if (extra > 0 && (what & NUMBER) <= BINARY) {
-        extra = endsIn(this._decoder.takeBuffer(extra - 1));
-      }
+      if (extra > 0 && (what & NUMBER) <= BINARY) extra = this._ends(extra);
     } catch (error) {
       // There is no memory for it, say: no reason to end the process.
       what = VIOLATION;
@@ -269,6 +269,12 @@ class FrameReader {
     }
     if (this._gate.isShut) this._gate.hold(what, data, wire, extra);
     else this._tell(what, data, wire, extra);
+  }
+
+  /** Where the fragments of a message end, if that is wanted; or 0. */
+  _ends(extra) {
+    if (!this._handler.wantsEnds()) return 0;
+    return endsIn(this._decoder.takeBuffer(extra - 1));
   }
 
   /** Has a heavy message, of which this is the next piece, decoded on another thread. */

@@ -98,10 +98,10 @@ class FrameWriter {
       : 0;
   }
 
-  /** Writes bytes as they are, in their place behind what is sent. */
+  /** Writes bytes as they are, in their place behind what is sent; they are kept. */
   write(bytes, cb) {
     if (cb) cb = bound(cb);
-    this._writeInTurn(Buffer.from(bytes), cb);
+    this._writeInTurn(bytes, cb);
   }
 
   /** Calls back for what a socket that is destroyed has not. */

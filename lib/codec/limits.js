@@ -6,6 +6,9 @@ const { constants } = require('buffer');
 const TOO_LONG = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
 const TOO_BIG = 1009;
 
+/** The most fragments that the native side counts. */
+const UNLIMITED = 2 ** 32 - 1;
+
 /**
  * The limits of a connection's decoder, as the native side has them.
  *
@@ -27,7 +30,7 @@ function limitsFor(options) {
     // What no string and no Buffer can hold is too long, whatever the limit.
     maxText: constants.MAX_STRING_LENGTH,
     maxBinary: constants.MAX_LENGTH,
-    maxFragments: toLimit(maxFragments),
+    maxFragments: Math.min(toLimit(maxFragments), UNLIMITED),
     masked,
     validates,
     keepsEnds,
@@ -39,4 +42,9 @@ function toLimit(value) {
   return value > 0 ? Math.floor(value) : 0;
 }
 
-module.exports = { TOO_BIG, TOO_LONG, limitsFor, toLimit };
+/** A number of fragments, of which 0 and less stand for no limit. */
+function orUnlimited(value) {
+  return value > 0 ? value : UNLIMITED;
+}
+
+module.exports = { TOO_BIG, TOO_LONG, limitsFor, orUnlimited, toLimit };

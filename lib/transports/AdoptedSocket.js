@@ -48,10 +48,7 @@ class AdoptedSocket {
 
   /** Whether a writer should wait. */
   get isCongested() {
-    const isCongested = this.transport.bufferedAmount >= HIGH_WATER_MARK;
-    // Who is told to wait is told when to go on.
-    if (isCongested) this._drainLater();
-    return isCongested;
+    return this.transport.bufferedAmount >= HIGH_WATER_MARK;
   }
 
   keepAlive(alive) {
@@ -62,7 +59,7 @@ class AdoptedSocket {
   }
 
   /** Emits 'drain' once all that is sent is taken by the system. */
-  _drainLater() {
+  drainLater() {
     if (this._isDraining) return;
     this._isDraining = true;
     const { transport } = this;
@@ -92,10 +89,13 @@ class AdoptedSocket {
     callLast(() => this._socket.emit('end'));
   }
 
-  /** Makes it Node's own socket again, as if it had never been another. */
+  /** Makes it Node's own socket again, which a stream goes on with. */
   undo() {
+    const { _keepsAlive: keepsAlive, _socket: socket } = this;
     this.keepAlive(false);
-    Object.setPrototypeOf(this._socket, this._prototype);
+    Object.setPrototypeOf(socket, this._prototype);
+    delete socket[kAdopted];
+    if (!keepsAlive) socket.unref();
   }
 
   /** Makes it Node's own socket again; what was counted stays. */
@@ -118,16 +118,19 @@ const adopted = {
     const isText = typeof chunk === 'string';
     const bytes = isText ? Buffer.from(chunk, encoding) : chunk;
     this[kAdopted].transport.write(bytes, cb);
-    return !this[kAdopted].isCongested;
+    if (!this[kAdopted].isCongested) return true;
+    // Who is told to wait is told when to go on.
+    this[kAdopted].drainLater();
+    return false;
   },
 
   end(...args) {
     const { transport } = this[kAdopted];
-    if (args.length > 0 && typeof args[0] !== 'function') {
-      this.write(args[0], args[1]);
-    }
-    const cb = args[args.length - 1];
-    if (typeof cb === 'function') this.once('close', cb);
+    const at = args.findIndex((each) => typeof each === 'function');
+    const cb = at === -1 ? null : args[at];
+    const [chunk, encoding] = at === -1 ? args : args.slice(0, at);
+    if (chunk !== undefined && chunk !== null) this.write(chunk, encoding);
+    if (cb) callAtEnd(this, cb);
     transport.end();
     return this;
   },
@@ -138,8 +141,7 @@ const adopted = {
   },
 
   destroy(error) {
-    // What was sent before goes out.
-    this[kAdopted].transport.flush();
+    if (this[kAdopted].transport.leave()) return this.destroy(error);
     return net.Socket.prototype.destroy.call(this, error);
   },
 
@@ -239,6 +241,17 @@ const returned = {
     return this[kAdopted].bytesWritten;
   },
 };
+
+/** Calls back when a socket has finished, or has closed without that. */
+function callAtEnd(socket, cb) {
+  const done = () => {
+    socket.removeListener('finish', done);
+    socket.removeListener('close', done);
+    cb();
+  };
+  socket.on('finish', done);
+  socket.on('close', done);
+}
 
 const adopting = between(adopted);
 const returning = between(returned);

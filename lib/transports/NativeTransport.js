@@ -84,7 +84,6 @@ class NativeTransport {
     this._options = options;
     this._masks = masks;
     this._textsAreStrings = textsAreStrings;
-    this._mayCompress = !!deflate;
     this._threshold = deflate ? deflate.threshold : Infinity;
     /** The limits, which programs may change. */
     this._maxPayload = limits.maxPayload;
@@ -93,6 +92,8 @@ class NativeTransport {
     this._callbacks = new Queue();
     /** How many were called since the system has taken their messages. */
     this._calledBack = 0;
+    /** How many of all there were at the last message that is to be compressed. */
+    this._lastCompressed = 0;
     this._context = contextOfNow();
     const context = this._context || nobodys;
     this._gate = new Gate(this, context, options);
@@ -120,10 +121,10 @@ class NativeTransport {
     this._listeners = {
       close: () => {
         this._forget();
-        // Behind the callbacks, which are told in what state it ends.
-        if (!this._released) {
-          nextTick(() => this._gate.fail(CLOSED, null, 0, 0));
-        }
+        if (this._released) return;
+        incoming.closing(ws);
+        // Behind the callbacks, which find the connection closing.
+        nextTick(() => this._gate.fail(CLOSED, null, 0, 0));
       },
       error: (error) => {
         this._error = this._error || error;
@@ -136,8 +137,6 @@ class NativeTransport {
     const socket = this._socket;
     this._head = head || EMPTY;
     this._isOpening = true;
-    socket.setTimeout(0);
-    socket.setNoDelay();
     for (const [name, listener] of Object.entries(this._listeners)) {
       socket.on(name, listener);
     }
@@ -258,14 +257,13 @@ class NativeTransport {
     this._post(bytes, RAW, cb);
   }
 
-  /** Writes a frame in pieces, strings or bytes: no copy is made of the last list. */
+  /**
+   * Writes a frame in pieces, strings or bytes. A list that is sent to many connections
+   * stands in the outbox once.
+   */
   writeList(list, cb) {
     if (this.ends || list.reduce(addLength, 0) >= LONG) {
-      this._post(
-        Buffer.concat(list.map((piece) => Buffer.from(piece))),
-        RAW,
-        cb,
-      );
+      this._post(joined(list), RAW, cb);
       return;
     }
     if (this.isTimed) this._socket._unrefTimer();
@@ -333,38 +331,40 @@ class NativeTransport {
     return this._postedAt === this._engine.flushes ? this._posted : 0;
   }
 
-  /** Hands over what was sent in this tick. */
-  flush() {
-    if (this._isOpening) this._engine.flush();
-  }
-
   /** Sends what is framed already, and no more: this direction ends. */
   end() {
     if (this.ends || this._leavesToStream('end')) return;
-    this.ends = true;
-    this._takeBack();
-    this._engine.flush();
+    this._stopSending();
     this._engine.native.end(this.id);
   }
 
   /** Ends the connection at once. What was received is still told. */
   destroy(error) {
-    if (this._leavesToStream('destroy', error)) return;
-    this._takeBack();
-    this.ends = true;
-    this._engine.flush();
     this._socket.destroy(error || this._error);
   }
 
   /**
-   * Takes back what is not framed yet, as the engine does with what is being compressed.
+   * The socket is about to be destroyed: what was sent before goes out. Whether it is a
+   * stream's from now on.
+   */
+  leave() {
+    if (this._isOpening) this.adopt();
+    if (this._stream !== null) return true;
+    if (!this.ends) this._stopSending();
+    return false;
+  }
+
+  /**
+   * Hands over what is framed, and takes back what is to be compressed, as a stream does.
    * The callbacks wait in their places until the connection is let go of.
    */
-  _takeBack() {
+  _stopSending() {
+    this.ends = true;
     this._engine.takeBack(
       this.id,
       (flags, length) => !!(flags & RSV1) && length >= this._threshold,
     );
+    this._engine.flush();
   }
 
   /** Lets go of the socket, which ends or, at once, is destroyed. */
@@ -412,9 +412,7 @@ class NativeTransport {
     let data;
     try {
       data = this._data(what, rows[at + AT_START], rows[at + AT_END]);
-      if (extra > 0 && (what & NUMBER) <= BINARY) {
-        extra = endsIn(this._engine.native.takeBuffer(extra - 1));
-      }
+      if (extra > 0 && (what & NUMBER) <= BINARY) extra = this._ends(extra);
     } catch (error) {
       // There is no memory for it, say: no reason to end the process.
       this._pass(VIOLATION, failure(TOO_LONG, error), wire, TOO_BIG);
@@ -435,6 +433,12 @@ class NativeTransport {
     if (number === VIOLATION) return violation(start, end);
     if (what & LARGE) return handedOver(native.takeBuffer(start));
     return start === end ? EMPTY : this._engine.bytesAt(start, end);
+  }
+
+  /** Where the fragments of a message end, if that is wanted; or 0. */
+  _ends(extra) {
+    if (!this._incoming.wantsEnds(this._ws)) return 0;
+    return endsIn(this._engine.native.takeBuffer(extra - 1));
   }
 
   /** Tells an event, in the context that the connection was made in, or holds it back. */
@@ -503,8 +507,16 @@ class NativeTransport {
     const length = isText
       ? engine.postText(this.id, flags, data)
       : engine.postBytes(this.id, flags, data);
-    if (cb) this._callbacks.push(bound(cb));
+    if (cb) this._await(cb, flags, length);
     this._count(length);
+  }
+
+  /** Keeps the callback of a message of this length. */
+  _await(cb, flags, length) {
+    this._callbacks.push(bound(cb));
+    if (flags & RSV1 && length >= this._threshold) {
+      this._lastCompressed = this._calledBack + this._callbacks.length;
+    }
   }
 
   /** Counts what is posted. */
@@ -526,7 +538,7 @@ class NativeTransport {
     engine.flush();
     if (typeof data === 'string') engine.native.sendLongText(id, flags, data);
     else engine.native.sendLong(id, flags, unshared(data));
-    if (cb) this._callbacks.push(bound(cb));
+    if (cb) this._await(cb, flags, data.length);
   }
 
   /** Calls back for as many messages as the system has taken, by the row. */
@@ -551,9 +563,11 @@ class NativeTransport {
 
   /** Calls back for messages that will not be sent. */
   _fail(callbacks) {
-    for (const cb of callbacks) {
-      nextTick(cb, this._incoming.notSent(this._error, this._mayCompress));
-    }
+    const { _calledBack: before, _incoming: incoming } = this;
+    callbacks.forEach((cb, i) => {
+      const isCompressing = before + i < this._lastCompressed;
+      nextTick(cb, incoming.notSent(this._error, isCompressing));
+    });
   }
 
   _destroy() {
@@ -566,6 +580,7 @@ class NativeTransport {
     if (this.id === -1) return;
     clearTimeout(this._timer);
     this._isOpening = false;
+    this.ends = true;
     const { native } = this._engine;
     // The engine has sent these, and may not have told so yet.
     let sent = native.sentMessages(this.id) - this._calledBack;
@@ -574,7 +589,10 @@ class NativeTransport {
     this._detach();
     native.destroy(id);
     this._socket.on('error', noop);
-    for (; sent > 0; sent--) nextTick(this._callbacks.shift(), null);
+    for (; sent > 0; sent--) {
+      this._calledBack++;
+      nextTick(this._callbacks.shift(), null);
+    }
     this._fail(this._callbacks.clear());
   }
 
@@ -612,6 +630,15 @@ function postAgain(stream, bytes, flags, cb) {
   if (flags & RAW) stream.write(bytes, cb);
   else if (opcode > BINARY) stream.control(opcode, bytes, !!(flags & MASK), cb);
   else stream.send(bytes, flags & ~ACK, cb);
+}
+
+/** The bytes of a frame in pieces. */
+function joined(list) {
+  return Buffer.concat(list.map(asBytes));
+}
+
+function asBytes(piece) {
+  return typeof piece === 'string' ? Buffer.from(piece) : piece;
 }
 
 function addLength(sum, piece) {

@@ -70,8 +70,6 @@ class StreamTransport {
   /** Begins to read; `head` is what was read already. */
   start(head) {
     const socket = this._socket;
-    if (typeof socket.setTimeout === 'function') socket.setTimeout(0);
-    if (typeof socket.setNoDelay === 'function') socket.setNoDelay();
     // What is held back outlasts the end of what the other end sends.
     socket.allowHalfOpen = true;
     if (!Object.prototype.hasOwnProperty.call(socket, 'destroy')) {
@@ -96,12 +94,14 @@ class StreamTransport {
 
   /** Writes bytes as they are, in their place behind what is sent. */
   write(bytes, cb) {
-    this._writer.write(bytes, cb);
+    this._writer.write(Buffer.from(bytes), cb);
   }
 
   /** Writes a frame in pieces, strings or bytes. */
   writeList(list, cb) {
-    const pieces = list.map((piece) => Buffer.from(piece));
+    const pieces = list.map((piece) =>
+      typeof piece === 'string' ? Buffer.from(piece) : piece,
+    );
     this._writer.write(Buffer.concat(pieces), cb);
   }
 
@@ -196,6 +196,11 @@ class StreamTransport {
     }
   }
 
+  /** What the reader asks: whether it is told where the fragments of a message end. */
+  wantsEnds() {
+    return this._incoming.wantsEnds(this._ws);
+  }
+
   /** What the reader calls for an event that is not told. */
   dropped(wire) {
     this._incoming.dropped(this._ws, wire);
@@ -242,13 +247,11 @@ class StreamTransport {
     setImmediate(() => this._writer.settle());
   }
 
+  /** What is sent is lost, and nothing can follow: no close frame either. */
   _lose(error) {
-    this._incoming.violation(
-      this._ws,
-      failure(INTERNAL, error),
-      INTERNAL_ERROR,
-      0,
-    );
+    const { _incoming: incoming, _ws: ws } = this;
+    incoming.violation(ws, failure(INTERNAL, error), INTERNAL_ERROR, 0);
+    incoming.failed(ws, error);
   }
 
   /** Answers a ping. */
@@ -283,6 +286,7 @@ function listenersOf(transport) {
       reader.fail(kind.ERROR);
     },
     close() {
+      transport._incoming.closing(transport._ws);
       transport._settle();
       const isClean = transport._hasEnded && socket.writableFinished;
       if (isClean && !transport._hasFailed) reader.end(CLOSED);

@@ -9,7 +9,7 @@ const { markAsUntransferable } = require('worker_threads');
 
 const Queue = require('../Queue');
 const { nobodys } = require('../context');
-const { atExit, nextTick, once } = require('../environment');
+const { atExit, callLast, nextTick, once } = require('../environment');
 const native = require('../native');
 
 const { PLACE_BITS, event, flag, kind, message } = native;
@@ -272,7 +272,11 @@ class Engine {
 
   /** Hands over what is in the outbox. */
   flush() {
-    while (this._opening.length > 0) this._opening.shift().adopt();
+    while (this._opening.length > 0) {
+      const transport = this._opening.shift();
+      // Listeners of the socket may throw; the others go on.
+      callLast(() => transport.adopt());
+    }
     const count = this._outCount;
     if (count === 0) return;
     this._outCount = 0;
@@ -335,7 +339,7 @@ class Engine {
    *
    * What comes behind them is copied with them: one memory for many small messages takes
    * less time than one for each. None of them keeps more than COPY bytes alive beside its
-   * own, which is less than the chunk is that a stream would read.
+   * own, of which some may be those of other connections.
    */
   bytesAt(start, end) {
     if (end - start >= COPY)

@@ -19,7 +19,9 @@ const StreamTransport = require('./StreamTransport');
  * - `dropped(ws, wire)`: an event that is not told, since the connection is closing
  * - `end(ws)`: the other end sends no more
  * - `failed(ws, error)`: the connection has failed; the error may be missing
- * - `closed(ws)`: the socket is closed, and nothing more comes
+ * - `closing(ws)`: the socket is closed; what was received may still be told
+ * - `closed(ws)`: nothing more comes
+ * - `wantsEnds(ws)`: whether `message` is to be told where fragments end
  * - `moved(ws, transport)`: another transport carries it from now on
  * - `notSent(cause, isCompressing)`: the error for a callback whose data is not sent
  *
@@ -40,6 +42,8 @@ const StreamTransport = require('./StreamTransport');
  * @param {Function} [options.maskKey] gives the masking key of each frame: a stream
  */
 function open(ws, socket, head, incoming, options) {
+  if (typeof socket.setTimeout === 'function') socket.setTimeout(0);
+  if (typeof socket.setNoDelay === 'function') socket.setNoDelay();
   const isNative = !options.maskKey && NativeTransport.takes(socket);
   const Transport = isNative ? NativeTransport : StreamTransport;
   const transport = new Transport(ws, socket, incoming, options);

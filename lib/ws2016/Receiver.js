@@ -41,6 +41,7 @@ class Receiver {
       {
         tell: (...event) => this._tell(...event),
         dropped: noop,
+        wantsEnds: () => false,
         drained: noop,
       },
     );

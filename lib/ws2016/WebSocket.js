@@ -453,9 +453,13 @@ const incoming = {
     finish(ws, true);
   },
 
+  closing() {},
+
   closed(ws) {
     finish(ws, true);
   },
+
+  wantsEnds: () => false,
 
   moved(ws, transport) {
     ws._transport = transport;

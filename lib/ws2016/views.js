@@ -68,7 +68,7 @@ class SenderView {
   }
 
   sendFrame(list, cb) {
-    this._transport().write(Buffer.concat(list), cb);
+    this._transport().writeList(list, cb);
   }
 }
 

@@ -73,9 +73,11 @@ class BlobQueue {
   _read(item) {
     this._isReading = true;
     const come = (callback) => (value) => {
-      this._isReading = false;
       // Not as a promise's own: what is thrown must not be a rejection.
-      nextTick(callback, value);
+      nextTick(() => {
+        this._isReading = false;
+        callback(value);
+      });
     };
     item.payload.arrayBuffer().then(
       come((buffer) => {

@@ -47,15 +47,23 @@ module.exports = {
   dropped() {},
 
   end(ws) {
+    if (ws._readyState === CLOSED) return;
     ws._readyState = CLOSING;
     ws._transport.end();
   },
 
   // The errors of sockets are no 'error' events: 'close' tells the end.
   failed(ws, error) {
+    if (ws._readyState === CLOSED) return;
     ws._readyState = CLOSING;
     ws._transport.destroy(error);
   },
+
+  closing(ws) {
+    if (ws._readyState === OPEN) ws._readyState = CLOSING;
+  },
+
+  wantsEnds: (ws) => ws._binaryType === 'fragments',
 
   closed(ws) {
     if (ws._readyState === CLOSED) return;

@@ -7,6 +7,7 @@ const { BINARY_TYPES } = require('./constants');
 const PerMessageDeflate = require('./permessage-deflate');
 const { errorOf, tooManyChunks } = require('./violations');
 const FrameReader = require('../codec/FrameReader');
+const { orUnlimited } = require('../codec/limits');
 const { contextOfNow, nobodys } = require('../context');
 const { callLast, nextTick } = require('../environment');
 const { kind } = require('../native');
@@ -15,9 +16,6 @@ const { BINARY, CLOSE, NUMBER, PING, PONG, TEXT, VIOLATION } = kind;
 
 /** What stands for the code of a close frame that has none (RFC 6455, 7.1.5). */
 const NO_CODE = 1005;
-
-/** More fragments than a message can have in practice. */
-const UNLIMITED = 2 ** 32 - 1;
 
 /**
  * Turns the bytes of one direction of a connection into events.
@@ -62,7 +60,7 @@ class Receiver extends Writable {
       {
         limits: {
           maxPayload: options.maxPayload | 0 || deflate?._maxPayload,
-          maxFragments: this._maxFragments > 0 ? this._maxFragments : UNLIMITED,
+          maxFragments: orUnlimited(this._maxFragments),
           masked: this._isServer,
           validates: !options.skipUTF8Validation,
           keepsEnds: true,
@@ -76,6 +74,7 @@ class Receiver extends Writable {
         tell: (what, data, wire, extra) => tell(this, what, data, extra),
         drained: () => taken(this),
         dropped() {},
+        wantsEnds: () => this._binaryType === 'fragments',
       },
     );
     /** What to call when all that was written is taken, and how many bytes that is. */

@@ -11,6 +11,7 @@ const incoming = require('./incoming');
 const { closing, toPayload } = require('./payload');
 const PerMessageDeflate = require('./permessage-deflate');
 const { ReceiverView, SenderView } = require('./views');
+const { orUnlimited } = require('../codec/limits');
 const { controlPayload } = require('../codec/payload');
 const { nextTick } = require('../environment');
 const { flag, kind } = require('../native');
@@ -22,9 +23,6 @@ const { BINARY, CLOSE, PING, PONG, TEXT } = kind;
 
 const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'];
 const [CONNECTING, OPEN, CLOSING, CLOSED] = STATES.keys();
-
-/** The most fragments of a message that the native side can be told: no limit. */
-const ANY_NUMBER = 2 ** 32 - 1;
 
 /** A connection: see the documentation of ws 8, Class: WebSocket. */
 class WebSocket extends EventEmitter {
@@ -156,7 +154,7 @@ class WebSocket extends EventEmitter {
       deflate: extension ? deflateOf(this, extension) : null,
       limits: {
         maxPayload: options.maxPayload | 0,
-        maxFragments: options.maxFragments | 0 || ANY_NUMBER,
+        maxFragments: orUnlimited(options.maxFragments | 0),
         masked: this._isServer,
         validates: !options.skipUTF8Validation,
         keepsEnds: true,

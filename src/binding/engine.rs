@@ -12,7 +12,7 @@ use oxws_protocol::{BufferPool, Encoder};
 use super::decoder::{payload_limit, Limits};
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
-use super::text;
+use super::{bytes, text};
 use crate::engine::connection::Manner;
 use crate::engine::core::{Command, Opening};
 use crate::engine::host::inline::Inline;
@@ -85,9 +85,9 @@ impl Caller {
         }
     }
 
-    /// Calls it with the number of rows in the inbox, that of the batch, and the number of
-    /// bytes, and again for the rest if a listener throws, or if it asks for that by `true`: each time it returns, promises
-    /// and ticks run.
+    /// Calls it with the number of rows in the inbox, that of the batch, and that of the
+    /// inbox's bytes; and again for the rest if a listener throws, or if it asks for that
+    /// by `true`. Each time it returns, promises and ticks run.
     fn dispatch(&self, filled: Filled) {
         self.batch.set(self.batch.get().wrapping_add(1));
         while let Called::Threw | Called::ForMore = self.call(filled) {}
@@ -409,9 +409,7 @@ impl Engine {
     /// Takes a long payload of the inbox.
     #[napi]
     pub fn take_buffer<'env>(&self, env: &'env Env, number: u32) -> Result<BufferSlice<'env>> {
-        let mut bytes = self.host.take_large(number);
-        bytes.shrink_to_fit();
-        BufferSlice::from_data(env, bytes)
+        bytes::buffer(env, self.host.take_large(number))
     }
 
     /// Whether the loop stays alive for the sake of open connections.

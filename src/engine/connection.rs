@@ -173,7 +173,8 @@ impl Connection {
     fn write(&self, out: &mut Out, socket: &Socket) {
         out.flush(socket);
         self.look_at(out);
-        if self.ending.get() && out.is_idle() && !self.has_ended.replace(true) {
+        let is_sent = out.is_idle() && !out.has_failed();
+        if self.ending.get() && is_sent && !self.has_ended.replace(true) {
             socket.shutdown();
             self.wake();
         }

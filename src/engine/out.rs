@@ -133,6 +133,12 @@ impl Out {
         self.error
     }
 
+    /// Whether the socket takes no more for ever.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Whether all that will be written is.
     pub(crate) fn is_idle(&self) -> bool {
         let is_framed = self.encoder.is_some() || self.ended;
         self.failed || (is_framed && self.appended == self.written)

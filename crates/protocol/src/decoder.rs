@@ -48,7 +48,7 @@ pub struct DecoderOptions {
     /// Whether texts and the reasons of close frames have to be UTF-8. Otherwise they are
     /// any bytes, and `max_text` is not looked at.
     pub validates: bool,
-    /// Whether [`Decoder::take_ends`] tells where the fragments of a message end.
+    /// Whether [`Decoder::take_ends`] tells where the fragments of a binary message end.
     pub keeps_ends: bool,
     /// A compressed message is [heavy](Decoder::is_heavy) from a frame on whose payload
     /// is at least this long, in bytes...
@@ -652,7 +652,7 @@ impl Decoder {
             return Ok(None);
         };
         let is_split = message.fragments > 1 || !self.frame.fin;
-        if self.options.keeps_ends && is_split {
+        if self.options.keeps_ends && is_split && !message.text {
             message.ends.push(message.data.len());
         }
         if self.frame.fin {
