@@ -200,8 +200,11 @@ describe('What is scarce', () => {
         return { calm, flood };
       }
 
-      /** A few batches, and what a slow machine may have in between. */
-      const SOON = 100000;
+      /**
+       * The messages of a few batches, and what a slow machine may have in between. By a
+       * stream it is one turn of the loop, in which libuv reads up to 32 times 64 KiB.
+       */
+      const SOON = IS_STREAM ? (32 * 64 * 1024) / frame(2).length : 100000;
 
       it('are left to callbacks', async function () {
         this.timeout(10000);
