@@ -1,0 +1,50 @@
+'use strict';
+
+const fs = require('fs');
+const path = require('path');
+
+const root = path.join(__dirname, '..', '..');
+
+/** A fence of a document: its language, and its text. */
+const FENCE = /^```(\w+)\n([\s\S]*?)^```$/gm;
+
+/** The first line of a fence that is a whole file names it: `// server.js`. */
+const NAME = /^(?:\/\/|#) ([\w.-]+)\n/;
+
+/** A Markdown document of the repository, and the files that its fences are. */
+class Document {
+  /** @param {string} name The path of the document, from the root. */
+  constructor(name) {
+    this.name = name;
+    this.text = fs.readFileSync(path.join(root, name), 'utf8');
+    this.fences = [...this.text.matchAll(FENCE)].map(([, language, text]) => {
+      const [, file = null] = text.match(NAME) || [];
+      return { language, file, text };
+    });
+  }
+
+  /** All documents of the repository that have programs for its readers. */
+  static all() {
+    const docs = fs
+      .readdirSync(path.join(root, 'docs'))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `docs/${name}`);
+    return ['README.md', 'SECURITY.md', ...docs]
+      .filter((name) => fs.existsSync(path.join(root, name)))
+      .map((name) => new Document(name));
+  }
+
+  /** The names of the files that the fences are. */
+  get files() {
+    return this.fences.map(({ file }) => file).filter((file) => file !== null);
+  }
+
+  /** The text of one file. */
+  file(name) {
+    const fence = this.fences.find(({ file }) => file === name);
+    if (!fence) throw new Error(`${this.name} has no file ${name}`);
+    return fence.text;
+  }
+}
+
+module.exports = Document;
