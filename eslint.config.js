@@ -4,7 +4,7 @@ const js = require('@eslint/js');
 const globals = require('globals');
 
 module.exports = [
-  { ignores: ['native.js', 'target/', 'npm/'] },
+  { ignores: ['target/', 'npm/'] },
   js.configs.recommended,
   {
     files: ['**/*.js'],

@@ -1,13 +1,15 @@
 'use strict';
 
-// The addon, or one error that says why it is not there and what to do about it.
+// The addon, or one error that says why it does not load and what to do.
 
 const fs = require('fs');
 const path = require('path');
 
 const { version } = require('../package.json');
+const LoadError = require('./LoadError');
+const platform = require('./platform');
 
-/** Where the environment has the addon: it is not loaded twice. */
+/** Where an environment keeps the addon, so that it is loaded once. */
 const kNative = Symbol.for(`oxws ${version}`);
 
 if (process[kNative] === undefined) {
@@ -16,51 +18,57 @@ if (process[kNative] === undefined) {
 module.exports = process[kNative];
 
 function load() {
+  const name = platform();
+  const native = fromCheckout(name) || fromPackage(name);
+  if (native.VERSION !== version) {
+    throw LoadError.ofVersion(name, native.VERSION);
+  }
+  return native;
+}
+
+/** The binary that `npm run build` made, in a checkout of the repository. */
+function fromCheckout(name) {
+  if (typeof __dirname === 'undefined') return null; // in a bundle
+  const file = path.join(__dirname, '..', `oxws.${name}.node`);
+  if (!fs.existsSync(file)) return null;
   try {
-    return require('../native.js');
-  } catch (error) {
-    throw explain(error);
+    // Not by `require`: bundlers would look for the file.
+    const built = { exports: {} };
+    process.dlopen(built, file);
+    return built.exports;
+  } catch (cause) {
+    throw LoadError.of(name, cause);
   }
 }
 
-/** The error for an addon that did not load. */
-function explain(cause) {
-  const platform = `${process.platform}-${process.arch}${libc()}`;
-  const fromSource = fs.existsSync(path.join(__dirname, '..', 'Cargo.toml'));
-  const error = new Error(
-    [
-      `oxws has no native binary that loads on ${platform} ` +
-        `(Node.js ${process.version}, ABI ${process.versions.modules}).`,
-      'The loader answered:',
-      ...answers(cause).map((answer) => `  - ${answer}`),
-      fromSource
-        ? 'Build it, with Rust installed: npm run build'
-        : `Install the package of this platform: npm install oxws-${platform}` +
-          '\n(npm leaves it out with --omit=optional, and with a lock file that' +
-          ' another platform wrote.)\nWithout one for this platform, build oxws' +
-          ' from its repository, with Rust installed: npm run build',
-    ].join('\n'),
-    { cause },
-  );
-  error.code = 'ERR_OXWS_NO_BINARY';
-  return error;
-}
-
-/** What each attempt to load said, each once and on one line. */
-function answers(error) {
-  const found = new Set();
-  for (let at = error; at && !found.has(at.message); at = at.cause) {
-    for (const each of [at, ...(at.errors || [])]) {
-      found.add(String(each.message).split('\n')[0]);
+/**
+ * The binary that was installed as an optional dependency.
+ *
+ * Bundlers need each name as a literal, and forgive those that are not installed only
+ * inside of `try`.
+ */
+function fromPackage(name) {
+  try {
+    switch (name) {
+      case 'darwin-arm64':
+        return require('oxws-darwin-arm64');
+      case 'darwin-x64':
+        return require('oxws-darwin-x64');
+      case 'linux-arm64-gnu':
+        return require('oxws-linux-arm64-gnu');
+      case 'linux-arm64-musl':
+        return require('oxws-linux-arm64-musl');
+      case 'linux-x64-gnu':
+        return require('oxws-linux-x64-gnu');
+      case 'linux-x64-musl':
+        return require('oxws-linux-x64-musl');
+      case 'win32-arm64-msvc':
+        return require('oxws-win32-arm64-msvc');
+      case 'win32-x64-msvc':
+        return require('oxws-win32-x64-msvc');
     }
+  } catch (cause) {
+    throw LoadError.of(name, cause);
   }
-  return [...found];
-}
-
-/** The C library, as the packages' names have it. */
-function libc() {
-  if (process.platform === 'win32') return '-msvc';
-  if (process.platform !== 'linux') return '';
-  const { header } = process.report.getReport();
-  return header.glibcVersionRuntime ? '-gnu' : '-musl';
+  throw LoadError.ofPlatform(name);
 }

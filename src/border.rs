@@ -7,6 +7,10 @@ use napi_derive::napi;
 use oxws_protocol::frame::MAX_CONTROL_LEN;
 use oxws_protocol::ProtocolError;
 
+/// The version of this binary, which has to be that of the package that loads it.
+#[napi]
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// What an event is: in the low bits its number, which for a frame is its opcode, and
 /// bits above that say more.
 #[napi]
