@@ -1,0 +1,132 @@
+'use strict';
+
+// Runs our own tests of both APIs under several versions of Node.js, over each way that
+// a connection's bytes can go. The versions come from the npm registry.
+//
+//   npm run test:nodes [-- --quick] [-- 18 26]
+//
+// Ends with a table, and the line `N passed, N failed`; `--quick` leaves out the stress
+// of the engine.
+
+const { spawnSync } = require('child_process');
+const fs = require('fs');
+const path = require('path');
+
+const root = path.join(__dirname, '..');
+const mocha = path.join(root, 'node_modules', 'mocha', 'bin', 'mocha.js');
+
+/** The last of each even line. */
+const VERSIONS = ['18.20.8', '20.20.2', '22.23.5', '24.22.3', '26.12.1'];
+
+/** The ways that a connection's bytes can go. */
+const WAYS = [
+  { OXWS_TRANSPORT: 'stream' },
+  { OXWS_HOST: 'inline' },
+  { OXWS_HOST: 'thread' },
+];
+
+const FILES = ['', 'ws8/', 'both/'].map((part) => `__test__/${part}*.test.js`);
+
+const STRESS = '__test__/engine-stress.test.js';
+
+/** The name of the package with Node.js for this machine. */
+function packageName() {
+  const system = process.platform === 'win32' ? 'win' : process.platform;
+  return `node-${system}-${process.arch}`;
+}
+
+/** The path of a version's binary, which is installed if it is not there; or null. */
+function install(version) {
+  const folder = path.join(root, 'target', 'nodes', version);
+  const modules = path.join(folder, 'node_modules', packageName());
+  const binary =
+    process.platform === 'win32'
+      ? path.join(modules, 'bin', 'node.exe')
+      : path.join(modules, 'bin', 'node');
+  if (!fs.existsSync(binary)) {
+    fs.mkdirSync(folder, { recursive: true });
+    const spec = `${packageName()}@${version}`;
+    spawnSync(
+      'npm',
+      [
+        'install',
+        '--no-save',
+        '--no-audit',
+        '--no-fund',
+        '--prefix',
+        '.',
+        spec,
+      ],
+      { cwd: folder, stdio: 'inherit', shell: process.platform === 'win32' },
+    );
+  }
+  return fs.existsSync(binary) ? binary : null;
+}
+
+/** Runs the tests one way; how many passed, failed, and were left out. */
+function run(binary, way, quick) {
+  const { status, stdout } = spawnSync(
+    binary,
+    [
+      mocha,
+      ...FILES,
+      ...(quick ? ['--ignore', STRESS] : []),
+      '--reporter',
+      'dot',
+    ],
+    {
+      cwd: root,
+      encoding: 'utf8',
+      env: { ...process.env, ...way },
+      maxBuffer: 256 * 1024 * 1024,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  const count = (what) => {
+    const [, number = '0'] =
+      stdout.match(new RegExp(`^ +(\\d+) ${what}`, 'm')) || [];
+    return Number(number);
+  };
+  const failed = count('failing');
+  const result = {
+    passed: count('passing'),
+    // Mocha that ends otherwise has failed as a whole.
+    failed: status !== 0 && failed === 0 ? 1 : failed,
+    skipped: count('pending'),
+  };
+  if (result.failed > 0) process.stdout.write(stdout);
+  return result;
+}
+
+function main() {
+  const args = process.argv.slice(2);
+  const quick = args.includes('--quick');
+  const wanted = args.filter((arg) => /^\d/.test(arg));
+  const versions = VERSIONS.filter(
+    (version) =>
+      wanted.length === 0 || wanted.some((each) => version.startsWith(each)),
+  );
+
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  const table = [];
+  for (const version of versions) {
+    const binary = install(version);
+    for (const way of WAYS) {
+      const name = Object.values(way).join();
+      const result = binary && run(binary, way, quick);
+      if (result === null) total.skipped++;
+      for (const key of Object.keys(result || {})) total[key] += result[key];
+      const text = result
+        ? `${result.passed} passed, ${result.failed} failed, ${result.skipped} pending`
+        : `skipped (${packageName()}@${version} cannot be installed)`;
+      table.push(`Node.js ${version}, ${name}: ${text}`);
+      console.log(table.at(-1));
+    }
+  }
+  console.log(`\n${table.join('\n')}\n`);
+  const { passed, failed, skipped } = total;
+  console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+main();
