@@ -1,13 +1,15 @@
 'use strict';
 
-// Packs what is published for this machine into a folder: the package itself, the one
-// with the binary of this platform, and oxws8, which stands in for ws 8.
+// Packs what is published into a folder: the packages with the binaries that are there
+// (npm run build makes that of this platform), oxws, and oxws8, which stands in for ws 8.
+// Prints the path of each tarball.
 //
-//   npm run pack -- FOLDER
+//   npm run pack -- FOLDER           the binaries that are there, one at least
+//   npm run pack -- FOLDER --all     fails unless all platforms have a binary
 //
-// The package that is published differs from the repository's package.json: it asks
-// for the platforms' packages, which are not there to install while it is developed,
-// and has no scripts, since there is nothing to build.
+// The published package.json of oxws differs from the repository's: it asks for the
+// packages of the platforms, which cannot be installed before they are published, and
+// has no scripts, since there is nothing to build.
 
 const { execFileSync } = require('child_process');
 const fs = require('fs');
@@ -22,8 +24,20 @@ function read(file) {
   return JSON.parse(fs.readFileSync(file, 'utf8'));
 }
 
-/** Packs a folder; the path of the tarball. */
-function pack(folder, destination) {
+/** Packs a folder with its package.json as it is published; the path of the tarball. */
+function pack(folder, published, destination) {
+  const { GITHUB_REPOSITORY, GITHUB_SERVER_URL } = process.env;
+  if (GITHUB_REPOSITORY) {
+    // The provenance of a package has to name the repository that it comes from.
+    published.repository = {
+      type: 'git',
+      url: `git+${GITHUB_SERVER_URL}/${GITHUB_REPOSITORY}.git`,
+    };
+  }
+  fs.writeFileSync(
+    path.join(folder, 'package.json'),
+    JSON.stringify(published, null, 2),
+  );
   const output = execFileSync(
     'npm',
     ['pack', '--json', '--ignore-scripts', '--pack-destination', destination],
@@ -38,8 +52,8 @@ function pack(folder, destination) {
   return path.join(destination, filename);
 }
 
-/** The package itself, as it is published. */
-function packRoot(staging, destination) {
+/** The package `oxws`. */
+function packOxws(staging, destination) {
   const folder = path.join(staging, 'root');
   for (const file of [...manifest.files, 'README.md', 'LICENSE']) {
     fs.cpSync(path.join(root, file), path.join(folder, file), {
@@ -51,47 +65,52 @@ function packRoot(staging, destination) {
       platforms.map((name) => [`${manifest.name}-${name}`, manifest.version]),
     ),
   });
-  for (const field of ['devDependencies', 'napi', 'scripts']) {
+  for (const field of ['devDependencies', 'napi', 'overrides', 'scripts']) {
     delete published[field];
   }
-  fs.writeFileSync(
-    path.join(folder, 'package.json'),
-    JSON.stringify(published, null, 2),
-  );
-  return pack(folder, destination);
+  return pack(folder, published, destination);
 }
 
-/** The package with the binary of this platform. */
-function packPlatform(staging, destination) {
-  const built = (name) => path.join(root, `${manifest.name}.${name}.node`);
-  const name = platforms.find((platform) => fs.existsSync(built(platform)));
-  if (!name) throw new Error('there is no binary: npm run build');
+/** Another package of the repository, with files of the root in addition. */
+function packFolder(name, files, staging, destination) {
   const folder = path.join(staging, name);
-  fs.cpSync(path.join(root, 'npm', name), folder, { recursive: true });
-  fs.copyFileSync(built(name), path.join(folder, path.basename(built(name))));
-  return pack(folder, destination);
+  fs.cpSync(path.join(root, name), folder, { recursive: true });
+  for (const file of files) {
+    fs.copyFileSync(path.join(root, file), path.join(folder, file));
+  }
+  return pack(folder, read(path.join(folder, 'package.json')), destination);
 }
 
-/** The package that stands in for ws 8. */
-function packWs8(staging, destination) {
-  const folder = path.join(staging, 'oxws8');
-  fs.cpSync(path.join(root, 'oxws8'), folder, { recursive: true });
-  fs.copyFileSync(path.join(root, 'LICENSE'), path.join(folder, 'LICENSE'));
-  const asked = read(path.join(folder, 'package.json')).dependencies.oxws;
-  if (asked !== manifest.version) {
-    throw new Error(`oxws8 asks for oxws ${asked}, not ${manifest.version}`);
+/** The platforms whose binaries are there. */
+function built(isAll) {
+  const there = (name) => fs.existsSync(path.join(root, binaryOf(name)));
+  const missing = platforms.filter((name) => !there(name)).map(binaryOf);
+  if (isAll && missing.length > 0) {
+    throw new Error(`there is no ${missing.join(', ')}`);
   }
-  return pack(folder, destination);
+  if (missing.length === platforms.length) {
+    throw new Error('there is no binary: npm run build');
+  }
+  return platforms.filter(there);
+}
+
+function binaryOf(platform) {
+  return `${manifest.name}.${platform}.node`;
 }
 
 function main() {
-  const destination = path.resolve(process.argv[2] || 'dist');
+  const args = process.argv.slice(2);
+  const [folder = 'dist'] = args.filter((arg) => arg !== '--all');
+  const destination = path.resolve(folder);
   fs.mkdirSync(destination, { recursive: true });
   const staging = fs.mkdtempSync(path.join(os.tmpdir(), 'oxws-pack-'));
   try {
-    console.log(packRoot(staging, destination));
-    console.log(packPlatform(staging, destination));
-    console.log(packWs8(staging, destination));
+    for (const name of built(args.includes('--all'))) {
+      const files = [binaryOf(name), 'LICENSE'];
+      console.log(packFolder(`npm/${name}`, files, staging, destination));
+    }
+    console.log(packOxws(staging, destination));
+    console.log(packFolder('oxws8', ['LICENSE'], staging, destination));
   } finally {
     fs.rmSync(staging, { recursive: true });
   }

@@ -3,29 +3,24 @@
 // Runs our own tests of both APIs under several versions of Node.js, over each way that
 // a connection's bytes can go. The versions come from the npm registry.
 //
-//   npm run test:nodes [-- --quick] [-- 18 26]
+//   npm run test:nodes                   all versions
+//   npm run test:nodes -- 18 26          some
+//   npm run test:nodes -- --current      the version that runs this script
+//   npm run test:nodes -- --quick        without the stress of the engine
 //
-// Ends with a table, and the line `N passed, N failed`; `--quick` leaves out the stress
-// of the engine.
+// Ends with a table, and the line `N passed, N failed, N skipped`.
 
 const { spawnSync } = require('child_process');
 const fs = require('fs');
 const path = require('path');
+
+const { APIS, WAYS, nameOf } = require('./ways');
 
 const root = path.join(__dirname, '..');
 const mocha = path.join(root, 'node_modules', 'mocha', 'bin', 'mocha.js');
 
 /** The last of each even line. */
 const VERSIONS = ['18.20.8', '20.20.2', '22.23.5', '24.22.3', '26.12.1'];
-
-/** The ways that a connection's bytes can go. */
-const WAYS = [
-  { OXWS_TRANSPORT: 'stream' },
-  { OXWS_HOST: 'inline' },
-  { OXWS_HOST: 'thread' },
-];
-
-const FILES = ['', 'ws8/', 'both/'].map((part) => `__test__/${part}*.test.js`);
 
 const STRESS = '__test__/engine-stress.test.js';
 
@@ -37,6 +32,7 @@ function packageName() {
 
 /** The path of a version's binary, which is installed if it is not there; or null. */
 function install(version) {
+  if (version === process.versions.node) return process.execPath;
   const folder = path.join(root, 'target', 'nodes', version);
   const modules = path.join(folder, 'node_modules', packageName());
   const binary =
@@ -48,16 +44,12 @@ function install(version) {
     const spec = `${packageName()}@${version}`;
     spawnSync(
       'npm',
-      [
-        'install',
-        '--no-save',
-        '--no-audit',
-        '--no-fund',
-        '--prefix',
-        '.',
-        spec,
-      ],
-      { cwd: folder, stdio: 'inherit', shell: process.platform === 'win32' },
+      ['install', '--no-save', '--no-audit', '--prefix', '.', spec],
+      {
+        cwd: folder,
+        stdio: 'inherit',
+        shell: process.platform === 'win32',
+      },
     );
   }
   return fs.existsSync(binary) ? binary : null;
@@ -69,7 +61,7 @@ function run(binary, way, quick) {
     binary,
     [
       mocha,
-      ...FILES,
+      ...APIS.map(([, files]) => files),
       ...(quick ? ['--ignore', STRESS] : []),
       '--reporter',
       'dot',
@@ -98,21 +90,25 @@ function run(binary, way, quick) {
   return result;
 }
 
+/** The versions that the arguments ask for. */
+function chosen(args) {
+  if (args.includes('--current')) return [process.versions.node];
+  const lines = args.filter((arg) => /^\d/.test(arg));
+  if (lines.length === 0) return VERSIONS;
+  return VERSIONS.filter((version) => lines.includes(version.split('.')[0]));
+}
+
 function main() {
   const args = process.argv.slice(2);
   const quick = args.includes('--quick');
-  const wanted = args.filter((arg) => /^\d/.test(arg));
-  const versions = VERSIONS.filter(
-    (version) =>
-      wanted.length === 0 || wanted.some((each) => version.startsWith(each)),
-  );
+  const versions = chosen(args);
 
   const total = { passed: 0, failed: 0, skipped: 0 };
   const table = [];
   for (const version of versions) {
     const binary = install(version);
     for (const way of WAYS) {
-      const name = Object.values(way).join();
+      const name = nameOf(way);
       const result = binary && run(binary, way, quick);
       if (result === null) total.skipped++;
       for (const key of Object.keys(result || {})) total[key] += result[key];

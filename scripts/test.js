@@ -8,6 +8,8 @@ const { spawn } = require('child_process');
 const fs = require('fs');
 const path = require('path');
 
+const { APIS, WAYS, nameOf } = require('./ways');
+
 const root = path.join(__dirname, '..');
 const bin = (name) => path.join(root, 'node_modules', '.bin', name);
 
@@ -82,20 +84,6 @@ function run(title, count, command, args, env) {
   });
 }
 
-/** The ways that a connection's bytes can go; the same tests run over each. */
-const WAYS = [
-  { OXWS_TRANSPORT: 'stream' },
-  { OXWS_HOST: 'inline' },
-  { OXWS_HOST: 'thread' },
-];
-
-/** Our own tests of each API, and of what both promise. */
-const APIS = [
-  ['the API of 2016', '__test__/*.test.js'],
-  ['the API of ws 8', '__test__/ws8/*.test.js'],
-  ['both APIs', '__test__/both/*.test.js'],
-];
-
 async function main() {
   await run('eslint', asOne, bin('eslint'), ['.']);
   await run('prettier', asOne, bin('prettier'), ['--check', '.']);
@@ -109,10 +97,15 @@ async function main() {
   ]);
   await run('cargo test', cargoTests, 'cargo', ['test', '--workspace']);
   for (const way of WAYS) {
-    const name = Object.values(way).join(' ');
     for (const [api, files] of APIS) {
       const args = [files, '--reporter', 'dot'];
-      await run(`mocha: ${api} (${name})`, mochaTests, bin('mocha'), args, way);
+      await run(
+        `mocha: ${api} (${nameOf(way)})`,
+        mochaTests,
+        bin('mocha'),
+        args,
+        way,
+      );
     }
   }
   await run('mocha: the project', mochaTests, bin('mocha'), [
@@ -138,7 +131,7 @@ async function main() {
     const script = path.join(__dirname, 'test-ws.js');
     for (const checkout of checkouts.split(path.delimiter)) {
       for (const way of WAYS) {
-        const title = `the suite of ws (${Object.values(way).join(' ')})`;
+        const title = `the suite of ws (${nameOf(way)})`;
         const args = [script, checkout];
         await run(title, suiteTests, process.execPath, args, way);
       }

@@ -1,0 +1,14 @@
+#!/bin/sh
+# Runs a command in this checkout, in a container with Alpine Linux (musl), Node.js and
+# Rust, after the packages are installed:
+#
+#   scripts/alpine.sh 'npm run build'
+set -eu
+cd "$(dirname "$0")/.."
+exec docker run --rm -i -v "$PWD:/oxws" -w /oxws node:20-alpine sh -euc "
+  apk add --quiet build-base rustup
+  rustup-init -y --quiet --profile minimal
+  . ~/.cargo/env
+  npm ci --ignore-scripts
+  $1
+"

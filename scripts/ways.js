@@ -1,0 +1,19 @@
+'use strict';
+
+// Our own tests of both APIs, and the ways that a connection's bytes can go. The same
+// tests run each way.
+
+exports.WAYS = [
+  { OXWS_TRANSPORT: 'stream' },
+  { OXWS_HOST: 'inline' },
+  { OXWS_HOST: 'thread' },
+];
+
+exports.APIS = [
+  ['the API of 2016', '__test__/*.test.js'],
+  ['the API of ws 8', '__test__/ws8/*.test.js'],
+  ['both APIs', '__test__/both/*.test.js'],
+];
+
+/** The name of a way, for titles. */
+exports.nameOf = (way) => Object.values(way).join(' ');
