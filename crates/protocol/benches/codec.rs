@@ -1,4 +1,4 @@
-//! The codec's speed. `cargo bench -p oxws-protocol`
+//! Measures the speed of the codec. Run with `cargo bench -p oxws-protocol`.
 
 use std::hint::black_box;
 
@@ -15,7 +15,7 @@ const MASKED: MessageOptions = MessageOptions {
     mask: Some(KEY),
 };
 
-/// JSON, as much traffic is.
+/// JSON, which is typical of WebSocket traffic.
 fn json(len: usize) -> Vec<u8> {
     let mut text = String::new();
     let mut id = 0u32;
@@ -67,8 +67,8 @@ fn decoding(c: &mut Criterion) {
             let mut input = frame.clone();
             let head = frame.len() - len;
             b.iter(|| {
-                // The head and the masked payload are there anew each time: masking
-                // twice gives the input back.
+                // Decoding unmasks the payload in place. Masking it again restores the
+                // input for the next iteration.
                 let event = decoder.next(black_box(&mut input), &mut 0).unwrap();
                 mask::apply(&mut input[head..], KEY, 0);
                 event

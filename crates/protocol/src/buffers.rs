@@ -1,24 +1,26 @@
-//! Memory of long messages, to be used again.
+//! A pool of buffers for long messages.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ProtocolError;
 
-/// A shorter buffer, in bytes, is cheaply had.
+/// The minimum capacity of a pooled buffer, in bytes. Smaller buffers are cheap to allocate.
 const MIN_CAPACITY: usize = 16 * 1024;
 
-/// The most bytes that are kept.
+/// The maximum total capacity of the idle buffers, in bytes.
 const MAX_BYTES: usize = 8 << 20;
 
-/// The most buffers that are kept.
+/// The maximum number of idle buffers.
 const MAX_COUNT: usize = 64;
 
-/// A buffer may be so many times as large as it has to be.
+/// An idle buffer is used only if its capacity is at most this many times the requested one.
 const MAX_WASTE: usize = 4;
 
-/// Idle buffers. Memory that comes from the system anew is cleared page by page when it
-/// is first written to, which takes as long as receiving it does.
+/// Idle buffers that can be used again.
+///
+/// The system clears new memory page by page when it is first written to, which takes as
+/// long as receiving the data does. Memory that is used again does not have that cost.
 ///
 /// Clones share the same buffers.
 #[derive(Clone, Default)]
@@ -27,28 +29,30 @@ pub struct BufferPool(Arc<Mutex<Idle>>);
 #[derive(Default)]
 struct Idle {
     buffers: Vec<Vec<u8>>,
-    /// The sum of their capacities.
+    /// The sum of the buffers' capacities, in bytes.
     bytes: usize,
 }
 
 impl BufferPool {
     fn idle(&self) -> MutexGuard<'_, Idle> {
-        // A panic elsewhere leaves the list whole: it only pushes and removes.
+        // The list is only pushed to and removed from: a panic elsewhere leaves
+        // it consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a buffer at least this capacity, in bytes; what is in it stays.
+    /// Grows `buffer` to a capacity of at least `capacity` bytes, and keeps its content.
     pub fn grow(&self, buffer: &mut Vec<u8>, capacity: usize) {
         if !self.replace(buffer, capacity) {
             buffer.reserve_exact(capacity.saturating_sub(buffer.len()));
         }
     }
 
-    /// As [`grow`](Self::grow), for what a peer sends.
+    /// Like [`grow`](Self::grow), but fails if the memory cannot be allocated. For
+    /// lengths that depend on what a peer sends.
     ///
     /// # Errors
     ///
-    /// [`PayloadTooLong`](ProtocolError::PayloadTooLong) if there is no memory for it.
+    /// [`PayloadTooLong`](ProtocolError::PayloadTooLong) if the memory cannot be allocated.
     pub fn try_grow(&self, buffer: &mut Vec<u8>, capacity: usize) -> Result<(), ProtocolError> {
         if self.replace(buffer, capacity) {
             return Ok(());
@@ -58,8 +62,8 @@ impl BufferPool {
             .map_err(|_| ProtocolError::PayloadTooLong)
     }
 
-    /// Moves a buffer to idle memory of this capacity, if there is some; whether there
-    /// was.
+    /// Moves the content of `buffer` to an idle buffer of at least `capacity` bytes.
+    /// Returns whether there is one.
     fn replace(&self, buffer: &mut Vec<u8>, capacity: usize) -> bool {
         let Some(mut larger) = self.take(capacity) else {
             return false;
@@ -82,7 +86,7 @@ impl BufferPool {
         Some(buffer)
     }
 
-    /// Takes back a buffer that is not needed any more, whatever it is.
+    /// Returns a buffer to the pool. It is freed if it is too small or the pool is full.
     pub fn give(&self, mut buffer: Vec<u8>) {
         let capacity = buffer.capacity();
         if capacity < MIN_CAPACITY {

@@ -2,27 +2,28 @@
 
 use crate::{utf8, ProtocolError};
 
-/// The code that `close()` sends when it is given none.
+/// The code that `close()` sends by default.
 pub const NORMAL: u16 = 1000;
 
-/// The longest reason, in bytes: a control frame's 125 less the code's two.
+/// The maximum length of a reason, in bytes: the 125 of a control frame less 2 for the code.
 pub const MAX_REASON_LEN: usize = 123;
 
-/// Whether `code` may stand in a close frame.
+/// Returns whether `code` is allowed in a close frame.
 ///
-/// These are the codes of the IANA registry but 1004, 1005, 1006 and 1015, which
-/// never go over the wire, and the ranges for libraries (3000–3999) and
-/// applications (4000–4999).
+/// These are the codes of the IANA registry, except 1004, 1005, 1006 and 1015, which are
+/// never sent, and the ranges for libraries (3000–3999) and applications (4000–4999).
 pub const fn is_valid_code(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-/// Reads a close frame's payload: the code, if there is one; what follows its two
-/// bytes is the reason, which is UTF-8 if `validates` asks for that.
+/// Parses the payload of a close frame, and returns its code, if it has one.
+///
+/// The reason is what follows the two bytes of the code. If `validates` is true, it
+/// has to be UTF-8.
 ///
 /// # Errors
 ///
-/// A payload of one byte, a code that must not be sent, a reason that is not UTF-8.
+/// A payload of one byte, a code that is not allowed, or a reason that is not UTF-8.
 pub fn parse(payload: &[u8], validates: bool) -> Result<Option<u16>, ProtocolError> {
     match payload {
         [] => Ok(None),

@@ -1,4 +1,4 @@
-//! Bytes to events.
+//! Decodes bytes into events.
 
 use std::ops::Range;
 
@@ -8,60 +8,60 @@ use crate::frame::{Opcode, Start, MAX_CONTROL_LEN, MAX_HEAD_LEN};
 use crate::utf8::{self, Utf8Validator};
 use crate::{close, mask, ProtocolError};
 
-/// The largest integer that JavaScript counts exactly; no payload may be longer.
+/// The largest integer that JavaScript represents exactly. No payload may be longer.
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
-/// The least room that is made for a message which arrives in pieces, in bytes.
+/// The minimum number of bytes that are reserved ahead for a message that arrives in pieces.
 const MIN_RESERVE: usize = 4 * 1024;
 
-/// Room is made ahead of time for so many times what has arrived of a message: a peer
-/// that announces much and sends little takes little, and a message that is moved to
-/// larger memory is moved once or twice.
+/// How much is reserved ahead for a message, as a multiple of what has arrived. A peer
+/// that announces much but sends little occupies little memory, and a long message
+/// moves to a larger buffer only once or twice.
 const AHEAD: usize = 15;
 
 /// Whether the peer has to mask its frames (RFC 6455, 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Masking {
-    /// Frames may be masked or not.
+    /// Frames may be masked or unmasked.
     #[default]
     Any,
-    /// A server reads from a client: every frame is masked.
+    /// Every frame has to be masked: a server reads from a client.
     Required,
-    /// A client reads from a server: no frame is masked.
+    /// No frame may be masked: a client reads from a server.
     Forbidden,
 }
 
-/// The limits a [`Decoder`] keeps.
+/// The limits and checks of a [`Decoder`].
 #[derive(Debug, Clone, Copy)]
 pub struct DecoderOptions {
-    /// The longest message, in bytes, before and after it is decompressed.
+    /// The maximum length of a message, in bytes, before and after decompression.
     pub max_payload: u64,
-    /// The longest text that its reader can hold, in UTF-16 code units: JavaScript
-    /// counts texts so.
+    /// The maximum length of a text that the reader can hold, in UTF-16 code units, in
+    /// which JavaScript measures strings.
     pub max_text: u64,
-    /// The longest binary message that its reader can hold, in bytes.
+    /// The maximum length of a binary message that the reader can hold, in bytes.
     pub max_binary: u64,
-    /// The most fragments that one message may have.
+    /// The maximum number of fragments of a message.
     pub max_fragments: u32,
     /// Whether frames have to be masked.
     pub masking: Masking,
-    /// Whether texts and the reasons of close frames have to be UTF-8. Otherwise they are
-    /// any bytes, and `max_text` is not looked at.
+    /// Whether texts and close reasons have to be UTF-8. If not, they may be any bytes,
+    /// and `max_binary` limits texts instead of `max_text`.
     pub validates: bool,
-    /// Whether [`Decoder::take_ends`] tells where the fragments of a binary message end.
+    /// Whether [`Decoder::take_ends`] returns where the fragments of a binary message end.
     pub keeps_ends: bool,
-    /// A compressed message is [heavy](Decoder::is_heavy) from a frame on whose payload
-    /// is at least this long, in bytes...
+    /// A compressed message is [heavy](Decoder::is_heavy) if the payload of one of its
+    /// frames has at least this length, in bytes.
     pub heavy_frame: u64,
-    /// ...or once it is about this long, in bytes, when decompressed.
+    /// A compressed message is heavy once its decompressed part has this length, in bytes.
     pub heavy_message: usize,
 }
 
-/// A UTF-16 code unit takes at most so many bytes of UTF-8.
+/// The maximum number of UTF-8 bytes for one UTF-16 code unit.
 const MAX_BYTES_PER_UNIT: u64 = 3;
 
 impl DecoderOptions {
-    /// The most bytes that a message may have.
+    /// Returns the maximum length of a message, in bytes.
     fn limit(&self, is_utf8: bool) -> u64 {
         let most = if is_utf8 {
             self.max_text.saturating_mul(MAX_BYTES_PER_UNIT)
@@ -88,56 +88,57 @@ impl Default for DecoderOptions {
     }
 }
 
-/// What a call of [`Decoder::next`] has come to.
+/// The result of [`Decoder::next`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decoded {
-    /// Something that the peer sent. There may be more in the input.
+    /// The peer sent an event. There may be more in the input.
     Event(Event),
-    /// The message under way is [heavy](Decoder::is_heavy): call again, perhaps on
-    /// another thread. There may be more to do even if all of the input is read.
+    /// The current message is [heavy](Decoder::is_heavy). Call [`next`](Decoder::next)
+    /// again, possibly on another thread, even if the whole input has been read.
     Heavy,
-    /// All of the input is read, and nothing is left to do without more of it.
+    /// The whole input has been read. The decoder needs more input to go on.
     NeedsInput,
 }
 
-/// Something that the peer sent.
+/// A message or control frame that the peer sent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What it is.
+    /// The kind of the event.
     pub kind: EventKind,
-    /// A message's data, a ping's or pong's, or the reason of a close frame.
+    /// The data of a message, ping or pong, or the reason of a close frame.
     pub payload: Payload,
-    /// Whether the (last) frame was masked.
+    /// Whether the frame was masked. For a fragmented message, this is its last frame.
     pub masked: bool,
 }
 
-/// What the peer sent.
+/// The kind of an [`Event`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
-    /// A text message: its payload is UTF-8.
+    /// A text message. Its payload is UTF-8 if
+    /// [`validates`](DecoderOptions::validates) is set.
     Text,
     /// A binary message.
     Binary,
-    /// A ping, which wants a pong with the same payload.
+    /// A ping. The peer expects a pong with the same payload.
     Ping,
     /// A pong.
     Pong,
-    /// A close frame, and the code that it carries: its payload is UTF-8. Nothing
-    /// comes after it.
+    /// A close frame, with its code if it has one. The payload is the reason, which is
+    /// UTF-8 if [`validates`](DecoderOptions::validates) is set. It is the last event.
     Close(Option<u16>),
 }
 
-/// Where the bytes of an event are.
+/// Where the payload of an event is.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Payload {
-    /// In the input, unmasked in place.
+    /// In this range of the input, unmasked in place.
     Input(Range<usize>),
-    /// In a buffer of their own: a message that came in pieces, or compressed.
+    /// In its own buffer. The payload was compressed, or arrived in pieces.
     Owned(Vec<u8>),
 }
 
 impl Payload {
-    /// The bytes; `input` is what was given to [`Decoder::next`].
+    /// Returns the payload. `input` is the input that was passed to [`Decoder::next`].
     pub fn bytes<'a>(&'a self, input: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Input(range) => &input[range.clone()],
@@ -146,10 +147,10 @@ impl Payload {
     }
 }
 
-/// Turns the bytes of one direction of a connection into [`Event`]s.
+/// Decodes the bytes of one direction of a connection into [`Event`]s.
 ///
-/// It may be given them in pieces of any size, and tells each violation of the
-/// protocol at the first byte that shows it.
+/// The input may be cut into pieces of any size. A violation of the protocol is
+/// reported at the first byte that shows it.
 #[derive(Debug)]
 pub struct Decoder {
     options: DecoderOptions,
@@ -167,11 +168,11 @@ pub struct Decoder {
 
 #[derive(Debug)]
 enum State {
-    /// Between frames, or within a head of which this much is here.
+    /// Between frames, or within a head whose first `len` bytes have arrived.
     Head { bytes: [u8; MAX_HEAD_LEN], len: u8 },
     /// Within the payload of `frame`.
     Payload,
-    /// After a close frame or an error: what follows is discarded.
+    /// A close frame or an error has ended the stream. Further input is discarded.
     Closed,
 }
 
@@ -191,7 +192,8 @@ struct Frame {
 }
 
 impl Frame {
-    /// Of the payload, what stands in the input: taken, and unmasked in place.
+    /// Takes the part of the payload that starts at `input[*at]`, unmasks it in place,
+    /// and advances `*at`. Returns its range.
     fn take(&mut self, input: &mut [u8], at: &mut usize) -> Range<usize> {
         let here = (input.len() - *at) as u64;
         let taken = here.min(self.remaining) as usize;
@@ -205,7 +207,7 @@ impl Frame {
         range
     }
 
-    /// Gives back the last of what was taken, masked as it was.
+    /// Puts back the last `count` bytes that were taken, and masks them again.
     fn give_back(&mut self, input: &mut [u8], at: &mut usize, count: usize) {
         *at -= count;
         self.remaining += count as u64;
@@ -216,26 +218,26 @@ impl Frame {
     }
 }
 
-/// The message that is being read, over all its fragments.
+/// The message that is being read, with all its fragments.
 #[derive(Debug)]
 struct Message {
     text: bool,
-    /// Whether it has to be UTF-8.
+    /// Whether the message has to be UTF-8.
     utf8: bool,
     compressed: bool,
-    /// Whether it is much work to decompress it.
+    /// Whether decompressing it takes long: see [`Decoder::is_heavy`].
     heavy: bool,
     fragments: u32,
-    /// The sum of the frames' lengths.
+    /// The sum of the payload lengths in the heads of its frames.
     announced: u64,
     data: Vec<u8>,
-    /// Where its fragments end, if that is asked for.
+    /// Where its fragments end, if the options ask for that.
     ends: Vec<usize>,
 }
 
 impl Decoder {
-    /// A decoder at the beginning of a connection; `inflater` where
-    /// permessage-deflate is agreed on.
+    /// Creates a decoder for a new connection. `inflater` is `None` if
+    /// permessage-deflate was not negotiated.
     pub fn new(options: DecoderOptions, inflater: Option<Inflater>) -> Self {
         Self {
             options,
@@ -256,23 +258,23 @@ impl Decoder {
         }
     }
 
-    /// Has the decoder take the memory of long messages from here.
+    /// Sets the pool that the buffers of long messages come from.
     #[must_use]
     pub fn with_buffers(mut self, buffers: BufferPool) -> Self {
         self.buffers = buffers;
         self
     }
 
-    /// Takes the next event from `input`, beginning at `*at`, which is advanced
-    /// past what was read.
+    /// Decodes the next event in `input` from `*at` on, and advances `*at` past the
+    /// bytes that it read.
     ///
-    /// Call it again with the same input until it [needs more](Decoded::NeedsInput).
+    /// Call it again with the same input until it returns [`Decoded::NeedsInput`].
     /// Payloads are unmasked in place.
     ///
     /// # Errors
     ///
-    /// A violation of the protocol or of a limit. It, like a close frame, ends the
-    /// stream: all that follows is discarded.
+    /// A violation of the protocol or of a limit. An error ends the stream, as a close
+    /// frame does: further input is discarded.
     pub fn next(&mut self, input: &mut [u8], at: &mut usize) -> Result<Decoded, ProtocolError> {
         let result = self.advance(input, at);
         if let Err(_)
@@ -286,26 +288,27 @@ impl Decoder {
         result
     }
 
-    /// Sets the longest message from now on, in bytes.
+    /// Sets the maximum length of a message from now on, in bytes.
     pub fn set_max_payload(&mut self, max_payload: u64) {
         self.options.max_payload = max_payload;
     }
 
-    /// Sets whether texts have to be UTF-8, from the next message on, and reasons of close
-    /// frames.
+    /// Sets whether texts, from the next message on, and close reasons have to be UTF-8.
     pub fn set_validates(&mut self, validates: bool) {
         self.options.validates = validates;
     }
 
-    /// The buffer of the message under way, where the next bytes of the stream all
-    /// belong to its payload, uncompressed, and are `least` at least: a driver may read
-    /// from the network right into it, instead of handing the bytes to
-    /// [`next`](Self::next), and saves a copy.
+    /// Returns the buffer of the current message, and how many bytes may be
+    /// appended to it, if at least the next `least` bytes of the stream are
+    /// uncompressed payload of this message.
     ///
-    /// It appends no more bytes than the number that comes with the buffer, whose
-    /// capacity suffices for them, and then calls [`filled`](Self::filled).
+    /// The caller can then read from the network directly into this buffer, instead of
+    /// passing the bytes to [`next`](Self::next), which saves a copy. The buffer has
+    /// the capacity for the returned number of bytes. After appending, call
+    /// [`filled`](Self::filled).
     ///
-    /// `None`, too, where there is no memory for more: [`next`](Self::next) tells.
+    /// Also returns `None` if the buffer cannot grow. [`next`](Self::next) then
+    /// reports the error.
     pub fn direct(&mut self, least: usize) -> Option<(&mut Vec<u8>, usize)> {
         let message = self.message.as_mut()?;
         let is_data = matches!(
@@ -326,16 +329,17 @@ impl Decoder {
         Some((data, room))
     }
 
-    /// Takes the bytes that were appended to the buffer of [`direct`](Self::direct),
-    /// which was `from` long before. They are unmasked in place.
+    /// Processes the bytes that were appended to the buffer of
+    /// [`direct`](Self::direct), and unmasks them in place. `from` is the length that
+    /// the buffer had before. Returns the message if it is complete.
     ///
     /// # Errors
     ///
-    /// As [`next`](Self::next).
+    /// As for [`next`](Self::next).
     ///
     /// # Panics
     ///
-    /// If no message is under way, or more was appended than there was room for.
+    /// If there is no current message, or more bytes were appended than allowed.
     pub fn filled(&mut self, from: usize) -> Result<Option<Event>, ProtocolError> {
         let message = self.message.as_mut().expect("a message is under way");
         let added = &mut message.data[from..];
@@ -360,19 +364,21 @@ impl Decoder {
         result
     }
 
-    /// Whether the message under way is worth decoding on another thread, by the
-    /// options' `heavy_frame` and `heavy_message`.
+    /// Returns whether the current message is heavy: it takes so long to decompress
+    /// that it is better decoded on another thread. [`DecoderOptions::heavy_frame`] and
+    /// [`DecoderOptions::heavy_message`] are the limits.
     pub fn is_heavy(&self) -> bool {
         self.message.as_ref().is_some_and(|message| message.heavy)
     }
 
-    /// Where in the payload of the last message its fragments end: of one that had
-    /// several, if the options ask for that, and nothing otherwise. Each is told once.
+    /// Returns where the fragments of the last message end, as offsets in its payload.
+    /// The list is empty unless the message was binary and fragmented, and the options
+    /// ask for it. Each list is returned only once.
     pub fn take_ends(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.ends)
     }
 
-    /// Discards all that is still to come, and frees what is held.
+    /// Discards all further input, and frees the memory of the decoder.
     pub fn close(&mut self) {
         self.state = State::Closed;
         self.message = None;
@@ -380,14 +386,14 @@ impl Decoder {
         self.control = Vec::new();
     }
 
-    /// The length, in bytes on the wire, of the message under way, as far as its
-    /// frames have announced it.
+    /// Returns the length of the current message on the wire, in bytes: the sum of the
+    /// payload lengths in the frame heads that have arrived. 0 between messages.
     pub fn announced_len(&self) -> u64 {
         self.message.as_ref().map_or(0, |message| message.announced)
     }
 
-    /// How much of the payload of the frame under way has been read, in bytes; 0 between
-    /// frames.
+    /// Returns how many bytes of the current frame's payload have been read. 0
+    /// between frames.
     pub fn partial_len(&self) -> u64 {
         match self.state {
             State::Payload => self.frame.len - self.frame.remaining,
@@ -414,7 +420,7 @@ impl Decoder {
                         _ => self.read_data(input, at)?,
                     };
                     if self.frame.remaining > 0 {
-                        // What a heavy message leaves unread is for the next call.
+                        // The next call reads the rest of the input of a heavy message.
                         return Ok(if *at < input.len() {
                             Decoded::Heavy
                         } else {
@@ -434,7 +440,7 @@ impl Decoder {
         }
     }
 
-    /// Reads a head, or as much of it as is here; whether it is complete.
+    /// Reads a head, or as much of it as has arrived. Returns whether it is complete.
     #[inline]
     fn read_head(&mut self, input: &[u8], at: &mut usize) -> Result<bool, ProtocolError> {
         let State::Head { mut bytes, len } = self.state else {
@@ -449,7 +455,7 @@ impl Decoder {
                 return self.begin(start, opcode, rest).map(|()| true);
             }
         }
-        // The head comes in pieces: gather it.
+        // The head arrives in pieces.
         let mut len = usize::from(len);
         for &byte in rest {
             bytes[len] = byte;
@@ -471,7 +477,7 @@ impl Decoder {
         Ok(false)
     }
 
-    /// Judges the first two bytes of a frame.
+    /// Checks the first two bytes of a frame.
     #[inline]
     fn check(&self, start: Start) -> Result<Opcode, ProtocolError> {
         if start.rsv23() {
@@ -509,7 +515,7 @@ impl Decoder {
         }
     }
 
-    /// Begins the payload of a frame whose head is here.
+    /// Checks the length in a complete head, and starts the frame's payload.
     #[inline]
     fn begin(&mut self, start: Start, opcode: Opcode, head: &[u8]) -> Result<(), ProtocolError> {
         let (len, mask) = start.length_and_key(head);
@@ -527,7 +533,7 @@ impl Decoder {
                 data: Vec::new(),
                 ends: Vec::new(),
             });
-            // Both are below 2^53, and the sum is kept there: it cannot overflow.
+            // Both are below 2^53, and so is the limit for the sum: it cannot overflow.
             let announced = message.announced + len;
             if announced > self.options.limit(message.utf8) {
                 return Err(ProtocolError::PayloadTooLong);
@@ -590,7 +596,7 @@ impl Decoder {
         let message = self.message.as_mut().expect("a data frame is in a message");
 
         if ends && !message.compressed && range.len() as u64 == message.announced {
-            // The whole message stands in the input: nothing is copied.
+            // The whole message is in the input, so it need not be copied.
             let text = message.text;
             if message.utf8 {
                 let bytes = &input[range.clone()];
@@ -624,7 +630,7 @@ impl Decoder {
             }
         } else {
             let to_come = self.frame.remaining;
-            // Twice as much, or many small fragments would be moved once each.
+            // Double the capacity, so that many small fragments do not each move the message.
             let least = match message.fragments {
                 1 => 0,
                 _ => 2 * message.data.capacity(),
@@ -646,7 +652,7 @@ impl Decoder {
         self.end_fragment()
     }
 
-    /// Ends a fragment, and the message if it is the last one.
+    /// Ends a fragment. Returns the message if this was its last fragment.
     fn end_fragment(&mut self) -> Result<Option<Event>, ProtocolError> {
         let Some(message) = &mut self.message else {
             return Ok(None);
@@ -662,10 +668,13 @@ impl Decoder {
         }
     }
 
-    /// Validates what the message under way has gained, if it is text. This comes
-    /// before an error of the inflater, which stands later in the stream; what is beyond
-    /// the limit is not looked at, so that the first error is the one that is told,
-    /// however the stream is cut.
+    /// Validates what was added to the current message from offset `from` on, if it
+    /// has to be UTF-8.
+    ///
+    /// This is done before an error of the inflater is returned, because that error is
+    /// later in the stream. Bytes beyond the length limit are not validated. The error
+    /// that is returned is therefore always the first one in the stream, however the
+    /// stream is cut.
     fn validate(&mut self, from: usize) -> Result<(), ProtocolError> {
         match &self.message {
             Some(message) if message.utf8 => {
@@ -679,7 +688,7 @@ impl Decoder {
         }
     }
 
-    /// The event of the message under way, which is complete.
+    /// Ends the current message, which is complete.
     fn finish_message(&mut self) -> Result<Event, ProtocolError> {
         let message = self.message.take().expect("a message is under way");
         self.ends = message.ends;
@@ -705,7 +714,7 @@ impl Decoder {
     }
 }
 
-/// Whether a text, which is UTF-8, is one that its reader can hold.
+/// Checks that a UTF-8 text is not longer than `max_text`.
 fn check_text_len(text: &[u8], options: &DecoderOptions) -> Result<(), ProtocolError> {
     let is_short = text.len() as u64 <= options.max_text;
     if is_short || utf8::utf16_len(text) as u64 <= options.max_text {
@@ -715,8 +724,8 @@ fn check_text_len(text: &[u8], options: &DecoderOptions) -> Result<(), ProtocolE
     }
 }
 
-/// Makes room for `here` bytes, and ahead of time for more of the `to_come`: a capacity
-/// of `least` at least, if there has to be more.
+/// Reserves space for `here` bytes, and ahead of time for some of the `to_come` bytes.
+/// If `data` has to grow, its new capacity is at least `least`.
 fn reserve(
     data: &mut Vec<u8>,
     here: usize,
@@ -733,7 +742,7 @@ fn reserve(
     buffers.try_grow(data, len.saturating_add(ahead).max(least))
 }
 
-/// The reason in the payload of a close frame: what follows the code, if any.
+/// Removes the code from the payload of a close frame. The reason remains.
 fn without_code(payload: Payload) -> Payload {
     match payload {
         Payload::Input(range) => Payload::Input((range.start + 2).min(range.end)..range.end),

@@ -1,10 +1,10 @@
-//! The compression of permessage-deflate (RFC 7692, 7.2): one direction of one
-//! connection at a time.
+//! The compression of permessage-deflate (RFC 7692, 7.2). A [`Deflater`] or
+//! [`Inflater`] serves one direction of one connection.
 //!
-//! A DEFLATE context is large (about 220 KB to compress with the default
-//! settings, 40 KB to decompress). It is made when the first message needs it;
-//! without context takeover it is borrowed from a [`ContextPool`] for the length
-//! of one message, so that an idle connection owns none.
+//! A DEFLATE context is large: about 220 KB to compress with the default settings, and
+//! 40 KB to decompress. It is created when the first message needs it. Without context
+//! takeover it is borrowed from a [`ContextPool`] for one message, so that an idle
+//! connection owns none.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,28 +14,29 @@ use zlib_rs::{Deflate, DeflateConfig, DeflateFlush};
 
 use crate::ProtocolError;
 
-/// What the sender leaves out at the end of each message, and the receiver adds
-/// again (RFC 7692, 7.2.1).
+/// The end of each compressed message, which the sender removes and the receiver
+/// appends again (RFC 7692, 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// The compressed form of an empty message, less its tail (RFC 7692, 7.2.3.6).
+/// The compressed form of an empty message, without its tail (RFC 7692, 7.2.3.6).
 const EMPTY: u8 = 0x00;
 
-/// The sizes of LZ77 window, as the base-2 logarithm of bytes (RFC 7692, 7.1.2).
+/// The allowed sizes of the LZ77 window, as the base-2 logarithm of bytes (RFC 7692, 7.1.2).
 pub const WINDOW_BITS: std::ops::RangeInclusive<u8> = 8..=15;
 
-/// How hard and with how much memory to compress.
+/// The settings for compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeflateOptions {
-    /// The window, as the base-2 logarithm of bytes: 8 to 15. DEFLATE has no
-    /// 256-byte window in practice: 8 compresses as 9 does, whose distances
-    /// never reach past 250 bytes.
+    /// The window size, as the base-2 logarithm of bytes: 8 to 15. The compressor does
+    /// not support 8, a window of 256 bytes, and uses 9 instead. With 9, distances
+    /// never exceed 250 bytes, so the result is valid for a window of 256 bytes too.
     pub window_bits: u8,
-    /// Memory for the internal state: 1 (least) to 9 (most).
+    /// The memory for the internal state, from 1 (least) to 9 (most).
     pub mem_level: u8,
-    /// Effort: 0 (none) to 9 (most).
+    /// The effort, from 0 (no compression) to 9 (most).
     pub level: u8,
-    /// Whether each message is compressed on its own (RFC 7692, 7.1.1).
+    /// Whether each message is compressed without the context of the one before
+    /// (RFC 7692, 7.1.1).
     pub no_context_takeover: bool,
 }
 
@@ -50,18 +51,19 @@ impl Default for DeflateOptions {
     }
 }
 
-/// The window where nobody asks for one. A context that the processor's cache does not
-/// hold is waited for, and with many connections that takes most of the time: of 50 in
-/// turn, each with messages of 1 KiB, 15 bits took three times as long as 13, and saved
-/// a hundredth of the size.
+/// The default window size. Contexts that do not fit in the processor's cache are slow,
+/// and with many connections the cache misses take most of the time. With 50
+/// connections in turn, each with messages of 1 KiB, 15 bits took three times as long
+/// as 13, and made the output only one percent smaller.
 const DEFAULT_WINDOW: u8 = 13;
 
-/// How to decompress.
+/// The settings for decompression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InflateOptions {
-    /// The window, as the base-2 logarithm of bytes: 8 to 15.
+    /// The window size, as the base-2 logarithm of bytes: 8 to 15.
     pub window_bits: u8,
-    /// Whether each message was compressed on its own (RFC 7692, 7.1.1).
+    /// Whether each message was compressed without the context of the one before
+    /// (RFC 7692, 7.1.1).
     pub no_context_takeover: bool,
 }
 
@@ -74,7 +76,7 @@ impl Default for InflateOptions {
     }
 }
 
-/// Idle contexts that connections without context takeover share.
+/// A pool of idle contexts for connections without context takeover.
 ///
 /// Clones share the same contexts.
 #[derive(Clone, Default)]
@@ -86,13 +88,14 @@ struct Idle {
     inflate: Vec<(u8, Decompress)>,
 }
 
-/// Idle contexts of either kind that a pool keeps. No more than one of each is
-/// in use at a time on one thread, but for messages that wait for their rest.
+/// The maximum number of idle contexts of each kind in a pool. A thread uses only one
+/// of each kind at a time, except for messages that have not arrived completely.
 const MAX_IDLE: usize = 16;
 
 impl ContextPool {
     fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {
-        // A panic elsewhere leaves the lists whole: they only push and remove.
+        // The lists are only pushed to and removed from: a panic elsewhere leaves
+        // them consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -135,7 +138,7 @@ impl fmt::Debug for ContextPool {
     }
 }
 
-/// Compresses the messages of one direction.
+/// Compresses the messages of one direction of a connection.
 pub struct Deflater {
     options: DeflateOptions,
     pool: ContextPool,
@@ -143,6 +146,7 @@ pub struct Deflater {
 }
 
 impl Deflater {
+    /// Creates a compressor. Its context is created or taken from `pool` when it is needed.
     /// # Panics
     ///
     /// If an option is out of its range.
@@ -157,11 +161,11 @@ impl Deflater {
         }
     }
 
-    /// Appends `data` to `out`, compressed, as the payload of one frame.
+    /// Compresses `data`, and appends it to `out` as the payload of one frame.
     ///
-    /// `fin` tells that `data` ends its message.
+    /// `fin` is true if `data` ends its message.
     pub fn compress(&mut self, data: &[u8], fin: bool, out: &mut Vec<u8>) {
-        // An empty fragment within a message needs no byte border behind it.
+        // An empty fragment that is not the last need not end at a byte boundary.
         if data.is_empty() && !fin {
             self.flush(data, fin, DeflateFlush::PartialFlush, out);
         } else {
@@ -169,8 +173,8 @@ impl Deflater {
         }
     }
 
-    /// Like [`compress`](Self::compress), but an empty fragment ends at a byte border, too:
-    /// it is five bytes instead of one.
+    /// Like [`compress`](Self::compress), but an empty fragment also ends at a byte
+    /// boundary. It is then five bytes long instead of one.
     pub fn compress_to_border(&mut self, data: &[u8], fin: bool, out: &mut Vec<u8>) {
         self.flush(data, fin, DeflateFlush::SyncFlush, out);
     }
@@ -192,7 +196,7 @@ impl Deflater {
             let written = (context.total_out() - before.1) as usize;
             let has_room = end + written < out.len();
             out.truncate(end + written);
-            // Output that did not fill its room is flushed to the end.
+            // If the output did not fill its space, all of it has been flushed.
             if has_room {
                 break;
             }
@@ -201,7 +205,7 @@ impl Deflater {
             if out[start..].ends_with(&TAIL) {
                 out.truncate(out.len() - TAIL.len());
             }
-            // Nothing is written where the context stands flushed already.
+            // A context that has already been flushed writes nothing.
             if out.len() == start {
                 out.push(EMPTY);
             }
@@ -218,7 +222,7 @@ impl Deflater {
         self.pool.take_deflate(&self.options).unwrap_or_else(|| {
             Box::new(Deflate::new_with_config(DeflateConfig {
                 level: i32::from(self.options.level),
-                // Negative: a raw stream, without zlib's head and checksum.
+                // Negative: a raw stream, without zlib's header and checksum.
                 window_bits: -i32::from(self.options.window_bits.max(9)),
                 mem_level: i32::from(self.options.mem_level),
                 ..DeflateConfig::default()
@@ -236,7 +240,7 @@ impl fmt::Debug for Deflater {
     }
 }
 
-/// Decompresses the messages of one direction.
+/// Decompresses the messages of one direction of a connection.
 #[derive(Debug)]
 pub struct Inflater {
     options: InflateOptions,
@@ -244,13 +248,14 @@ pub struct Inflater {
     context: Option<Decompress>,
 }
 
-/// The least room that is made for output at a time.
+/// The minimum space that is reserved for output at a time, in bytes.
 const MIN_ROOM: usize = 512;
 
-/// How many times its compressed size a message is first taken to have.
+/// The expected size of a message, as a multiple of its compressed size.
 const EXPECTED_RATIO: usize = 4;
 
 impl Inflater {
+    /// Creates a decompressor. Its context is created or taken from `pool` when it is needed.
     /// # Panics
     ///
     /// If the window bits are not 8 to 15.
@@ -263,16 +268,16 @@ impl Inflater {
         }
     }
 
-    /// Appends what `data`, the next piece of a message, decompresses to.
+    /// Decompresses `data`, the next piece of a message, and appends the result to `out`.
     ///
-    /// `limit` is the length that `out` must not come to exceed, in bytes; output
-    /// is made no further than its first byte beyond.
+    /// `limit` is the maximum length of `out`, in bytes. Decompression stops at the
+    /// first byte beyond it.
     ///
     /// # Errors
     ///
-    /// [`InvalidDeflate`](ProtocolError::InvalidDeflate), or
-    /// [`PayloadTooLong`](ProtocolError::PayloadTooLong) beyond the limit. The
-    /// context is then lost.
+    /// [`InvalidDeflate`](ProtocolError::InvalidDeflate) if `data` is not valid, or
+    /// [`PayloadTooLong`](ProtocolError::PayloadTooLong) if `out` exceeds the limit or
+    /// cannot grow. The context is then lost.
     pub fn decompress(
         &mut self,
         data: &[u8],
@@ -283,12 +288,12 @@ impl Inflater {
             .map(|_| ())
     }
 
-    /// Like [`decompress`](Self::decompress), but stops once it has appended about `most`
-    /// bytes. The length of that part of `data` which is read; the rest of it comes next.
+    /// Like [`decompress`](Self::decompress), but stops after appending about `most` bytes.
+    /// Returns how many bytes of `data` were read. Pass the others in the next call.
     ///
     /// # Errors
     ///
-    /// As [`decompress`](Self::decompress).
+    /// As for [`decompress`](Self::decompress).
     pub fn decompress_some(
         &mut self,
         mut data: &[u8],
@@ -309,7 +314,7 @@ impl Inflater {
                 .saturating_sub(out.len())
                 .saturating_add(1);
             if out.capacity() - out.len() < wanted.min(allowed).min(MIN_ROOM) {
-                // No more than that: all of the room may be filled.
+                // Not more than `allowed`, because the whole capacity may be filled.
                 out.try_reserve_exact(wanted.max(out.len()).min(allowed))
                     .map_err(|_| ProtocolError::PayloadTooLong)?;
             }
@@ -323,13 +328,13 @@ impl Inflater {
                 return Err(ProtocolError::PayloadTooLong);
             }
             if status == Status::StreamEnd {
-                // A block marked as the last is allowed; another may follow it
+                // A block marked as the last one is allowed, and another may follow it
                 // (RFC 7692, 7.2.3.4).
                 context.reset(false);
             }
             let is_stuck = consumed == 0 && out.len() == before.1;
             if data.is_empty() {
-                // Output that fills its room to the last byte may go on.
+                // If the output filled its space exactly, there may be more.
                 if is_stuck || status == Status::StreamEnd || out.len() < out.capacity() {
                     break;
                 }
@@ -344,11 +349,11 @@ impl Inflater {
         Ok(len - data.len())
     }
 
-    /// Ends a message: appends what its left-out tail stands for.
+    /// Ends a message, by decompressing the tail that its sender removed.
     ///
     /// # Errors
     ///
-    /// As [`decompress`](Self::decompress).
+    /// As for [`decompress`](Self::decompress).
     pub fn finish(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<(), ProtocolError> {
         self.decompress(&TAIL, out, limit)?;
         if self.options.no_context_takeover {
@@ -367,7 +372,8 @@ impl Inflater {
             .unwrap_or_else(|| Decompress::new_with_window_bits(false, window_bits))
     }
 
-    /// A wider window reads what a narrower one wrote, and flate2 begins at 9.
+    /// Returns the window size to use. A wider window than that of the sender works
+    /// too, and flate2 supports no window below 9.
     fn window_bits(&self) -> u8 {
         self.options.window_bits.max(9)
     }
@@ -377,7 +383,7 @@ impl Inflater {
 mod tests {
     use super::*;
 
-    /// Text that compresses, with matches near and far.
+    /// Returns text that can be compressed, with matches at short and long distances.
     fn text(len: usize) -> Vec<u8> {
         let mut state = 1u32;
         (0..len)
@@ -432,7 +438,8 @@ mod tests {
 
     #[test]
     fn the_smallest_window_is_kept_to() {
-        // Repetitions 200 to 400 bytes apart: only some are within 256 bytes.
+        // The phrase repeats at distances of 200 to 400 bytes. Only some are
+        // within 256 bytes.
         let mut message = Vec::new();
         for distance in 200..400 {
             message.extend_from_slice(&text(distance));
@@ -449,7 +456,8 @@ mod tests {
             compressed.extend_from_slice(&TAIL);
             let mut strict = zlib_rs::Inflate::new(false, 8);
             let mut out = vec![0; message.len() + 1];
-            // In small steps, so that the window, not the output, is looked back into.
+            // Small steps, so that the inflater looks back into its window and not
+            // into the output.
             let mut written = 0;
             let mut rest = &compressed[..];
             while !rest.is_empty() {
@@ -471,7 +479,7 @@ mod tests {
 
     #[test]
     fn options_act() {
-        // It repeats at a distance that only a wide window sees.
+        // The message repeats at a distance that only a wide window covers.
         let message = text(5_000).repeat(20);
         let size = |options| {
             let mut out = Vec::new();

@@ -1,44 +1,44 @@
-//! Messages to bytes.
+//! Encodes messages into bytes.
 
 use crate::deflate::Deflater;
 use crate::frame::{FrameHead, Opcode, MAX_CONTROL_LEN};
 use crate::{close, mask};
 
-/// What a message carries.
+/// The type of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageKind {
     /// UTF-8 text.
     Text,
-    /// Bytes.
+    /// Binary data.
     Binary,
 }
 
-/// How a message, or a fragment of one, is sent.
+/// How to send a message or a fragment of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageOptions {
-    /// Whether the message ends here.
+    /// Whether this is the last frame of the message.
     pub fin: bool,
-    /// Whether to compress, where permessage-deflate is agreed on. The first
-    /// fragment decides for its whole message.
+    /// Whether to compress the message, if permessage-deflate was negotiated. The value
+    /// for the first fragment applies to the whole message.
     pub compress: bool,
-    /// The key to mask with; a client masks every frame with a new random one
-    /// (RFC 6455, 5.3).
+    /// The masking key, or `None` to leave the frame unmasked. A client masks every
+    /// frame with a new random key (RFC 6455, 5.3).
     pub mask: Option<[u8; 4]>,
 }
 
-/// Turns the messages of one direction of a connection into bytes.
+/// Encodes the messages of one direction of a connection into bytes.
 ///
-/// It knows which fragment comes first: a caller sends fragment after fragment,
-/// the last with `fin`, and may send control frames in between.
+/// The encoder knows whether a fragmented message is open. The caller sends one fragment
+/// after another, the last one with `fin`, and may send control frames in between.
 #[derive(Debug)]
 pub struct Encoder {
     deflater: Option<Box<Deflater>>,
-    /// Payloads shorter than this are not compressed, in bytes.
+    /// Messages whose first fragment is shorter than this, in bytes, are not compressed.
     threshold: usize,
     within: Within,
 }
 
-/// The message that a fragment belongs to.
+/// The fragmented message that is open, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Within {
     None,
@@ -47,8 +47,8 @@ enum Within {
 }
 
 impl Encoder {
-    /// An encoder at the beginning of a connection; `deflater` where
-    /// permessage-deflate is agreed on. Messages whose first fragment is shorter
+    /// Creates an encoder for a new connection. `deflater` is `None` if
+    /// permessage-deflate was not negotiated. Messages whose first fragment is shorter
     /// than `threshold` bytes are not compressed.
     pub fn new(deflater: Option<Deflater>, threshold: usize) -> Self {
         Self {
@@ -58,7 +58,7 @@ impl Encoder {
         }
     }
 
-    /// Whether a fragment of `len` bytes would be compressed.
+    /// Returns whether a message or fragment of `len` bytes would be compressed.
     pub fn compresses(&self, len: usize, compress: bool) -> bool {
         match self.within {
             Within::None => compress && self.deflater.is_some() && len >= self.threshold,
@@ -67,7 +67,7 @@ impl Encoder {
         }
     }
 
-    /// Appends a message, or the next fragment of one, to `out`.
+    /// Appends a message, or its next fragment, to `out`.
     pub fn message(
         &mut self,
         kind: MessageKind,
@@ -85,8 +85,8 @@ impl Encoder {
         append(head, &compressed, out);
     }
 
-    /// The head of a message, or fragment, that is not compressed; its payload is
-    /// for the caller to write, masked with the head's key.
+    /// Returns the head of an uncompressed message or fragment. The caller writes the
+    /// payload, masked with the key in the head.
     #[inline]
     pub fn plain_head(
         &mut self,
@@ -97,12 +97,12 @@ impl Encoder {
         self.head(kind, len, options, false)
     }
 
-    /// Appends the compressed form of `data` to `payload`, and gives the head of
-    /// the frame that carries it.
+    /// Compresses `data`, appends it to `payload`, and returns the head of its frame.
+    /// Call this only if [`compresses`](Self::compresses) returns true.
     ///
     /// # Panics
     ///
-    /// If [`compresses`](Self::compresses) does not hold.
+    /// If permessage-deflate was not negotiated.
     pub fn compress(
         &mut self,
         kind: MessageKind,
@@ -161,12 +161,11 @@ impl Encoder {
         control(Opcode::Pong, data, mask, out);
     }
 
-    /// Appends a close frame (RFC 6455, 5.5.1), without a payload if there is no
-    /// code.
+    /// Appends a close frame (RFC 6455, 5.5.1). Without a code it has no payload.
     ///
     /// # Panics
     ///
-    /// If the code must not be sent, or the reason is longer than 123 bytes.
+    /// If the code is not allowed in a close frame, or the reason is longer than 123 bytes.
     pub fn close(
         &mut self,
         code: Option<u16>,

@@ -1,46 +1,48 @@
-//! What a peer can do wrong on an open connection, in one table.
+//! The violations that a peer can commit on an open connection, in one table.
 
 use std::fmt;
 
-/// A violation of the protocol, or of a limit, by the peer.
+/// A violation of the protocol or of a limit by the peer.
 ///
-/// Each one ends the connection: nothing that follows it is decoded.
+/// Every violation ends the connection: nothing after it is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProtocolError {
-    /// RSV2 or RSV3 is set, and no extension gives them a meaning (RFC 6455, 5.2).
+    /// RSV2 or RSV3 is set. No extension that is supported uses them (RFC 6455, 5.2).
     ReservedBits,
     /// RSV1 is set where permessage-deflate does not allow it (RFC 7692, 6).
     UnexpectedRsv1,
-    /// An opcode that is unknown, or not allowed at this place (RFC 6455, 5.2 and 5.4).
+    /// The opcode is unknown, or not allowed at this point (RFC 6455, 5.2 and 5.4).
     InvalidOpcode(u8),
     /// A control frame is fragmented (RFC 6455, 5.5).
     FragmentedControl,
-    /// A control frame is longer than 125 bytes, or a close frame is one byte long
-    /// (RFC 6455, 5.5): its head gives this length, where 126 and 127 stand for a longer
-    /// field that follows.
+    /// A control frame is longer than 125 bytes, or a close frame is one byte long (RFC
+    /// 6455, 5.5). The value is the 7-bit length in its head, in which 126 and 127
+    /// announce a longer length field.
     InvalidPayloadLength(u8),
-    /// A frame is not masked although [`Masking::Required`](crate::Masking) holds
+    /// A frame is not masked, but the decoder has [`Masking::Required`](crate::Masking)
     /// (RFC 6455, 5.1).
     MaskRequired,
-    /// A frame is masked although [`Masking::Forbidden`](crate::Masking) holds
+    /// A frame is masked, but the decoder has [`Masking::Forbidden`](crate::Masking)
     /// (RFC 6455, 5.1).
     MaskForbidden,
-    /// A message is longer than `max_payload`.
+    /// A message is longer than `max_payload`, `max_text` or `max_binary`, or there is
+    /// not enough memory for it.
     PayloadTooLong,
-    /// A frame is longer than 2^53 - 1 bytes, which is as far as JavaScript counts.
+    /// A frame is longer than 2^53 - 1 bytes, the largest integer that JavaScript
+    /// represents exactly.
     FrameTooLong,
     /// A message has more fragments than `max_fragments`.
     TooManyFragments,
-    /// Text, or the reason of a close frame, is not UTF-8 (RFC 6455, 8.1).
+    /// A text, or the reason of a close frame, is not UTF-8 (RFC 6455, 8.1).
     InvalidUtf8,
-    /// A close frame carries a code that must not be sent (RFC 6455, 7.4).
+    /// A close frame has a code that is not allowed (RFC 6455, 7.4).
     InvalidCloseCode(u16),
-    /// The payload of a compressed message is no DEFLATE data (RFC 7692, 7.2.2).
+    /// The payload of a compressed message is not valid DEFLATE data (RFC 7692, 7.2.2).
     InvalidDeflate,
 }
 
 impl ProtocolError {
-    /// The names of all violations: they outlive changes of their texts.
+    /// The names of all violations. A name stays the same when the text of its error changes.
     pub const NAMES: [&'static str; 13] = [
         "WS_ERR_UNEXPECTED_RSV_2_3",
         "WS_ERR_UNEXPECTED_RSV_1",
@@ -57,7 +59,7 @@ impl ProtocolError {
         "Z_DATA_ERROR",
     ];
 
-    /// Which violation it is: the place of its name in [`NAMES`](Self::NAMES).
+    /// Returns the index of the violation's name in [`NAMES`](Self::NAMES).
     pub const fn number(self) -> usize {
         match self {
             Self::ReservedBits => 0,
@@ -76,12 +78,12 @@ impl ProtocolError {
         }
     }
 
-    /// Its name.
+    /// Returns the violation's name.
     pub const fn name(self) -> &'static str {
         Self::NAMES[self.number()]
     }
 
-    /// The number in question, an opcode say; 0 where there is none.
+    /// Returns the number that is at fault, for example the opcode. 0 if there is none.
     pub const fn detail(self) -> u16 {
         match self {
             Self::InvalidOpcode(number) | Self::InvalidPayloadLength(number) => number as u16,
@@ -90,7 +92,7 @@ impl ProtocolError {
         }
     }
 
-    /// The status code to close the connection with (RFC 6455, 7.4.1).
+    /// Returns the status code to close the connection with (RFC 6455, 7.4.1).
     pub const fn close_code(self) -> u16 {
         match self {
             Self::InvalidUtf8 | Self::InvalidDeflate => 1007,

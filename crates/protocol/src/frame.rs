@@ -1,12 +1,12 @@
 //! Frame heads: the 2 to 14 bytes before a payload (RFC 6455, 5.2).
 
-/// The longest head: two bytes, a 64-bit length, a masking key.
+/// The maximum length of a head, in bytes: two bytes, a 64-bit length, a masking key.
 pub const MAX_HEAD_LEN: usize = 14;
 
-/// The longest payload of a control frame (RFC 6455, 5.5).
+/// The maximum length of a control frame's payload, in bytes (RFC 6455, 5.5).
 pub const MAX_CONTROL_LEN: usize = 125;
 
-/// What a frame is.
+/// The opcode of a frame (RFC 6455, 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Opcode {
@@ -16,7 +16,7 @@ pub enum Opcode {
     Text = 0x1,
     /// A binary message, or its first fragment.
     Binary = 0x2,
-    /// The close handshake.
+    /// A close frame.
     Close = 0x8,
     /// A ping.
     Ping = 0x9,
@@ -24,48 +24,48 @@ pub enum Opcode {
     Pong = 0xa,
 }
 
-/// The first two bytes of a frame, as they stand: nothing is judged yet.
+/// The first two bytes of a frame, not yet validated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start(pub [u8; 2]);
 
 impl Start {
-    /// Whether this is the last frame of its message.
+    /// Returns whether this is the last frame of its message.
     #[inline]
     pub const fn fin(self) -> bool {
         self.0[0] & 0x80 != 0
     }
 
-    /// Whether RSV1 is set, which permessage-deflate uses (RFC 7692, 6).
+    /// Returns whether RSV1 is set, which permessage-deflate uses (RFC 7692, 6).
     #[inline]
     pub const fn rsv1(self) -> bool {
         self.0[0] & 0x40 != 0
     }
 
-    /// Whether RSV2 or RSV3 is set.
+    /// Returns whether RSV2 or RSV3 is set.
     #[inline]
     pub const fn rsv23(self) -> bool {
         self.0[0] & 0x30 != 0
     }
 
-    /// The opcode, which may be one that RFC 6455 does not define.
+    /// Returns the opcode. It may be one that RFC 6455 does not define.
     #[inline]
     pub const fn opcode(self) -> u8 {
         self.0[0] & 0x0f
     }
 
-    /// Whether the payload is masked.
+    /// Returns whether the payload is masked.
     #[inline]
     pub const fn masked(self) -> bool {
         self.0[1] & 0x80 != 0
     }
 
-    /// The payload's length, or 126 or 127 where a longer field follows.
+    /// Returns the payload's length, or 126 or 127 if a longer length field follows.
     #[inline]
     pub const fn len7(self) -> u8 {
         self.0[1] & 0x7f
     }
 
-    /// The length of the whole head, in bytes.
+    /// Returns the length of the whole head, in bytes.
     #[inline]
     pub const fn head_len(self) -> usize {
         let length = match self.len7() {
@@ -76,7 +76,7 @@ impl Start {
         2 + length + if self.masked() { 4 } else { 0 }
     }
 
-    /// The payload's length and masking key, from the whole head.
+    /// Returns the payload's length, in bytes, and its masking key. `head` is the whole head.
     ///
     /// # Panics
     ///
@@ -99,23 +99,23 @@ impl Start {
     }
 }
 
-/// A frame's head, to be written.
+/// The head of a frame to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHead {
     /// Whether this is the last frame of its message.
     pub fin: bool,
     /// Whether this is the first frame of a compressed message.
     pub rsv1: bool,
-    /// What the frame is.
+    /// The opcode of the frame.
     pub opcode: Opcode,
     /// The length of the payload, in bytes.
     pub len: usize,
-    /// The key that the payload is masked with, if it is.
+    /// The masking key, if the payload is masked.
     pub mask: Option<[u8; 4]>,
 }
 
 impl FrameHead {
-    /// Writes the head to the beginning of `out`, and gives its length.
+    /// Writes the head to the beginning of `out`, and returns its length in bytes.
     #[inline]
     pub fn write(&self, out: &mut [u8; MAX_HEAD_LEN]) -> usize {
         let masked = u8::from(self.mask.is_some()) << 7;

@@ -1,28 +1,30 @@
-//! Heavy messages, decoded where nobody waits.
+//! Decodes heavy messages on another thread.
 
 use std::collections::VecDeque;
 
 use crate::{Decoded, Decoder, Event, Payload, ProtocolError};
 
-/// What [`decode_heavy`] has come to.
+/// The result of [`decode_heavy`].
 #[derive(Debug)]
 pub struct HeavyDone {
-    /// The decoder, behind the message or in need of more input.
+    /// The decoder. It is past the heavy message, or needs more input.
     pub decoder: Decoder,
-    /// Input that is not read: it is behind the message.
+    /// The input after the heavy message, not yet decoded.
     pub rest: Vec<u8>,
-    /// Events, each with the bytes that were received since the one before it. Their
-    /// payloads are their own.
+    /// The events, each with the number of bytes that were received since the event
+    /// before. No payload is in the input.
     pub events: VecDeque<(Event, u32)>,
-    /// The violation of the protocol that came behind the events.
+    /// The violation of the protocol that follows the events, if any.
     pub error: Option<ProtocolError>,
-    /// Bytes received since the last event.
+    /// The number of bytes that were received since the last event.
     pub wire: u32,
 }
 
-/// Decodes as far as the heavy message goes, which takes its time: on another thread.
+/// Decodes a heavy message until it ends or needs more input. This takes long, so call
+/// it on another thread.
 ///
-/// `input` may be empty, and `wire` bytes were received since the last event.
+/// `input` may be empty. `wire` is the number of bytes that were received since
+/// the last event.
 pub fn decode_heavy(mut decoder: Decoder, mut input: Vec<u8>, mut wire: u32) -> HeavyDone {
     let mut at = 0;
     let mut events = VecDeque::new();

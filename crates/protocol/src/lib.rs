@@ -1,8 +1,8 @@
 //! The WebSocket protocol without any I/O: bytes in, events out; messages in, bytes out.
 //!
-//! This crate knows no socket, clock, runtime or source of randomness. A driver
-//! hands it what it read from the network and writes what it gets back; masking
-//! keys and nonces are arguments.
+//! This crate uses no sockets, clock, runtime or source of randomness. The caller
+//! passes in the bytes that it read from the network, and writes the bytes that it gets
+//! back. Masking keys and nonces are arguments.
 //!
 //! | to                                  | use                                  |
 //! |-------------------------------------|--------------------------------------|

@@ -1,16 +1,16 @@
 //! Masking of payloads: XOR with a four-byte key (RFC 6455, 5.3).
 
-/// Bytes that are XORed at once: a multiple of every vector register's width, so
-/// that the compiler turns the loop below into vector instructions.
+/// The number of bytes that are XORed at once. It is a multiple of the width of every
+/// vector register, so that the compiler turns the loop below into vector instructions.
 const BLOCK: usize = 64;
 
-/// Bytes that [`extend`] copies before it masks them, so that both passes find
+/// The number of bytes that are copied before they are masked, so that both passes find
 /// them in the first-level cache.
 const STRIDE: usize = 8 * 1024;
 
-/// Masks, or unmasks, `data` in place.
+/// Masks or unmasks `data` in place.
 ///
-/// `phase` is the position of `data` within its frame's payload; only its
+/// `phase` is the position of `data` in the payload of its frame. Only its
 /// remainder by 4 matters.
 #[inline]
 pub fn apply(data: &mut [u8], key: [u8; 4], phase: usize) {
@@ -38,10 +38,10 @@ pub fn apply(data: &mut [u8], key: [u8; 4], phase: usize) {
     }
 }
 
-/// Appends `data` to `out`, masked; `data` itself stays as it is.
+/// Appends a masked copy of `data` to `out`.
 pub fn extend(out: &mut Vec<u8>, data: &[u8], key: [u8; 4]) {
     out.reserve(data.len());
-    // Every stride but the last is a multiple of 4 long, so each begins in phase.
+    // The length of every stride but the last is a multiple of 4, so each starts at phase 0.
     for stride in data.chunks(STRIDE) {
         let start = out.len();
         out.extend_from_slice(stride);
@@ -49,7 +49,7 @@ pub fn extend(out: &mut Vec<u8>, data: &[u8], key: [u8; 4]) {
     }
 }
 
-/// Writes `data` masked into `target`, which is as long as `data`.
+/// Writes a masked copy of `data` to `target`.
 ///
 /// # Panics
 ///
@@ -62,7 +62,7 @@ pub fn copy(target: &mut [u8], data: &[u8], key: [u8; 4]) {
     }
 }
 
-/// The key as it applies `phase` bytes into the payload.
+/// Returns the key rotated to start at position `phase` of the payload.
 fn rotate(key: [u8; 4], phase: usize) -> [u8; 4] {
     u32::from_le_bytes(key)
         .rotate_right(8 * (phase % 4) as u32)

@@ -6,25 +6,25 @@ use simdutf8::compat;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidUtf8;
 
-/// Whether `bytes` are UTF-8 from the first to the last.
+/// Returns whether `bytes` are valid UTF-8, with no character cut at the end.
 #[inline]
 pub fn is_valid(bytes: &[u8]) -> bool {
     simdutf8::basic::from_utf8(bytes).is_ok()
 }
 
-/// How many UTF-16 code units a text has, which is UTF-8: what JavaScript calls its
-/// length.
+/// Returns the number of UTF-16 code units of a UTF-8 text: the `length` of the same
+/// string in JavaScript.
 pub fn utf16_len(text: &[u8]) -> usize {
-    // Each character has one first byte, and two units if that byte begins four.
+    // Each character has one byte that starts it, and two units if it has four bytes.
     text.iter()
         .map(|&byte| usize::from(byte & 0xc0 != 0x80) + usize::from(byte >= 0xf0))
         .sum()
 }
 
-/// Validates text that arrives in pieces, and fails at the first byte that
-/// cannot belong to any UTF-8 text.
+/// Validates text that arrives in pieces, and fails at the first byte that cannot be
+/// part of valid UTF-8.
 ///
-/// At most three bytes are remembered: a character that a border cuts.
+/// It stores at most three bytes: the start of a character that is cut at the end of a piece.
 #[derive(Debug, Default)]
 pub struct Utf8Validator {
     cut: [u8; 4],
@@ -32,12 +32,12 @@ pub struct Utf8Validator {
 }
 
 impl Utf8Validator {
-    /// Takes the next piece.
+    /// Validates the next piece.
     ///
     /// # Errors
     ///
-    /// If no text begins with what was fed so far. The validator is then of no
-    /// further use.
+    /// If no valid text starts with the pieces so far. The validator cannot be
+    /// used after that.
     pub fn feed(&mut self, mut bytes: &[u8]) -> Result<(), InvalidUtf8> {
         while self.cut_len > 0 {
             let Some((&byte, rest)) = bytes.split_first() else {
@@ -64,11 +64,11 @@ impl Utf8Validator {
         }
     }
 
-    /// Ends the text, and makes the validator ready for another.
+    /// Ends the text, and resets the validator for the next one.
     ///
     /// # Errors
     ///
-    /// If the text stops within a character.
+    /// If the text ends within a character.
     pub fn finish(&mut self) -> Result<(), InvalidUtf8> {
         match std::mem::take(&mut self.cut_len) {
             0 => Ok(()),
@@ -81,7 +81,7 @@ impl Utf8Validator {
 mod tests {
     use super::*;
 
-    /// The number of bytes that are taken, one at a time, before the first error.
+    /// Returns how many bytes are accepted, one at a time, before the first error.
     fn taken(bytes: &[u8]) -> usize {
         let mut validator = Utf8Validator::default();
         bytes

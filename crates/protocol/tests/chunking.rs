@@ -1,5 +1,5 @@
-//! Any sequence of messages, cut at random places, decodes to the same events; and
-//! what an encoder writes, a decoder reads.
+//! Messages decode to the same events wherever the input is cut, and a decoder reads
+//! what an encoder writes.
 
 use oxws_protocol::deflate::{ContextPool, DeflateOptions, Deflater, InflateOptions, Inflater};
 use oxws_protocol::{
@@ -8,10 +8,10 @@ use oxws_protocol::{
 };
 use proptest::prelude::*;
 
-/// An event with its bytes taken out of the input.
+/// An event: its kind, its payload, and whether it was masked.
 type Seen = (EventKind, Vec<u8>, bool);
 
-/// Something that an end sends.
+/// A message or control frame to send.
 #[derive(Debug, Clone)]
 enum Sent {
     Message {
@@ -46,7 +46,7 @@ fn sent() -> impl Strategy<Value = Sent> {
     ]
 }
 
-/// Encodes all, and tells what is to arrive.
+/// Encodes everything in `all`, and returns the bytes and the expected events.
 fn encode(all: &[Sent], mask: Option<[u8; 4]>, takeover: bool) -> (Vec<u8>, Vec<Seen>) {
     let options = DeflateOptions {
         no_context_takeover: !takeover,
@@ -105,7 +105,7 @@ fn encode(all: &[Sent], mask: Option<[u8; 4]>, takeover: bool) -> (Vec<u8>, Vec<
     (bytes, expected)
 }
 
-/// Options by which messages are heavy early.
+/// Options with low limits for heavy messages.
 const HEAVY: DecoderOptions = DecoderOptions {
     heavy_frame: 500,
     heavy_message: 1000,
@@ -319,7 +319,7 @@ fn what_is_read_right_into_its_message_is_judged_as_well() {
     assert!(decoder.direct(100).is_none());
 }
 
-/// A compressed message of zeros, cut into frames of `frame` bytes of its input.
+/// Returns a compressed message of `len` zeros, with `frame` zeros in each frame.
 fn zeros(len: usize, frame: usize, mask: Option<[u8; 4]>) -> Vec<u8> {
     let deflater = Deflater::new(DeflateOptions::default(), ContextPool::default());
     let mut encoder = Encoder::new(Some(deflater), 0);
@@ -345,7 +345,7 @@ fn event(decoded: Result<Decoded, ProtocolError>) -> Event {
 
 #[test]
 fn a_heavy_message_may_end_in_an_empty_frame() {
-    // Some programs end every compressed message so; and what is between may be empty.
+    // Some programs end every compressed message like this. Fragments before it may be empty.
     for mask in [None, Some([1, 2, 3, 4])] {
         let mut input = zeros(1_000_000, 1_000_000, mask);
         input[0] &= 0x7f;
@@ -412,7 +412,7 @@ fn what_its_reader_cannot_hold_is_too_long() {
 
 #[test]
 fn the_first_error_is_told_however_the_stream_is_cut() {
-    // 710 letters, and then a byte that no text has; the limit is before it, or behind.
+    // The message is 710 letters and an invalid byte. The limit is before or after that byte.
     for (limit, expected) in [
         (700, ProtocolError::PayloadTooLong),
         (709, ProtocolError::PayloadTooLong),
@@ -486,7 +486,7 @@ fn a_message_is_heavy_once_it_has_grown() {
         let mut at = 0;
         assert_eq!(decoder.next(&mut input, &mut at), Ok(Decoded::Heavy));
         assert!(decoder.is_heavy());
-        // No more was read than what is about that long.
+        // The decoder stops soon after the limit, so little of the input is read.
         assert!(at < input.len() / 20, "{at} of {}", input.len());
         let event = loop {
             match decoder.next(&mut input, &mut at).unwrap() {
@@ -510,7 +510,7 @@ fn a_message_in_small_fragments_is_moved_seldom() {
     for _ in 0..100_000 {
         let mut input = b"\x00\x01x".to_vec();
         assert_eq!(decoder.next(&mut input, &mut 0), Ok(Decoded::NeedsInput));
-        // A frame that only begins shows the buffer of the message.
+        // The head of a frame is enough for `direct` to return the buffer of the message.
         let mut begun = b"\x00\x01".to_vec();
         assert_eq!(decoder.next(&mut begun, &mut 0), Ok(Decoded::NeedsInput));
         let (data, _) = decoder.direct(0).unwrap();
@@ -591,7 +591,7 @@ fn what_has_to_be_utf8_is_decided_where_a_message_begins() {
                 _ => None,
             })
     };
-    // The first byte of a character, of two that it has.
+    // 0xc3 is the first byte of a character of two bytes.
     assert_eq!(feed(true, b"\x01\x01\xc3"), Ok(None));
     assert_eq!(feed(false, b"\x80\x01\xa9"), Ok(Some(b"\xc3\xa9".to_vec())));
     assert_eq!(feed(false, b"\x01\x01\xc3"), Ok(None));

@@ -1,10 +1,10 @@
-//! The table of errors, row by row: what provokes each, and what it is to the peer
-//! and to JavaScript.
+//! The table of errors: for each one, input that causes it, its close code, its
+//! text and its name.
 
 use oxws_protocol::deflate::{ContextPool, InflateOptions, Inflater};
 use oxws_protocol::{Decoded, Decoder, DecoderOptions, Masking, ProtocolError};
 
-/// One row: input, the position at which the error shows, the error and its faces.
+/// One row: the input, the position at which the error is reported, and the error.
 struct Row {
     input: Vec<u8>,
     at: usize,
@@ -232,7 +232,7 @@ fn table() -> Vec<Row> {
             "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH",
         ),
         row(
-            // Fifty times "A" in five bytes.
+            // The letter "A" fifty times, compressed to five bytes.
             b"\xc1\x05\x72\x74\xa4\x3d\x00",
             7,
             limited,
@@ -321,7 +321,8 @@ fn each_violation_is_told_at_the_byte_that_shows_it() {
     for row in table() {
         let mut decoder = (row.decoder)();
         let mut shown = None;
-        // Far more follows, which must not be waited for, nor decoded.
+        // The error is reported without waiting for the bytes that follow, which
+        // are not decoded.
         let mut input = row.input.clone();
         input.extend_from_slice(b"\x81\x05Hello");
         for (i, byte) in input.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Both ends of the opening handshake, joined.
+//! The opening handshake between both ends.
 
 use oxws_protocol::handshake::client::{self, HandshakeError};
 use oxws_protocol::handshake::http::{Request, Response};
@@ -6,7 +6,7 @@ use oxws_protocol::handshake::permessage_deflate::{Options, WindowOption};
 use oxws_protocol::handshake::server::{self, Rejection};
 use oxws_protocol::handshake::subprotocol::SubprotocolError;
 
-/// Sends a client's head over to the server, and the answer back, as bytes.
+/// Writes the client's request, and parses it as the server does.
 fn over_the_wire(opening: &client::Opening) -> Request {
     let mut head = String::new();
     opening.request().append(&mut head);

@@ -1,4 +1,4 @@
-//! The client's side (RFC 6455, 4.1).
+//! The client's part of the handshake (RFC 6455, 4.1).
 
 use std::fmt;
 
@@ -6,29 +6,29 @@ use super::http::{Headers, Request, Response};
 use super::subprotocol::{self, SubprotocolError};
 use super::{extension, key, permessage_deflate};
 
-/// The header fields of a `101` answer that decide whether it opens a connection.
+/// The header fields of a `101` response that decide whether it opens a connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Fields<'a> {
-    /// `Upgrade`
+    /// The `Upgrade` header.
     pub upgrade: Option<&'a str>,
-    /// `Sec-WebSocket-Accept`
+    /// The `Sec-WebSocket-Accept` header.
     pub accept: Option<&'a str>,
-    /// `Sec-WebSocket-Protocol`
+    /// The `Sec-WebSocket-Protocol` header.
     pub subprotocol: Option<&'a str>,
 }
 
-/// Why an answer does not open a connection.
+/// Why a response does not open a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandshakeError {
     /// The status is not 101.
     Status(u16),
     /// `Upgrade` is not `websocket`.
     Upgrade,
-    /// `Sec-WebSocket-Accept` is not what the key asks for.
+    /// `Sec-WebSocket-Accept` does not match the key.
     Accept,
-    /// The subprotocol is not one that was asked for.
+    /// The subprotocol does not match those requested.
     Subprotocol(SubprotocolError),
-    /// The extensions are not what was offered.
+    /// The extensions do not match those offered.
     Extensions,
 }
 
@@ -46,12 +46,12 @@ impl fmt::Display for HandshakeError {
 
 impl std::error::Error for HandshakeError {}
 
-/// Judges a `101` answer to a request that had this `Sec-WebSocket-Key` and this
-/// `Sec-WebSocket-Protocol`, empty if it had none.
+/// Checks a `101` response. `key` is the `Sec-WebSocket-Key` of the request, and
+/// `subprotocols` its `Sec-WebSocket-Protocol`, empty if it had none.
 ///
 /// # Errors
 ///
-/// A [`HandshakeError`], on which the client fails the connection.
+/// A [`HandshakeError`]. The client then fails the connection.
 pub fn verify(key: &str, subprotocols: &str, fields: &Fields<'_>) -> Result<(), HandshakeError> {
     let is_upgrade = fields
         .upgrade
@@ -66,31 +66,31 @@ pub fn verify(key: &str, subprotocols: &str, fields: &Fields<'_>) -> Result<(), 
         .map_err(HandshakeError::Subprotocol)
 }
 
-/// What a client asks for.
+/// An opening handshake that a client sends.
 #[derive(Debug, Clone, Default)]
 pub struct Opening {
-    /// `Host`
+    /// The `Host` header.
     pub host: String,
-    /// Path and query.
+    /// The request target: path and query.
     pub target: String,
     /// The subprotocols, in order of preference.
     pub subprotocols: Vec<String>,
-    /// What is offered of permessage-deflate; `None` to offer nothing.
+    /// The permessage-deflate options to offer. `None` offers nothing.
     pub deflate: Option<permessage_deflate::Options>,
     key: String,
 }
 
-/// What both ends agreed on.
+/// What both ends have agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreement {
-    /// The subprotocol.
+    /// The subprotocol, if the server chose one.
     pub subprotocol: Option<String>,
-    /// The parameters of permessage-deflate.
+    /// The parameters of permessage-deflate, if it is used.
     pub deflate: Option<permessage_deflate::Params>,
 }
 
 impl Opening {
-    /// An opening of the connection to `target` at `host`; `nonce` is random.
+    /// Creates an opening handshake for `target` at `host`. `nonce` is random.
     pub fn new(host: &str, target: &str, nonce: [u8; 16]) -> Self {
         Self {
             host: host.to_owned(),
@@ -100,11 +100,11 @@ impl Opening {
         }
     }
 
-    /// The request to send.
+    /// Returns the request to send.
     ///
     /// # Panics
     ///
-    /// If the host or a subprotocol would break out of its header.
+    /// If the host or a subprotocol contains a line break or NUL.
     pub fn request(&self) -> Request {
         let mut headers = Headers::default();
         headers.push("Host", &self.host);
@@ -126,11 +126,11 @@ impl Opening {
         }
     }
 
-    /// Reads the server's answer.
+    /// Checks the server's response, and returns the agreement.
     ///
     /// # Errors
     ///
-    /// A [`HandshakeError`], on which the client fails the connection.
+    /// A [`HandshakeError`]. The client then fails the connection.
     pub fn finish(&self, response: &Response) -> Result<Agreement, HandshakeError> {
         if response.status != 101 {
             return Err(HandshakeError::Status(response.status));

@@ -4,20 +4,19 @@ use std::fmt;
 
 use super::token::{Fault, Scanner};
 
-/// An extension as a header names it, with its parameters in order.
+/// An extension in a header, with its parameters in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extension {
     /// The extension's name.
     pub name: String,
-    /// Each parameter's name, and its value where it has one.
+    /// The parameters: the name of each, and its value if it has one.
     pub params: Vec<(String, Option<String>)>,
 }
 
-/// Reads a header's value.
+/// Parses the value of a header leniently, because peers rely on that.
 ///
-/// It is lenient, as peers have come to rely on: what is no extension at all reads
-/// as one with an odd name, which nobody then agrees to. Names are data, whatever
-/// they are. Nothing is read for an empty value.
+/// What is not a valid extension becomes one with an unusual name, which is not
+/// accepted. Any name is possible, `__proto__` too. An empty value has no extensions.
 pub fn parse(value: &str) -> Vec<Extension> {
     if value.trim().is_empty() {
         return Vec::new();
@@ -40,11 +39,11 @@ fn parse_one(value: &str) -> Extension {
     Extension { name, params }
 }
 
-/// Reads a header's value, which has to keep to the grammar.
+/// Parses the value of a header strictly.
 ///
 /// # Errors
 ///
-/// The [`Fault`], wherever one is; an empty value is one, too.
+/// The first [`Fault`] of the value. An empty value is also a fault.
 pub fn parse_strict(value: &str) -> Result<Vec<Extension>, Fault> {
     let mut scanner = Scanner::new(value);
     let mut extensions = Vec::new();
@@ -65,7 +64,7 @@ pub fn parse_strict(value: &str) -> Result<Vec<Extension>, Fault> {
     }
 }
 
-/// Reads a parameter: there are no blanks around its `=`.
+/// Reads a parameter. No blanks are allowed around its `=`.
 fn param(scanner: &mut Scanner<'_>) -> Result<(String, Option<String>), Fault> {
     let name = scanner.token()?.to_owned();
     let value = if scanner.take(b'=') {
@@ -76,7 +75,7 @@ fn param(scanner: &mut Scanner<'_>) -> Result<(String, Option<String>), Fault> {
     Ok((name, value))
 }
 
-/// Splits at `separator`, but not within a quoted string.
+/// Splits at `separator`, except within a quoted string.
 fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     let mut escaped = false;
@@ -92,7 +91,7 @@ fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The content of a quoted string (RFC 9110, 5.6.4); anything else as it is.
+/// Returns the content of a quoted string (RFC 9110, 5.6.4), or any other value unchanged.
 fn unquote(value: &str) -> String {
     let Some(quoted) = value.strip_prefix('"') else {
         return value.to_owned();
@@ -124,7 +123,7 @@ impl fmt::Display for Extension {
     }
 }
 
-/// Writes a header's value.
+/// Formats the value of a header.
 pub fn format(extensions: &[Extension]) -> String {
     let parts: Vec<String> = extensions.iter().map(Extension::to_string).collect();
     parts.join(", ")
@@ -217,7 +216,7 @@ mod tests {
     #[test]
     fn faults_of_the_strict_grammar() {
         for (value, position) in [
-            // Characters that cannot stand where they are.
+            // Characters that are not allowed where they are.
             (",", 0),
             (" foo", 0),
             ("\"foo\"", 0),
@@ -236,7 +235,7 @@ mod tests {
             ("foo;bar=1\"2\"", 9),
             ("foo;bar=\"1\"2", 11),
             ("foo;bar=\"1;\"", 10),
-            // More than a byte, and more than one unit of UTF-16.
+            // Characters of more than one byte, and of more than one UTF-16 code unit.
             ("\u{e9}", 0),
             ("foo;b\u{e9}r", 5),
             ("foo,\u{1f600}bar", 4),

@@ -1,19 +1,19 @@
-//! HTTP/1.1 heads: the start line and headers of a request or a response.
+//! HTTP/1.1 heads: the start line and the header fields of a request or response.
 
 use std::fmt::{self, Write};
 
-/// The most headers that a head may have.
+/// The maximum number of header fields in a head.
 pub const MAX_HEADERS: usize = 100;
 
-/// The longest head, in bytes.
+/// The maximum length of a head, in bytes.
 pub const MAX_HEAD_LEN: usize = 16 * 1024;
 
 /// What is wrong with a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpError {
-    /// It is no HTTP/1.1 head.
+    /// It is not a valid HTTP/1.1 head.
     Malformed,
-    /// It is longer than [`MAX_HEAD_LEN`] or has more than [`MAX_HEADERS`].
+    /// It is longer than [`MAX_HEAD_LEN`], or has more than [`MAX_HEADERS`] fields.
     TooLarge,
 }
 
@@ -28,12 +28,12 @@ impl fmt::Display for HttpError {
 
 impl std::error::Error for HttpError {}
 
-/// Header fields in the order they came, found by name whatever its case.
+/// Header fields in the order in which they arrived. Names are case-insensitive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(String, String)>);
 
 impl Headers {
-    /// The value of the first field of this name.
+    /// Returns the value of the first field with this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
@@ -41,7 +41,7 @@ impl Headers {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The values of all fields of this name, joined as one list (RFC 9110, 5.3).
+    /// Returns the values of all fields with this name, joined into one list (RFC 9110, 5.3).
     pub fn list(&self, name: &str) -> Option<String> {
         let values: Vec<&str> = self
             .0
@@ -56,7 +56,7 @@ impl Headers {
     ///
     /// # Panics
     ///
-    /// If name or value would break out of the line that they are written on.
+    /// If the name or value contains a line break or NUL, or the name contains a colon.
     pub fn push(&mut self, name: &str, value: &str) {
         let breaks = |text: &str| text.contains(['\r', '\n', '\0']);
         assert!(!breaks(name) && !name.contains(':') && !breaks(value));
@@ -89,7 +89,7 @@ impl fmt::Display for Headers {
 pub struct Request {
     /// The method, such as `GET`.
     pub method: String,
-    /// The target: path and query.
+    /// The request target: path and query.
     pub target: String,
     /// The header fields.
     pub headers: Headers,
@@ -106,15 +106,15 @@ pub struct Response {
     pub headers: Headers,
 }
 
-/// A head and its length in bytes, or `None` where more input is needed.
+/// A head and its length in bytes, or `None` if more input is needed.
 pub type Parsed<T> = Result<Option<(T, usize)>, HttpError>;
 
 impl Request {
-    /// Reads a request's head from the beginning of `input`.
+    /// Parses the head of a request at the beginning of `input`.
     ///
     /// # Errors
     ///
-    /// A malformed head, or one beyond the limits.
+    /// If the head is malformed or exceeds a limit.
     pub fn parse(input: &[u8]) -> Parsed<Self> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut head = httparse::Request::new(&mut fields);
@@ -143,11 +143,11 @@ impl Request {
 }
 
 impl Response {
-    /// Reads a response's head from the beginning of `input`.
+    /// Parses the head of a response at the beginning of `input`.
     ///
     /// # Errors
     ///
-    /// A malformed head, or one beyond the limits.
+    /// If the head is malformed or exceeds a limit.
     pub fn parse(input: &[u8]) -> Parsed<Self> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut head = httparse::Response::new(&mut fields);

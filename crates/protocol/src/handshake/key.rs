@@ -1,31 +1,32 @@
-//! The proof that the other end speaks WebSocket (RFC 6455, 4.2.2, step 5.4).
+//! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept`, which prove that the other end
+//! speaks WebSocket (RFC 6455, 4.2.2, step 5.4).
 
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use base64::Engine;
 use sha1::{Digest, Sha1};
 
-/// What the server appends to the key before it hashes it.
+/// The GUID that the server appends to the key before it hashes it (RFC 6455, 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The bits of the last character that belong to no byte may be what they are.
+/// A decoder that ignores the unused bits of the last character.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
 
-/// Whether a `Sec-WebSocket-Key` is base64 of 16 bytes (RFC 6455, 4.2.1, item 5).
+/// Returns whether `key` is the base64 form of 16 bytes (RFC 6455, 4.2.1, item 5).
 pub fn is_valid(key: &str) -> bool {
     let mut nonce = [0; 18];
     LENIENT.decode_slice(key, &mut nonce) == Ok(16)
 }
 
-/// The `Sec-WebSocket-Key` of a client: `nonce`, 16 random bytes, in base64.
+/// Returns the `Sec-WebSocket-Key` for `nonce`, 16 random bytes.
 pub fn encode(nonce: [u8; 16]) -> String {
     STANDARD.encode(nonce)
 }
 
-/// The `Sec-WebSocket-Accept` that answers `key`, which is taken as it stands.
+/// Returns the `Sec-WebSocket-Accept` for `key`. The key is not validated.
 pub fn accept(key: &str) -> String {
     let mut hash = Sha1::new();
     hash.update(key.as_bytes());

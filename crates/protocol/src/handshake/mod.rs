@@ -1,14 +1,14 @@
 //! The opening handshake (RFC 6455, 4), at both ends.
 //!
-//! | room                     | holds                                                   |
+//! | module                   | content                                                 |
 //! |--------------------------|---------------------------------------------------------|
-//! | [`http`]                 | HTTP/1.1 heads: read, limited, written                  |
+//! | [`http`]                 | HTTP/1.1 heads: parsing, limits, writing                |
 //! | [`key`]                  | `Sec-WebSocket-Key` and `Sec-WebSocket-Accept`          |
 //! | [`extension`]            | the `Sec-WebSocket-Extensions` header                   |
 //! | [`subprotocol`]          | the `Sec-WebSocket-Protocol` header                     |
-//! | [`token`]                | what both are made of, and where they break it          |
-//! | [`permessage_deflate`]   | offers of, and agreement on, permessage-deflate         |
-//! | [`server`], [`client`]   | what each end does with the other's head                |
+//! | [`token`]                | the grammar that both headers share                     |
+//! | [`permessage_deflate`]   | negotiation of permessage-deflate                       |
+//! | [`server`], [`client`]   | each end's part of the handshake                        |
 
 pub mod client;
 pub mod extension;
@@ -19,6 +19,6 @@ pub mod server;
 pub mod subprotocol;
 pub mod token;
 
-/// The versions of the protocol that are spoken: the final one and the draft
-/// (hybi-08 to -12) that differs from it in the name of the `Origin` header alone.
+/// The supported versions of the protocol: 13, the final one, and 8, the drafts hybi-08
+/// to hybi-12, in which only the name of the `Origin` header differs.
 pub const VERSIONS: [u8; 2] = [8, 13];

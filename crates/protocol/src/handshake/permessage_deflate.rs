@@ -5,7 +5,7 @@ use std::fmt;
 use super::extension::Extension;
 use crate::deflate::{DeflateOptions, InflateOptions, WINDOW_BITS};
 
-/// The extension's name in headers.
+/// The name of the extension in headers.
 pub const NAME: &str = "permessage-deflate";
 
 const SERVER_NO_CONTEXT_TAKEOVER: &str = "server_no_context_takeover";
@@ -13,83 +13,83 @@ const CLIENT_NO_CONTEXT_TAKEOVER: &str = "client_no_context_takeover";
 const SERVER_MAX_WINDOW_BITS: &str = "server_max_window_bits";
 const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 
-/// An end of the connection.
+/// One end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The end that was connected to.
+    /// The end that accepted the connection.
     Server,
-    /// The end that connected.
+    /// The end that opened the connection.
     Client,
 }
 
-/// What this end wants of a direction's window.
+/// The option of one end for the window of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WindowOption {
-    /// Whatever the other end wants.
+    /// No preference: the other end decides.
     #[default]
     Unset,
-    /// The parameter is not agreed to.
+    /// The parameter is not accepted.
     Refused,
-    /// The parameter is agreed to, with any value.
+    /// The parameter is accepted with any value.
     Accepted,
-    /// This size, as the base-2 logarithm of bytes: 8 to 15.
+    /// This window size, as the base-2 logarithm of bytes: 8 to 15.
     Bits(u8),
 }
 
-/// What this end wants of the extension; what is left out follows the other end.
+/// The options of one end. The other end decides on options that are not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Whether the server compresses each message on its own.
+    /// Whether the server compresses each message without the context of the one before.
     pub server_no_context_takeover: Option<bool>,
-    /// Whether the client compresses each message on its own.
+    /// Whether the client compresses each message without the context of the one before.
     pub client_no_context_takeover: Option<bool>,
-    /// The server's window.
+    /// The window in which the server compresses.
     pub server_max_window_bits: WindowOption,
-    /// The client's window.
+    /// The window in which the client compresses.
     pub client_max_window_bits: WindowOption,
 }
 
-/// The value of `client_max_window_bits`.
+/// The value of the parameter `client_max_window_bits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientWindow {
-    /// In an offer, without a value: the client can limit its window.
+    /// No value, as an offer may have it: the client accepts any limit for its window.
     Any,
-    /// A window, as the base-2 logarithm of bytes: 8 to 15.
+    /// A window size, as the base-2 logarithm of bytes: 8 to 15.
     Bits(u8),
 }
 
-/// The parameters of an offer, or those agreed on (RFC 7692, 7.1).
+/// The parameters of an offer or of an agreement (RFC 7692, 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Params {
-    /// `server_no_context_takeover`
+    /// The parameter `server_no_context_takeover`.
     pub server_no_context_takeover: bool,
-    /// `client_no_context_takeover`
+    /// The parameter `client_no_context_takeover`.
     pub client_no_context_takeover: bool,
-    /// `server_max_window_bits`
+    /// The parameter `server_max_window_bits`.
     pub server_max_window_bits: Option<u8>,
-    /// `client_max_window_bits`
+    /// The parameter `client_max_window_bits`.
     pub client_max_window_bits: Option<ClientWindow>,
 }
 
-/// Why an offer, or the answer to it, fails the handshake.
+/// Why an offer, or the response to it, fails the handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NegotiationError {
-    /// A parameter comes twice in one offer.
+    /// An offer has a parameter twice.
     Repeated(String),
-    /// A parameter has a value that it cannot have.
+    /// The value of a parameter is invalid.
     InvalidValue {
-        /// The parameter.
+        /// The name of the parameter.
         name: String,
-        /// Its value; `None` where it has none.
+        /// Its value, or `None` if it has none.
         value: Option<String>,
     },
-    /// A parameter lacks the value that it needs.
+    /// A parameter that needs a value has none.
     MissingValue(String),
     /// A parameter that RFC 7692 does not define.
     Undefined(String),
-    /// None of the offers is one that this end's options allow.
+    /// The options of this end allow none of the offers.
     Unacceptable,
-    /// The server's answer is not one that this end's options allow.
+    /// The options of this end do not allow this parameter of the server's response.
     UnacceptableAnswer(&'static str),
 }
 
@@ -114,11 +114,11 @@ impl fmt::Display for NegotiationError {
 impl std::error::Error for NegotiationError {}
 
 impl Params {
-    /// Reads the parameters of one header element that `reader` received.
+    /// Reads the parameters of one extension in a header that `reader` received.
     ///
     /// # Errors
     ///
-    /// A repeated or undefined parameter, and a value that is missing or out of range.
+    /// If a parameter is repeated or undefined, or its value is missing or invalid.
     pub fn read(
         params: &[(String, Option<String>)],
         reader: Role,
@@ -151,7 +151,7 @@ impl Params {
         Ok(read)
     }
 
-    /// The parameters as a header element.
+    /// Returns the extension with these parameters, for a header.
     pub fn to_extension(&self) -> Extension {
         let mut params = Vec::new();
         let mut push = |name: &str, value| params.push((name.to_owned(), value));
@@ -175,7 +175,8 @@ impl Params {
         }
     }
 
-    /// How `role` compresses what it sends; effort and memory are its own affair.
+    /// Returns how `role` compresses what it sends. `level` and `mem_level` are
+    /// not negotiated.
     pub fn deflate(&self, role: Role, level: u8, mem_level: u8) -> DeflateOptions {
         let (window_bits, no_context_takeover) = self.direction(role);
         let default = DeflateOptions::default();
@@ -187,7 +188,7 @@ impl Params {
         }
     }
 
-    /// How `role` decompresses what it receives.
+    /// Returns how `role` decompresses what it receives.
     pub fn inflate(&self, role: Role) -> InflateOptions {
         let sender = match role {
             Role::Server => Role::Client,
@@ -229,7 +230,7 @@ fn window_bits(name: &str, value: Option<&str>) -> Result<u8, NegotiationError> 
 }
 
 impl Options {
-    /// What a client offers.
+    /// Returns what a client offers.
     pub fn offer(&self) -> Params {
         Params {
             server_no_context_takeover: self.server_no_context_takeover == Some(true),
@@ -246,11 +247,12 @@ impl Options {
         }
     }
 
-    /// What a server agrees to: the first of the offers that its options allow.
+    /// Returns what a server agrees to: its response to the first offer that its
+    /// options allow.
     ///
     /// # Errors
     ///
-    /// [`NegotiationError::Unacceptable`] if they allow none.
+    /// [`NegotiationError::Unacceptable`] if the options allow no offer.
     pub fn accept(&self, offers: &[Params]) -> Result<Params, NegotiationError> {
         offers
             .iter()
@@ -288,7 +290,7 @@ impl Options {
                 self.client_max_window_bits,
                 offer.client_max_window_bits,
             ) {
-                // No more than the client offers (RFC 7692, 7.1.2.2).
+                // The window must not exceed the client's offer (RFC 7692, 7.1.2.2).
                 (WindowOption::Bits(bits), Some(ClientWindow::Bits(offered))) => {
                     Some(ClientWindow::Bits(bits.min(offered)))
                 }
@@ -299,7 +301,7 @@ impl Options {
         }
     }
 
-    /// What a client agrees to: the server's answer, if its options allow it.
+    /// Checks the server's response, and returns it if the client's options allow it.
     ///
     /// # Errors
     ///

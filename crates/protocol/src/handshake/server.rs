@@ -1,4 +1,4 @@
-//! The server's side (RFC 6455, 4.2).
+//! The server's part of the handshake (RFC 6455, 4.2).
 
 use super::http::{Headers, Request, Response};
 use super::{extension, key, permessage_deflate, subprotocol, VERSIONS};
@@ -6,19 +6,19 @@ use super::{extension, key, permessage_deflate, subprotocol, VERSIONS};
 /// The header fields of a request that decide whether it is an opening handshake.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Fields<'a> {
-    /// The method; `None` where it is not known.
+    /// The method, or `None` if it is not known.
     pub method: Option<&'a str>,
-    /// `Upgrade`
+    /// The `Upgrade` header.
     pub upgrade: Option<&'a str>,
-    /// `Connection`, whose values are one list.
+    /// The `Connection` header. Several fields are joined into one list.
     pub connection: Option<&'a str>,
-    /// `Sec-WebSocket-Key`
+    /// The `Sec-WebSocket-Key` header.
     pub key: Option<&'a str>,
-    /// `Sec-WebSocket-Version`
+    /// The `Sec-WebSocket-Version` header.
     pub version: Option<&'a str>,
 }
 
-/// What can be wrong with a request that is to be an opening handshake.
+/// What is wrong with a request for an opening handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The method is not `GET`.
@@ -34,7 +34,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The name of the field that it is found in.
+    /// Returns the name of the field at fault.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Method => "method",
@@ -46,32 +46,32 @@ impl Fault {
     }
 }
 
-/// What a request is found to be.
+/// The result of [`verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// The protocol's version, if it is one of [`VERSIONS`].
     pub version: Option<u8>,
-    /// All that is wrong, in the order of [`Fault`]: a server may overlook some of it.
+    /// All faults, in the order of [`Fault`]. A server may choose to ignore some.
     pub faults: Vec<Fault>,
 }
 
-/// Why a request is refused; the number is the HTTP status to answer with.
+/// Why a request is refused. The number is the HTTP status of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Rejection {
-    /// It is no opening handshake, or offers an extension wrongly.
+    /// The request is not an opening handshake, or its offer of an extension is invalid.
     BadRequest = 400,
-    /// An opening handshake is a `GET`.
+    /// The method is not `GET`, but the request is an opening handshake otherwise.
     MethodNotAllowed = 405,
 }
 
 impl Verdict {
-    /// The protocol's version, for a server that overlooks nothing.
+    /// Returns the protocol's version if there are no faults.
     ///
     /// # Errors
     ///
-    /// The [`Rejection`] to answer with. That of the method is for what is a handshake
-    /// otherwise.
+    /// The [`Rejection`] to respond with. It is [`Rejection::MethodNotAllowed`] only if
+    /// the other fields, except perhaps the version, are right.
     pub fn accepted(&self) -> Result<u8, Rejection> {
         match (self.version, self.faults.as_slice()) {
             (Some(version), []) => Ok(version),
@@ -83,7 +83,7 @@ impl Verdict {
     }
 }
 
-/// Judges a request.
+/// Checks the header fields of a request.
 pub fn verify(fields: &Fields<'_>) -> Verdict {
     let is_upgrade = fields
         .upgrade
@@ -115,20 +115,21 @@ pub fn verify(fields: &Fields<'_>) -> Verdict {
 pub struct Opening {
     /// The protocol's version: one of [`VERSIONS`].
     pub version: u8,
-    /// The subprotocols that the client offers, in its order of preference.
+    /// The subprotocols that the client offers, in order of preference.
     pub subprotocols: Vec<String>,
     accept: String,
     offers: Vec<permessage_deflate::Params>,
 }
 
 impl Opening {
-    /// Reads a request.
+    /// Checks a request for an opening handshake.
     ///
     /// # Errors
     ///
-    /// The [`Rejection`] to answer with.
+    /// The [`Rejection`] to respond with.
     pub fn read(request: &Request) -> Result<Self, Rejection> {
-        // What may stand there once only does not mean anything as a list.
+        // Repeated fields are joined into a list. For a field that may occur only once,
+        // a list is not a valid value.
         let list = |name| request.headers.list(name);
         let (upgrade, connection) = (list("upgrade"), list("connection"));
         let (key, version) = (list("sec-websocket-key"), list("sec-websocket-version"));
@@ -162,11 +163,11 @@ impl Opening {
         })
     }
 
-    /// Agrees on permessage-deflate if the client offers it.
+    /// Negotiates permessage-deflate, if the client offers it.
     ///
     /// # Errors
     ///
-    /// A [`Rejection`] if it offers nothing that `options` allow.
+    /// A [`Rejection`] if `options` allow none of the client's offers.
     pub fn accept_deflate(
         &self,
         options: &permessage_deflate::Options,
@@ -180,11 +181,11 @@ impl Opening {
             .map_err(|_| Rejection::BadRequest)
     }
 
-    /// The answer that opens the connection.
+    /// Returns the response that opens the connection.
     ///
     /// # Panics
     ///
-    /// If `subprotocol` would break out of its header.
+    /// If `subprotocol` contains a line break or NUL.
     pub fn response(
         &self,
         subprotocol: Option<&str>,

@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 
 use super::token::{Fault, Scanner};
 
-/// The names in a header's value, in order. Read in one pass: its time is linear
-/// in the length whatever the value.
+/// Returns the names in the value of a header, in order. The time this takes is linear
+/// in the length of the value, whatever it contains.
 pub fn parse(value: &str) -> impl Iterator<Item = &str> {
     value.split(',').map(|name| name.trim_matches([' ', '\t']))
 }
 
-/// What is wrong with a header's value.
+/// What is wrong with the value of a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListError<'a> {
-    /// It breaks the grammar.
+    /// The value does not follow the grammar.
     Malformed(Fault),
-    /// It has this name twice (RFC 6455, 4.1, item 10).
+    /// The value has this name twice (RFC 6455, 4.1, item 10).
     Duplicate(&'a str),
 }
 
@@ -36,11 +36,12 @@ impl From<Fault> for ListError<'_> {
     }
 }
 
-/// The names in a header's value, in order. They have to be tokens, each there once.
+/// Returns the names in the value of a header, in order. Each has to be a token, and
+/// may occur only once.
 ///
 /// # Errors
 ///
-/// The first [`ListError`]; an empty value is malformed, too.
+/// The first [`ListError`] of the value. An empty value is malformed.
 pub fn parse_strict(value: &str) -> Result<Vec<&str>, ListError<'_>> {
     let mut scanner = Scanner::new(value);
     let mut names = Vec::new();
@@ -58,14 +59,14 @@ pub fn parse_strict(value: &str) -> Result<Vec<&str>, ListError<'_>> {
     }
 }
 
-/// How the server's choice fails what the client asked for.
+/// Why the server's choice does not match the client's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubprotocolError {
-    /// The server chose one although none was asked for.
+    /// The server chose a subprotocol, but the client requested none.
     NoneRequested,
-    /// The server chose none although some were asked for.
+    /// The server chose no subprotocol, but the client requested some.
     NoneSent,
-    /// The server chose one that was not asked for.
+    /// The server chose a subprotocol that the client did not request.
     NotRequested,
 }
 
@@ -81,12 +82,12 @@ impl std::fmt::Display for SubprotocolError {
 
 impl std::error::Error for SubprotocolError {}
 
-/// Checks the server's choice against the client's request: both are header
-/// values, empty where the header is absent.
+/// Checks the server's choice against the client's request. Both are the values of
+/// headers, empty if the header is missing.
 ///
 /// # Errors
 ///
-/// A [`SubprotocolError`], on which the client fails the connection (RFC 6455, 4.1).
+/// A [`SubprotocolError`]. The client then fails the connection (RFC 6455, 4.1).
 pub fn check_choice(requested: &str, chosen: &str) -> Result<(), SubprotocolError> {
     match (requested.is_empty(), chosen.is_empty()) {
         (true, true) => Ok(()),
@@ -146,7 +147,7 @@ mod tests {
             ("a,a,b", Duplicate("a")),
             ("a,b,a", Duplicate("a")),
             ("a,a,@", Duplicate("a")),
-            // The second name does not end there.
+            // The second name is malformed, so it is not the same one.
             ("a,a@", Malformed(Fault(3))),
             ("a,a ", Malformed(Fault(4))),
         ] {

@@ -1,12 +1,12 @@
-//! Header values made of tokens (RFC 9110, 5.6), read strictly.
+//! A strict parser for header values that consist of tokens (RFC 9110, 5.6).
 
 use std::fmt;
 
-/// Where a header's value breaks its grammar: the position, in bytes, of the first
-/// character that cannot stand there, or the value's length if it ends too early.
+/// Where a header's value does not follow its grammar: the position, in bytes, of the
+/// first character that is not allowed there, or the value's length if it ends too early.
 ///
-/// Only ASCII comes before it. In characters, and in UTF-16 code units, it is the same
-/// position.
+/// All characters before it are ASCII, so the position is the same in characters and in
+/// UTF-16 code units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault(pub usize);
 
@@ -29,7 +29,7 @@ impl<'a> Scanner<'a> {
         Self { value, at: 0 }
     }
 
-    /// Reads a token, which has one character or more.
+    /// Reads a token of one or more characters.
     pub(super) fn token(&mut self) -> Result<&'a str, Fault> {
         let start = self.at;
         self.token_char()?;
@@ -37,7 +37,7 @@ impl<'a> Scanner<'a> {
         Ok(&self.value[start..self.at])
     }
 
-    /// Reads a token, or a quoted string whose content is one (RFC 6455, 9.1).
+    /// Reads a token, or a quoted string whose content is a token (RFC 6455, 9.1).
     pub(super) fn token_or_quoted(&mut self) -> Result<String, Fault> {
         if !self.take(b'"') {
             return self.token().map(str::to_owned);
@@ -50,8 +50,8 @@ impl<'a> Scanner<'a> {
         Ok(content)
     }
 
-    /// Reads one of `separators`, which may have blanks on both sides; `None` at the end
-    /// of the value, before which there may be no blanks.
+    /// Reads one of `separators`, with optional blanks on both sides. Returns `None` at
+    /// the end of the value, which may not follow blanks.
     pub(super) fn separator(&mut self, separators: &[u8]) -> Result<Option<u8>, Fault> {
         let item_end = self.at;
         self.skip_blanks();
@@ -66,7 +66,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Whether `byte` is next; it is then read.
+    /// Reads `byte` if it is next, and returns whether it was.
     pub(super) fn take(&mut self, byte: u8) -> bool {
         let is_next = self.peek() == Some(byte);
         self.at += usize::from(is_next);
@@ -89,7 +89,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Whether a token may have `byte` (RFC 9110, 5.6.2).
+/// Returns whether `byte` is allowed in a token (RFC 9110, 5.6.2).
 fn is_token_char(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
