@@ -1,18 +1,18 @@
-//! What JavaScript and the engine agree on: the numbers that cross between them.
+//! The constants that JavaScript and the engine share.
 //!
-//! It is said here once, and exported as it is. Everything else that JavaScript sees
-//! is in `binding`.
+//! They are defined only here, and exported to JavaScript. Everything else that
+//! JavaScript uses is in `binding`.
 
 use napi_derive::napi;
 use oxws_protocol::frame::MAX_CONTROL_LEN;
 use oxws_protocol::ProtocolError;
 
-/// The version of this binary, which has to be that of the package that loads it.
+/// The version of this binary. It has to be the version of the package that loads it.
 #[napi]
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What an event is: in the low bits its number, which for a frame is its opcode, and
-/// bits above that say more.
+/// The kind of an event. The low bits are its number, which for a frame is its opcode.
+/// The higher bits are flags.
 #[napi]
 pub mod kind {
     /// The bits of the number.
@@ -25,7 +25,7 @@ pub mod kind {
     /// A binary message.
     #[napi]
     pub const BINARY: u32 = 2;
-    /// A close frame. The row's last number is its code, or 0.
+    /// A close frame. The row's last value is its code, or 0 if it has none.
     #[napi]
     pub const CLOSE: u32 = 8;
     /// A ping.
@@ -34,142 +34,143 @@ pub mod kind {
     /// A pong.
     #[napi]
     pub const PONG: u32 = 10;
-    /// A violation of the protocol: the row's start is which of `violations` it is, its
-    /// end the number in question, and the last number the code to close with.
+    /// A violation of the protocol. The row's start is the index of its name in `violations`,
+    /// its end is the number at fault, and its last value is the code to close with.
     #[napi]
     pub const VIOLATION: u32 = 16;
-    /// The other end sends no more.
+    /// The other end has ended its direction of the socket.
     #[napi]
     pub const END: u32 = 17;
-    /// The connection failed. The row's last number is the system's error number, or 0
-    /// if the engine did.
+    /// The connection failed. The row's last value is the system's error number, or 0
+    /// if the engine failed.
     #[napi]
     pub const ERROR: u32 = 18;
-    /// The system has taken messages. The row's last number is how many.
+    /// The system has taken messages sent with `flag.ACK`. The row's last value
+    /// is their number.
     #[napi]
     pub const SENT: u32 = 19;
-    /// All is sent that was to be, and this direction of the socket has ended.
+    /// Everything has been written, and this direction of the socket has ended.
     #[napi]
     pub const ENDED: u32 = 20;
-    /// All is sent that was to be, and the connection is let go of.
+    /// Everything has been written, and the engine has released the connection.
     #[napi]
     pub const RELEASED: u32 = 21;
 
     /// The frame was masked.
     #[napi]
     pub const MASKED: u32 = 0x100;
-    /// The payload is in memory of its own: the row's start is its number.
+    /// The payload is outside the inbox or chunk. The row's start is its number.
     #[napi]
     pub const LARGE: u32 = 0x200;
     /// The text is known to be ASCII.
     #[napi]
     pub const ASCII: u32 = 0x400;
-    /// It was writing that failed.
+    /// The error occurred while writing.
     #[napi]
     pub const WRITE: u32 = 0x800;
 }
 
-/// Where in the row of an event each number is.
+/// The column of each value in the row of an event.
 #[napi]
 pub mod event {
-    /// The connection.
+    /// The ID of the connection.
     #[napi]
     pub const ID: u32 = 0;
-    /// What it is: see `kind`.
+    /// The kind of the event: see `kind`.
     #[napi]
     pub const KIND: u32 = 1;
     /// Where the payload begins.
     #[napi]
     pub const START: u32 = 2;
-    /// Where it ends.
+    /// Where the payload ends.
     #[napi]
     pub const END: u32 = 3;
-    /// The bytes on the wire since the event before.
+    /// The number of bytes received since the event before.
     #[napi]
     pub const WIRE: u32 = 4;
-    /// Depends on the kind. For a message of more than one fragment whose receiver wants
-    /// to know where they end: 1 more than the number of the payload that tells.
+    /// Depends on the kind. For a fragmented message whose receiver wants to know where the
+    /// fragments end, it is 1 more than the number of the payload that lists the ends.
     #[napi]
     pub const EXTRA: u32 = 5;
-    /// The numbers in a row.
+    /// The number of values in each row.
     #[napi]
     pub const WIDTH: u32 = 6;
 }
 
-/// What a frame is to be: the low eight bits are the first byte of its head (RFC 6455,
-/// 5.2), where RSV1 asks for compression; the others are ours.
+/// The flags of a frame to send. The low eight bits are the first byte of its head (RFC
+/// 6455, 5.2), in which RSV1 requests compression. The others are specific to oxws.
 #[napi]
 pub mod flag {
     /// The opcode.
     #[napi]
     pub const OPCODE: u32 = 0x0f;
-    /// The message ends here.
+    /// The message ends with this frame.
     #[napi]
     pub const FIN: u32 = 0x80;
-    /// The message is to be compressed, if it is long enough.
+    /// The message is compressed, if it is long enough.
     #[napi]
     pub const RSV1: u32 = 0x40;
-    /// The payload is to be masked.
+    /// The payload is masked.
     #[napi]
     pub const MASK: u32 = 0x100;
-    /// The engine is to tell when the system has taken it.
+    /// The engine reports when the system has taken the message.
     #[napi]
     pub const ACK: u32 = 0x200;
-    /// It was taken back.
+    /// The message was withdrawn, and is not sent.
     #[napi]
     pub const SKIP: u32 = 0x400;
-    /// It is written as it is, without a frame around it.
+    /// The payload is written as it is, without a frame around it.
     #[napi]
     pub const RAW: u32 = 0x800;
 }
 
-/// Where in the row of a message each number is.
+/// The column of each value in the row of a message.
 #[napi]
 pub mod message {
-    /// The connection.
+    /// The ID of the connection.
     #[napi]
     pub const ID: u32 = 0;
-    /// What its frame is to be: see `flag`.
+    /// The flags of the frame: see `flag`.
     #[napi]
     pub const FLAGS: u32 = 1;
     /// Where the payload begins.
     #[napi]
     pub const START: u32 = 2;
-    /// Where it ends.
+    /// Where the payload ends.
     #[napi]
     pub const END: u32 = 3;
-    /// The numbers in a row.
+    /// The number of values in each row.
     #[napi]
     pub const WIDTH: u32 = 4;
 }
 
-/// Where in a decoder's first row each number is; the other rows are those of events.
+/// The column of each value in a decoder's first row. The other rows are events.
 #[napi]
 pub mod state {
-    /// Up to where the chunk is read.
+    /// The position in the chunk up to which it has been decoded.
     #[napi]
     pub const POSITION: u32 = 0;
-    /// 1 if a heavy message is to be decoded elsewhere from there on.
+    /// 1 if the rest of the chunk belongs to a heavy message, for `decodeHeavy`. Otherwise 0.
     #[napi]
     pub const HEAVY: u32 = 1;
 }
 
-/// A connection's number is its place in the table in this many low bits, and in the
-/// high bits how often that place was taken: a number is not used again soon.
+/// The number of low bits of a connection's ID that are its index in the table. The high
+/// bits count how often that index has been used, so that an ID is not used again soon.
 #[napi]
 pub const PLACE_BITS: u32 = 20;
 
-/// The longest payload of a control frame, in bytes (RFC 6455, 5.5).
+/// The maximum length of a control frame's payload, in bytes (RFC 6455, 5.5).
 #[napi]
 pub const MAX_CONTROL: u32 = MAX_CONTROL_LEN as u32;
 
-/// The names of the violations of the protocol, by their numbers.
+/// The names of the violations of the protocol. The index of a name is its number.
 #[napi]
 pub fn violations() -> Vec<&'static str> {
     ProtocolError::NAMES.to_vec()
 }
 
-/// Where the fragments of a message end, as JavaScript reads it: numbers of 64 bits, in the
+/// Encodes where the fragments of a message end for JavaScript: as 64-bit floats in the
 /// machine's byte order.
 pub(crate) fn ends_as_bytes(ends: &[usize]) -> Vec<u8> {
     ends.iter()

@@ -1,8 +1,10 @@
 //! `oxws`: WebSocket for Node.js. This crate is the addon.
 //!
-//! [`binding`] is what JavaScript calls; [`engine`] is what it needs beyond the
-//! protocol, which is `oxws-protocol`; [`border`] is what both sides agree on.
-//! Dependencies point down, in this order.
+//! * [`binding`] has the classes and functions that JavaScript calls.
+//! * [`engine`] reads and writes sockets. The protocol itself is the crate `oxws-protocol`.
+//! * [`border`] has the constants that JavaScript and the engine share.
+//!
+//! Dependencies point down this list.
 
 mod binding;
 mod border;

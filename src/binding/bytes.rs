@@ -1,13 +1,13 @@
-//! Bytes as Buffers of JavaScript.
+//! Converts bytes to Buffers.
 
 use napi::bindgen_prelude::{BufferSlice, Result};
 use napi::Env;
 
-/// Bytes at least this many are handed over as they are; fewer are copied, which costs
-/// less than the memory's own finalizer.
+/// The minimum length of an external Buffer, in bytes. Fewer bytes are copied, which
+/// costs less than the finalizer of external memory.
 const HAND_OVER: usize = 16 * 1024;
 
-/// A Buffer of these bytes.
+/// Returns a Buffer with these bytes.
 pub(super) fn buffer(env: &Env, mut bytes: Vec<u8>) -> Result<BufferSlice<'_>> {
     if bytes.len() < HAND_OVER {
         return BufferSlice::copy_from(env, bytes);

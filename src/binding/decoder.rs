@@ -1,5 +1,5 @@
-//! `Decoder`: what a connection receives, for transports whose bytes come through
-//! JavaScript.
+//! The class `Decoder`: decodes what a connection receives, for transports that read
+//! through JavaScript.
 
 use napi::bindgen_prelude::{AsyncTask, BufferSlice, Result};
 use napi::{Env, Error, JsString, Status, Task};
@@ -14,25 +14,25 @@ use super::permessage_deflate::PerMessageDeflate;
 use super::{bytes, text};
 use crate::border::{ends_as_bytes, event, kind, state};
 
-/// The table that `decode` fills with numbers of 32 bits, in the machine's byte order. Its
-/// first row is the decoder's state; each of the others has an event.
+/// The table that `decode` fills with 32-bit numbers, in the machine's byte order. The
+/// first row is the state of the decoder. Each of the others is an event.
 struct Table<'a>(&'a mut [u8]);
 
-/// The numbers in a row.
+/// The number of values in each row.
 const WIDTH: usize = event::WIDTH as usize;
 
 impl Table<'_> {
-    /// How many events there is room for.
+    /// Returns how many events there is space for.
     fn capacity(&self) -> usize {
         (self.0.len() / (4 * WIDTH)).saturating_sub(1)
     }
 
-    /// Sets a number of the first row.
+    /// Sets a value of the decoder's state.
     fn set_state(&mut self, column: u32, value: u32) {
         self.set(0, column, value);
     }
 
-    /// Sets a number of the event with this number.
+    /// Sets a value of a row.
     fn set(&mut self, row: usize, column: u32, value: u32) {
         let at = 4 * (row * WIDTH + column as usize);
         self.0[at..at + 4].copy_from_slice(&value.to_ne_bytes());
@@ -49,7 +49,7 @@ impl Table<'_> {
     }
 }
 
-/// An event as JavaScript reads it.
+/// An event, as the values of its row.
 struct Described {
     kind: u32,
     start: u32,
@@ -70,43 +70,44 @@ impl Described {
     }
 }
 
-/// The most bytes of payloads that are not in the chunk, beyond which no further event
-/// is decoded at once: a chunk may be much longer when it is decompressed.
+/// `decode` returns once the payloads outside the chunk have this many bytes, because a
+/// chunk may be much longer when it is decompressed.
 const MAX_OWNED: usize = 1024 * 1024;
 
-/// Limits of a `Decoder`.
+/// The limits and checks of a `Decoder`.
 #[napi(object)]
 pub struct Limits {
-    /// The longest message, in bytes; 0 for no limit.
+    /// The maximum length of a message, in bytes; 0 for no limit.
     pub max_payload: f64,
-    /// The longest string that there can be, in UTF-16 code units.
+    /// The maximum length of a string, in UTF-16 code units; 0 for no limit.
     pub max_text: f64,
-    /// The longest Buffer that there can be, in bytes.
+    /// The maximum length of a Buffer, in bytes; 0 for no limit.
     pub max_binary: f64,
-    /// The most fragments of a message; 0 for the default.
+    /// The maximum number of fragments of a message; 0 for the default, 2^20.
     pub max_fragments: u32,
-    /// Whether frames have to be masked, must not be, or either.
+    /// `true` if frames have to be masked, `false` if they must not be, and unset for either.
     pub masked: Option<bool>,
-    /// Whether texts have to be UTF-8.
+    /// Whether texts and close reasons have to be UTF-8.
     pub validates: bool,
-    /// Whether it is told where the fragments of a message end.
+    /// Whether events report where the fragments of a binary message end.
     pub keeps_ends: bool,
 }
 
-/// A compressed message is decoded on another thread from a frame on that is at least
-/// this long, in bytes...
+/// A compressed message is decoded on another thread if the payload of one of its
+/// frames has at least this length, in bytes.
 const HEAVY_FRAME: u64 = 64 * 1024;
 
-/// ...or once it is this long, in bytes, when decompressed.
+/// A compressed message is decoded on another thread once its decompressed part has
+/// this length, in bytes.
 const HEAVY_MESSAGE: usize = 1024 * 1024;
 
 impl Limits {
-    /// A decoder that keeps to these limits.
+    /// Creates a decoder with these limits.
     pub(super) fn decoder(&self, deflate: Option<&PerMessageDeflate>) -> Inner {
         Inner::new(self.options(), deflate.map(PerMessageDeflate::inflater))
     }
 
-    /// The limits as the protocol has them.
+    /// Returns the limits as options of the protocol's decoder.
     fn options(&self) -> DecoderOptions {
         let mut options = DecoderOptions {
             max_payload: payload_limit(self.max_payload),
@@ -130,19 +131,19 @@ impl Limits {
     }
 }
 
-/// Turns chunks of bytes into messages.
+/// Decodes chunks of bytes into messages.
 #[napi]
 pub struct Decoder {
-    /// `None` while it decodes on another thread, and once closed.
+    /// `None` while another thread has it, and after `close`.
     inner: Option<Inner>,
     owned: Vec<Vec<u8>>,
-    /// Bytes read since the last event.
+    /// The number of bytes read since the last event.
     wire: u32,
 }
 
 #[napi]
 impl Decoder {
-    /// A decoder at the beginning of a connection.
+    /// Creates a decoder for a new connection.
     #[napi(constructor)]
     pub fn new(limits: Limits, deflate: Option<&PerMessageDeflate>) -> Result<Self> {
         Ok(Self {
@@ -152,12 +153,12 @@ impl Decoder {
         })
     }
 
-    /// Reads `chunk` from `from` on: to its end, the first error, a message that is to be
-    /// decoded by `decodeHeavy`, or as far as there is room for events. It tells how many
-    /// of these there are; `table` takes them, and what was reached.
+    /// Decodes `chunk` from position `from` on. It stops at the end of the chunk, at the
+    /// first error, at a message for `decodeHeavy`, or when there is no space for more
+    /// events. Writes its state and the events to `table`, and returns the number of events.
     ///
-    /// The chunk's payloads are unmasked in place. Payloads that are not in the chunk
-    /// are here until the next call.
+    /// Payloads in the chunk are unmasked in place. Payloads outside the chunk can be
+    /// taken until the next call.
     #[napi]
     pub fn decode(
         &mut self,
@@ -209,8 +210,10 @@ impl Decoder {
         Ok(count)
     }
 
-    /// Decodes a heavy message, of which `chunk` is the next piece, on another thread,
-    /// which has this decoder until `restore`: until then nothing else may be called.
+    /// Decodes a heavy message on another thread. `chunk` is its next piece.
+    ///
+    /// The other thread has the decoder until `restore` is called. Until then, do not
+    /// call any other method.
     #[napi]
     pub fn decode_heavy(&mut self, chunk: &[u8]) -> Result<AsyncTask<HeavyTask>> {
         let inner = self.inner.take().ok_or_else(not_here)?;
@@ -222,8 +225,9 @@ impl Decoder {
         )))))
     }
 
-    /// Takes the decoder back from the task that `decodeHeavy` started, and tells how many
-    /// of its events there are, as `decode` does: as far as `table` has room for them.
+    /// Takes the decoder back from the task that `decodeHeavy` started. Like `decode`,
+    /// writes events to `table`, and returns their number. If the table is full, call this
+    /// again for the others.
     #[napi]
     pub fn restore(&mut self, decoded: &mut HeavyDecoded, mut table: BufferSlice<'_>) -> u32 {
         let mut table = Table(&mut table);
@@ -259,7 +263,7 @@ impl Decoder {
         count as u32
     }
 
-    /// An event as JavaScript reads it, and where its fragments end, if that is wanted.
+    /// Returns the row of an event. `ends` is where its fragments end, if that is reported.
     fn describe(&mut self, event: Event, ends: Vec<usize>) -> Described {
         let (mut kind, mut extra) = match event.kind {
             EventKind::Text => (kind::TEXT, 0),
@@ -290,7 +294,7 @@ impl Decoder {
         }
     }
 
-    /// Keeps a payload that is not in the chunk; its number.
+    /// Stores a payload that is not in the chunk, and returns its number.
     fn push(&mut self, payload: Vec<u8>) -> u32 {
         self.owned.push(payload);
         (self.owned.len() - 1) as u32
@@ -303,35 +307,35 @@ impl Decoder {
             .unwrap_or_default()
     }
 
-    /// The payload with this number, which is UTF-8, as a string.
+    /// Takes the payload with this number, which is UTF-8, as a string.
     #[napi]
     pub fn take_text<'env>(&mut self, env: &'env Env, number: u32) -> Result<JsString<'env>> {
-        // A pool of its own: there may be too many connections for each to keep one.
+        // A temporary pool: there may be too many connections for each to keep one.
         let buffers = BufferPool::default();
         text::decode(env, self.take(number), &buffers)
     }
 
-    /// The payload with this number.
+    /// Takes the payload with this number.
     #[napi]
     pub fn take_buffer<'env>(&mut self, env: &'env Env, number: u32) -> Result<BufferSlice<'env>> {
         bytes::buffer(env, self.take(number))
     }
 
-    /// The length, in bytes on the wire, of the message under way, as far as its
-    /// frames have announced it.
+    /// The length of the current message on the wire, in bytes: the sum of the payload
+    /// lengths in the frame heads that have arrived. 0 between messages.
     #[napi(getter)]
     pub fn announced_length(&self) -> f64 {
         self.inner.as_ref().map_or(0, Inner::announced_len) as f64
     }
 
-    /// How much of the payload of the frame under way has been read, in bytes; 0 between
-    /// frames.
+    /// The number of bytes of the current frame's payload that have been read. 0
+    /// between frames.
     #[napi(getter)]
     pub fn partial_length(&self) -> f64 {
         self.inner.as_ref().map_or(0, Inner::partial_len) as f64
     }
 
-    /// Sets the longest message from now on, in bytes; 0 for no limit.
+    /// Sets the maximum length of a message from now on, in bytes; 0 for no limit.
     #[napi]
     pub fn set_max_payload(&mut self, bytes: f64) {
         if let Some(inner) = &mut self.inner {
@@ -339,8 +343,7 @@ impl Decoder {
         }
     }
 
-    /// Sets whether texts have to be UTF-8, from the next message on, and reasons of close
-    /// frames.
+    /// Sets whether texts, from the next message on, and close reasons have to be UTF-8.
     #[napi]
     pub fn set_validates(&mut self, validates: bool) {
         if let Some(inner) = &mut self.inner {
@@ -348,7 +351,7 @@ impl Decoder {
         }
     }
 
-    /// Discards all that is still to come, and frees what is held.
+    /// Discards all further input, and frees the memory of the decoder.
     #[napi]
     pub fn close(&mut self) {
         self.inner = None;
@@ -363,20 +366,20 @@ fn not_here() -> Error {
 /// Decodes on a thread of libuv's pool.
 pub struct HeavyTask(Option<(Inner, Vec<u8>, u32)>);
 
-/// What `decodeHeavy` resolves to.
+/// The result of `decodeHeavy`.
 #[napi]
 pub struct HeavyDecoded(Option<HeavyDone>);
 
 #[napi]
 impl HeavyDecoded {
-    /// The bytes behind the message, which are not decoded; before `restore` only.
+    /// Takes the bytes after the message, which are not decoded. Call it before `restore`.
     #[napi]
     pub fn take_rest<'env>(&mut self, env: &'env Env) -> Result<BufferSlice<'env>> {
         let rest = self.0.as_mut().map(|done| std::mem::take(&mut done.rest));
         BufferSlice::from_data(env, rest.unwrap_or_default())
     }
 
-    /// Frees what nobody wants any more.
+    /// Frees the memory of a result that is not used.
     #[napi]
     pub fn close(&mut self) {
         self.0 = None;
@@ -399,7 +402,7 @@ impl Task for HeavyTask {
     }
 }
 
-/// A limit as the protocol has it; JavaScript has 0 for none.
+/// Converts a limit of JavaScript, in which 0 means no limit.
 pub(super) fn payload_limit(bytes: f64) -> u64 {
     if bytes > 0.0 {
         bytes as u64

@@ -1,5 +1,5 @@
-//! `Encoder`: what a connection sends, for transports whose bytes go through
-//! JavaScript.
+//! The class `Encoder`: encodes what a connection sends, for transports that write
+//! through JavaScript.
 
 use napi::bindgen_prelude::{AsyncTask, Buffer, BufferSlice, Result};
 use napi::{Env, Error, Status, Task};
@@ -12,7 +12,7 @@ use super::permessage_deflate::PerMessageDeflate;
 use crate::border::flag;
 use crate::engine::mask_keys;
 
-/// What a frame is to be: see [`flag`].
+/// The flags of a frame to send: see [`flag`].
 #[derive(Clone, Copy)]
 struct Flags(u32);
 
@@ -48,7 +48,7 @@ impl Flags {
         }
     }
 
-    /// The masking key: the given one, or one that is drawn.
+    /// Returns the masking key: the given one, or else a new one.
     fn mask(self, given: Option<Buffer>) -> Result<Option<[u8; 4]>> {
         if self.0 & flag::MASK == 0 {
             return Ok(None);
@@ -70,7 +70,7 @@ impl Flags {
         })
     }
 
-    /// The head of a frame that is what the flags say, whatever came before it.
+    /// Returns the head of a frame. It depends on the flags, and not on earlier frames.
     fn head(self, len: usize, key: Option<Buffer>) -> Result<FrameHead> {
         let opcode = self.opcode()?;
         let is_control = matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong);
@@ -90,12 +90,12 @@ impl Flags {
     }
 }
 
-/// Bytes to keep free before a payload for its frame's head.
+/// The number of bytes to leave free before a payload, for the head of its frame.
 #[napi]
 pub const HEAD_ROOM: u32 = MAX_HEAD_LEN as u32;
 
-/// Writes `head` right before the payload in `target`, masks that, and gives the
-/// position at which the frame begins.
+/// Writes `head` directly before the payload in `target`, masks the payload, and
+/// returns the position at which the frame begins.
 fn frame_in_place(head: &FrameHead, target: &mut [u8]) -> u32 {
     let mut bytes = [0; MAX_HEAD_LEN];
     let len = head.write(&mut bytes);
@@ -115,8 +115,9 @@ fn no_room() -> Error {
     Error::new(Status::InvalidArg, "no room for a frame's head")
 }
 
-/// Makes a frame of the payload that stands in `target` behind `HEAD_ROOM` bytes:
-/// the position at which it begins. It is what `flags` say, whatever came before.
+/// Makes a frame of the payload in `target`, which begins after `HEAD_ROOM` bytes.
+/// Returns the position at which the frame begins. The frame depends on `flags`, and
+/// not on earlier frames.
 #[napi]
 pub fn frame(mut target: BufferSlice<'_>, flags: u32, key: Option<Buffer>) -> Result<u32> {
     guard(|| {
@@ -125,8 +126,8 @@ pub fn frame(mut target: BufferSlice<'_>, flags: u32, key: Option<Buffer>) -> Re
     })
 }
 
-/// Writes the head of a frame to `target`, which has `HEAD_ROOM` bytes, for a payload of
-/// `length` bytes that is written by itself and not masked: how long the head is.
+/// Writes the head of an unmasked frame to `target`, which has `HEAD_ROOM` bytes, and returns
+/// the length of the head. The caller writes the payload, of `length` bytes, by itself.
 #[napi]
 pub fn frame_head(mut target: BufferSlice<'_>, length: f64, flags: u32) -> Result<u32> {
     guard(|| {
@@ -136,10 +137,10 @@ pub fn frame_head(mut target: BufferSlice<'_>, length: f64, flags: u32) -> Resul
     })
 }
 
-/// Turns messages into frames.
+/// Encodes messages into frames.
 #[napi]
 pub struct Encoder {
-    /// `None` while a task on another thread compresses with it, and once closed.
+    /// `None` while another thread compresses with it, and after `close`.
     inner: Option<Inner>,
 }
 
@@ -149,8 +150,8 @@ fn in_use() -> Error {
 
 #[napi]
 impl Encoder {
-    /// An encoder at the beginning of a connection. Messages whose first fragment
-    /// is shorter than `threshold` bytes are not compressed.
+    /// Creates an encoder for a new connection. Messages whose first fragment is
+    /// shorter than `threshold` bytes are not compressed.
     #[napi(constructor)]
     pub fn new(deflate: Option<&PerMessageDeflate>, threshold: Option<f64>) -> Self {
         let threshold = threshold.unwrap_or_default().max(0.0) as usize;
@@ -162,16 +163,15 @@ impl Encoder {
         }
     }
 
-    /// Whether a message, or fragment, of `length` bytes would be compressed.
+    /// Returns whether a message or fragment of `length` bytes would be compressed.
     #[napi]
     pub fn compresses(&self, length: f64, flags: u32) -> Result<bool> {
         let inner = self.inner.as_ref().ok_or_else(in_use)?;
         Ok(inner.compresses(length as usize, Flags(flags).rsv1()))
     }
 
-    /// Makes a message, or its next fragment, of the payload that stands in
-    /// `target` behind `HEAD_ROOM` bytes: the position at which its frame begins.
-    /// It is not compressed.
+    /// Makes an uncompressed message, or its next fragment, of the payload in `target`, which
+    /// begins after `HEAD_ROOM` bytes. Returns the position at which its frame begins.
     #[napi]
     pub fn frame(
         &mut self,
@@ -188,7 +188,7 @@ impl Encoder {
         })
     }
 
-    /// The frame that carries `data` compressed.
+    /// Returns a frame whose payload is `data`, compressed.
     #[napi]
     pub fn compress<'env>(
         &mut self,
@@ -204,8 +204,8 @@ impl Encoder {
         BufferSlice::copy_from(env, frame)
     }
 
-    /// As `compress`, on another thread, which has this encoder until `restore`: until
-    /// then nothing else may be called.
+    /// Like `compress`, but on another thread. That thread has the encoder until
+    /// `restore` is called. Until then, do not call any other method.
     #[napi]
     pub fn compress_async(
         &mut self,
@@ -229,14 +229,14 @@ impl Encoder {
         self.inner = compressed.inner.take();
     }
 
-    /// Frees what is held. Nothing can be sent any more.
+    /// Frees the memory of the encoder. Nothing can be sent after that.
     #[napi]
     pub fn close(&mut self) {
         self.inner = None;
     }
 }
 
-/// The frame whose payload is `data` compressed.
+/// Returns a frame whose payload is `data`, compressed.
 fn compress(
     inner: &mut Inner,
     data: &[u8],
@@ -263,7 +263,7 @@ pub struct CompressTask {
     mask: Option<[u8; 4]>,
 }
 
-/// What `compressAsync` resolves to.
+/// The result of `compressAsync`.
 #[napi]
 pub struct Compressed {
     inner: Option<Inner>,
@@ -272,7 +272,7 @@ pub struct Compressed {
 
 #[napi]
 impl Compressed {
-    /// The frame.
+    /// Takes the frame.
     #[napi]
     pub fn take_frame<'env>(&mut self, env: &'env Env) -> Result<BufferSlice<'env>> {
         BufferSlice::from_data(env, std::mem::take(&mut self.frame))

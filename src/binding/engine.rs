@@ -1,4 +1,4 @@
-//! `Engine`: adopted sockets, their events and messages.
+//! The class `Engine`: adopted sockets, their events and their messages.
 
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
@@ -25,22 +25,23 @@ use crate::engine::socket::Adopted;
 use crate::engine::traffic::{Counters, Traffic};
 use crate::engine::uv::Loop;
 
-/// Calls the JavaScript function that takes events.
+/// Calls the JavaScript function that processes events.
 struct Caller {
     env: sys::napi_env,
     function: sys::napi_ref,
     context: sys::napi_async_context,
-    /// Counts the batches, so that JavaScript knows a further call for the same one.
+    /// The number of the batch. By it, JavaScript recognises a further call for
+    /// the same batch.
     batch: Cell<u32>,
 }
 
-/// What a call came to.
+/// The result of a call.
 enum Called {
     Returned,
-    /// It has returned, and the rest is still to be told.
+    /// The function has returned, and wants to be called again for the remaining events.
     ForMore,
     Threw,
-    /// JavaScript cannot run any more.
+    /// JavaScript can no longer run.
     Over,
 }
 
@@ -54,7 +55,7 @@ impl Caller {
         let mut reference = ptr::null_mut();
         let mut name = ptr::null_mut();
         let mut context = ptr::null_mut();
-        // SAFETY: called on the environment's thread with values of its own.
+        // SAFETY: this is the environment's thread, and the values belong to the environment.
         let statuses = unsafe {
             [
                 sys::napi_create_reference(env, function.raw(), 1, &mut reference),
@@ -76,18 +77,19 @@ impl Caller {
         })
     }
 
-    /// Gives back what `new` has taken; nothing is called any more.
+    /// Releases what `new` created. The function must not be called after that.
     fn release(&self) {
-        // SAFETY: on the environment's thread, with what `new` has made, once.
+        // SAFETY: this is the environment's thread. What `new` created is released only once.
         unsafe {
             sys::napi_delete_reference(self.env, self.function);
             sys::napi_async_destroy(self.env, self.context);
         }
     }
 
-    /// Calls it with the number of rows in the inbox, that of the batch, and that of the
-    /// inbox's bytes; and again for the rest if a listener throws, or if it asks for that
-    /// by `true`. Each time it returns, promises and ticks run.
+    /// Calls the function with the number of rows in the inbox, the number of the
+    /// batch, and the number of bytes in the inbox. Calls it again for the remaining
+    /// rows if a listener throws, or if the function returns `true`. Ticks and promise
+    /// callbacks run after each call.
     fn dispatch(&self, filled: Filled) {
         self.batch.set(self.batch.get().wrapping_add(1));
         while let Called::Threw | Called::ForMore = self.call(filled) {}
@@ -95,8 +97,8 @@ impl Caller {
 
     fn call(&self, filled: Filled) -> Called {
         let env = self.env;
-        // SAFETY: on the environment's thread, outside of any other call; every value
-        // lives within the scope.
+        // SAFETY: this is the environment's thread, and no other call is in progress.
+        // Every value is used only within the handle scope.
         unsafe {
             let mut scope = ptr::null_mut();
             if sys::napi_open_handle_scope(env, &mut scope) != sys::Status::napi_ok {
@@ -152,31 +154,32 @@ pub struct Engine {
     host: Rc<dyn Host>,
     counters: Counters,
     buffers: BufferPool,
-    /// Keeps the memory that is shared.
+    /// Keeps the shared memory alive.
     _memory: (Uint32Array, Buffer, Uint32Array, Buffer),
 }
 
-/// What a connection begins with.
+/// The parameters of a new connection.
 #[napi(object)]
 pub struct Adoption {
-    /// The connection's number.
+    /// The ID of the connection.
     pub id: u32,
     /// The descriptor of Node's socket.
     pub fd: i32,
-    /// Whether this end masks what it sends by itself.
+    /// Whether automatic pongs are masked.
     pub masks: bool,
-    /// Whether it answers pings by itself.
+    /// Whether the engine answers pings. Otherwise JavaScript does.
     pub answers: bool,
-    /// Whether texts are taken as strings, and not as their bytes.
+    /// Whether JavaScript takes texts as strings. Otherwise it takes their bytes.
     pub texts_are_strings: bool,
-    /// Payloads shorter than this are not compressed, in bytes.
+    /// Messages whose first fragment is shorter than this, in bytes, are not compressed.
     pub threshold: f64,
 }
 
 #[napi]
 impl Engine {
-    /// The engine, on the host `inline` or `thread`; where `inline` cannot be, `thread`
-    /// is used. It throws where neither can be.
+    /// Starts the engine on the host `inline` or `thread`. If `inline` is not supported
+    /// here, `thread` is used. Throws if the host cannot start. The error's code is
+    /// `Cancelled` if it may start later.
     #[napi(constructor)]
     #[allow(clippy::too_many_arguments)]
     pub fn new(
@@ -191,16 +194,17 @@ impl Engine {
         mut outbox_bytes: Buffer,
     ) -> Result<Self> {
         let mut uv_loop = ptr::null_mut();
-        // SAFETY: on the environment's thread.
+        // SAFETY: this is the environment's thread.
         let status = unsafe { sys::napi_get_uv_event_loop(env.raw(), &mut uv_loop) };
         if status != sys::Status::napi_ok {
             return Err(Error::from_reason("there is no libuv"));
         }
         let buffers = BufferPool::default();
         let caller = Rc::new(Caller::new(&env, &dispatch, &resource)?);
-        // SAFETY: `_memory` keeps the memory for as long as the host, which `close`
-        // ends before the environment's values go. JavaScript does not run while the
-        // engine uses it, and the engine does not while JavaScript runs.
+        // SAFETY: `_memory` keeps the memory alive until the host is closed, and the
+        // host is closed before the environment's values are freed. JavaScript does not
+        // run while the engine uses the memory, and the engine does not use it while
+        // JavaScript runs.
         let boundary = unsafe {
             Boundary {
                 inbox_rows: region(inbox_rows.as_mut()),
@@ -217,8 +221,8 @@ impl Engine {
         };
         let dispatching = caller.clone();
         let dispatch = Box::new(move |filled| dispatching.dispatch(filled));
-        // SAFETY: the loop is that of this thread; the clean-up hook closes the host
-        // before the loop goes.
+        // SAFETY: this is the loop of this thread. The clean-up hook closes the host
+        // before the loop ends.
         let started = unsafe { start(uv_loop.cast(), wanted, boundary, dispatch, &counters) };
         let host = started.map_err(|reason| {
             caller.release();
@@ -234,14 +238,14 @@ impl Engine {
         })
     }
 
-    /// `inline` or `thread`.
+    /// The name of the host: `inline` or `thread`.
     #[napi(getter)]
     pub fn host(&self) -> &'static str {
         self.host.name()
     }
 
-    /// Takes over a socket that Node does not read from any more; `head` is what it
-    /// had read. It throws if the descriptor cannot be duplicated.
+    /// Adopts a socket that Node no longer reads from. `head` is what Node has read
+    /// already. Throws if the descriptor cannot be duplicated.
     #[napi]
     pub fn adopt(
         &self,
@@ -251,7 +255,7 @@ impl Engine {
         deflate: Option<&PerMessageDeflate>,
     ) -> Result<()> {
         guard(|| {
-            // SAFETY: JavaScript has the socket open, and does not run meanwhile.
+            // SAFETY: JavaScript has the socket open, and does not run during the call.
             let socket = unsafe { Adopted::duplicate(adoption.fd) }
                 .map_err(|error| Error::from_reason(error.to_string()))?;
             let threshold = adoption.threshold.max(0.0) as usize;
@@ -272,7 +276,7 @@ impl Engine {
         })
     }
 
-    /// Sends the first rows of the outbox.
+    /// Sends the first `rows` rows of the outbox.
     #[napi]
     pub fn flush(&self, rows: u32) -> Result<()> {
         guard(|| {
@@ -281,8 +285,8 @@ impl Engine {
         })
     }
 
-    /// Waits, before the process ends, until what was handed over is written, as far as
-    /// the system takes it at once.
+    /// Waits until everything is written that the system takes without waiting. Called
+    /// before the process ends.
     #[napi]
     pub fn settle(&self) -> Result<()> {
         guard(|| {
@@ -291,8 +295,8 @@ impl Engine {
         })
     }
 
-    /// Sends a long message. What the system takes at once is not copied; the memory is
-    /// the caller's again when this returns.
+    /// Sends a long message. Only what the system does not take at once is copied.
+    /// `data` is not used after the call.
     #[napi]
     pub fn send_long(&self, id: u32, flags: u32, data: &[u8]) -> Result<()> {
         guard(|| {
@@ -311,27 +315,28 @@ impl Engine {
         })
     }
 
-    /// The bytes of a connection that the engine has and the system has not taken.
+    /// Returns how many bytes of a connection are in the engine and not yet taken
+    /// by the system.
     #[napi]
     pub fn queued_bytes(&self, id: u32) -> f64 {
         self.count(id, Traffic::queued)
     }
 
-    /// The bytes of a connection that the engine was given to send, with those of its
-    /// frames' heads.
+    /// Returns how many bytes a connection was given to send, including the heads
+    /// of its frames.
     #[napi]
     pub fn accepted_bytes(&self, id: u32) -> f64 {
         self.count(id, Traffic::accepted)
     }
 
-    /// The bytes of a connection that the system has handed to the engine.
+    /// Returns how many bytes were received on a connection.
     #[napi]
     pub fn received_bytes(&self, id: u32) -> f64 {
         self.count(id, Traffic::received)
     }
 
-    /// How many messages of a connection, of those whose sending is to be told, the
-    /// system has taken since its beginning.
+    /// Returns how many messages of a connection that were sent with `flag.ACK` the
+    /// system has taken so far.
     #[napi]
     pub fn sent_messages(&self, id: u32) -> f64 {
         self.count(id, Traffic::sent)
@@ -341,19 +346,19 @@ impl Engine {
         self.counters.with(id, which).unwrap_or(0) as f64
     }
 
-    /// Stops receiving.
+    /// Stops receiving on a connection.
     #[napi]
     pub fn pause(&self, id: u32) -> Result<()> {
         self.run(Command::Pause(id))
     }
 
-    /// Goes on receiving.
+    /// Resumes receiving on a connection.
     #[napi]
     pub fn resume(&self, id: u32) -> Result<()> {
         self.run(Command::Resume(id))
     }
 
-    /// Sets the longest message from now on, in bytes; 0 for no limit.
+    /// Sets the maximum length of a message from now on, in bytes; 0 for no limit.
     #[napi]
     pub fn set_max_payload(&self, id: u32, bytes: f64) -> Result<()> {
         self.run(Command::SetMaxPayload {
@@ -362,32 +367,32 @@ impl Engine {
         })
     }
 
-    /// Sets whether texts have to be UTF-8, from the next message on.
+    /// Sets whether texts, from the next message on, and close reasons have to be UTF-8.
     #[napi]
     pub fn set_validates(&self, id: u32, validates: bool) -> Result<()> {
         self.run(Command::SetValidates { id, validates })
     }
 
-    /// Ends this direction of the socket when all that is framed is written; what is
-    /// being compressed is dropped.
+    /// Ends this direction of the socket when all frames are written. Messages that are
+    /// being compressed are dropped.
     #[napi]
     pub fn end(&self, id: u32) -> Result<()> {
         self.run(Command::End(id))
     }
 
-    /// Lets go of a connection when all is written.
+    /// Releases a connection, and closes the engine's descriptor, when everything is written.
     #[napi]
     pub fn release(&self, id: u32) -> Result<()> {
         self.run(Command::Release(id))
     }
 
-    /// Lets go of a connection at once.
+    /// Releases a connection at once. What is not yet written is dropped.
     #[napi]
     pub fn destroy(&self, id: u32) -> Result<()> {
         self.run(Command::Destroy(id))
     }
 
-    /// Fails, as nothing should: for tests.
+    /// Panics. For tests only.
     #[napi]
     pub fn panic(&self) -> Result<()> {
         self.run(Command::Panic)
@@ -412,20 +417,21 @@ impl Engine {
         bytes::buffer(env, self.host.take_large(number))
     }
 
-    /// Whether the loop stays alive for the sake of open connections.
+    /// Sets whether open connections keep the event loop alive.
     #[napi]
     pub fn keep_alive(&self, alive: bool) {
         self.host.keep_alive(alive);
     }
 }
 
-/// The host that is asked for.
+/// The requested host.
 struct Wanted {
     inline: bool,
     threads: usize,
 }
 
-/// Starts a host: where `inline` is asked for and cannot be, `thread`.
+/// Starts the requested host. If `inline` is requested but not supported here,
+/// starts `thread`.
 ///
 /// # Safety
 ///
@@ -453,8 +459,8 @@ unsafe fn start(
     Ok(host)
 }
 
-/// The error for a host that does not start: `Cancelled` as its code says that it may
-/// later.
+/// Returns the error for a host that did not start. The code `Cancelled` means that it
+/// may start later.
 fn unavailable(reason: &Unavailable) -> Error {
     match reason {
         Unavailable::Here => Error::from_reason("the engine has no host here"),
@@ -464,16 +470,16 @@ fn unavailable(reason: &Unavailable) -> Error {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // Before the memory goes that the host has.
+        // The host uses the memory, so it has to end before the memory is freed.
         self.host.close();
     }
 }
 
-/// Memory of JavaScript's.
+/// Returns a region of JavaScript's memory.
 ///
 /// # Safety
 ///
-/// As [`Region::borrowed`].
+/// As for [`Region::borrowed`].
 unsafe fn region<T>(memory: &mut [T]) -> Region<T> {
     let start = NonNull::from(&mut *memory).cast();
     // SAFETY: promised by the caller.

@@ -1,4 +1,4 @@
-//! The parts of the opening handshake that JavaScript asks for.
+//! The opening handshake: functions that JavaScript calls.
 
 use napi::bindgen_prelude::Result;
 use napi::Error;
@@ -6,12 +6,12 @@ use napi_derive::napi;
 use oxws_protocol::handshake::subprotocol::ListError;
 use oxws_protocol::handshake::{client, extension, key, server, subprotocol};
 
-/// An extension as a header names it.
+/// An extension in a header.
 #[napi(object)]
 pub struct Extension {
     /// The extension's name.
     pub name: String,
-    /// Each parameter's name, and its value where it has one.
+    /// The parameters: the name of each, and its value if it has one.
     pub params: Vec<(String, Option<String>)>,
 }
 
@@ -24,7 +24,7 @@ impl From<extension::Extension> for Extension {
     }
 }
 
-/// Reads the value of a `Sec-WebSocket-Extensions` header.
+/// Parses the value of a `Sec-WebSocket-Extensions` header leniently.
 #[napi]
 pub fn parse_extensions(value: String) -> Vec<Extension> {
     extension::parse(&value)
@@ -33,17 +33,17 @@ pub fn parse_extensions(value: String) -> Vec<Extension> {
         .collect()
 }
 
-/// What a `Sec-WebSocket-Extensions` header names, or where it breaks the grammar.
+/// The result of `parseExtensionsStrictly`.
 #[napi(object, object_from_js = false)]
 pub struct StrictExtensions {
-    /// The extensions; empty on a fault.
+    /// The extensions. Empty if there is a fault.
     pub extensions: Vec<Extension>,
-    /// The index of the first character that cannot stand there, or the value's length
-    /// if it ends too early.
+    /// The index of the first character that is not allowed there, or the value's
+    /// length if it ends too early.
     pub fault: Option<u32>,
 }
 
-/// As `parseExtensions`, of a value that has to keep to the grammar.
+/// Parses the value of a `Sec-WebSocket-Extensions` header strictly.
 #[napi]
 pub fn parse_extensions_strictly(value: String) -> StrictExtensions {
     match extension::parse_strict(&value) {
@@ -58,7 +58,7 @@ pub fn parse_extensions_strictly(value: String) -> StrictExtensions {
     }
 }
 
-/// Writes the value of a `Sec-WebSocket-Extensions` header.
+/// Formats the value of a `Sec-WebSocket-Extensions` header.
 #[napi]
 pub fn format_extensions(extensions: Vec<Extension>) -> String {
     let extensions: Vec<_> = extensions
@@ -71,25 +71,26 @@ pub fn format_extensions(extensions: Vec<Extension>) -> String {
     extension::format(&extensions)
 }
 
-/// The names in a `Sec-WebSocket-Protocol` header; one empty name if there is none.
+/// Returns the names in a `Sec-WebSocket-Protocol` header. For an empty value,
+/// one empty name.
 #[napi]
 pub fn parse_subprotocols(value: String) -> Vec<String> {
     subprotocol::parse(&value).map(str::to_owned).collect()
 }
 
-/// The names in a `Sec-WebSocket-Protocol` header, or what is wrong with it.
+/// The result of `parseSubprotocolsStrictly`.
 #[napi(object, object_from_js = false)]
 #[derive(Default)]
 pub struct StrictSubprotocols {
-    /// The names; empty if something is wrong.
+    /// The names. Empty if there is a fault or a duplicate.
     pub names: Vec<String>,
-    /// As in `StrictExtensions`.
+    /// The position of the fault, as in `StrictExtensions`.
     pub fault: Option<u32>,
-    /// The name that is there twice.
+    /// The name that occurs twice.
     pub duplicate: Option<String>,
 }
 
-/// As `parseSubprotocols`, of a value that has to keep to the grammar.
+/// Parses the value of a `Sec-WebSocket-Protocol` header strictly.
 #[napi]
 pub fn parse_subprotocols_strictly(value: String) -> StrictSubprotocols {
     let mut parsed = StrictSubprotocols::default();
@@ -104,30 +105,30 @@ pub fn parse_subprotocols_strictly(value: String) -> StrictSubprotocols {
 /// The header fields that decide whether a request is an opening handshake.
 #[napi(object)]
 pub struct RequestFields {
-    /// The method, where it is known.
+    /// The method, if it is known.
     pub method: Option<String>,
-    /// `Upgrade`
+    /// The `Upgrade` header.
     pub upgrade: Option<String>,
-    /// `Connection`
+    /// The `Connection` header.
     pub connection: Option<String>,
-    /// `Sec-WebSocket-Key`
+    /// The `Sec-WebSocket-Key` header.
     pub key: Option<String>,
-    /// `Sec-WebSocket-Version`
+    /// The `Sec-WebSocket-Version` header.
     pub version: Option<String>,
 }
 
-/// What a request is.
+/// The result of `verifyRequest`.
 #[napi(object, object_from_js = false)]
 pub struct Verdict {
-    /// The protocol's version, if it is one that is spoken.
+    /// The protocol's version, if it is supported.
     pub version: Option<u8>,
-    /// The names of the fields that are not as an opening handshake has them.
+    /// The names of the fields that are not as an opening handshake requires.
     pub faults: Vec<&'static str>,
-    /// The HTTP status to refuse it with, if there are any.
+    /// The HTTP status to refuse the request with, if there are faults.
     pub status: Option<u16>,
 }
 
-/// Judges a request.
+/// Checks the header fields of a request.
 #[napi]
 pub fn verify_request(fields: RequestFields) -> Verdict {
     let verdict = server::verify(&server::Fields {
@@ -144,13 +145,13 @@ pub fn verify_request(fields: RequestFields) -> Verdict {
     }
 }
 
-/// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key`.
+/// Returns the `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`.
 #[napi]
 pub fn accept_key(key: String) -> String {
     key::accept(&key)
 }
 
-/// A new `Sec-WebSocket-Key`.
+/// Returns a new `Sec-WebSocket-Key`.
 #[napi]
 pub fn generate_key() -> Result<String> {
     let mut nonce = [0; 16];
@@ -159,19 +160,20 @@ pub fn generate_key() -> Result<String> {
     Ok(key::encode(nonce))
 }
 
-/// The header fields that decide whether a `101` answer opens a connection.
+/// The header fields that decide whether a `101` response opens a connection.
 #[napi(object)]
 pub struct ResponseFields {
-    /// `Upgrade`
+    /// The `Upgrade` header.
     pub upgrade: Option<String>,
-    /// `Sec-WebSocket-Accept`
+    /// The `Sec-WebSocket-Accept` header.
     pub accept: Option<String>,
-    /// `Sec-WebSocket-Protocol`
+    /// The `Sec-WebSocket-Protocol` header.
     pub protocol: Option<String>,
 }
 
-/// Judges a `101` answer to a request with this `Sec-WebSocket-Key` and this
-/// `Sec-WebSocket-Protocol` (empty if none): what is wrong with it, if anything is.
+/// Checks a `101` response. `key` is the `Sec-WebSocket-Key` of the request, and
+/// `protocols` its `Sec-WebSocket-Protocol`, empty if it had none. Returns what is
+/// wrong, if anything is.
 #[napi]
 pub fn verify_response(key: String, protocols: String, fields: ResponseFields) -> Option<String> {
     let verdict = client::verify(

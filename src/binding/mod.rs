@@ -1,4 +1,4 @@
-//! The addon's N-API surface: nothing else touches napi.
+//! The N-API surface of the addon. Apart from the constants in `border`, only it uses napi.
 
 mod bytes;
 mod decoder;

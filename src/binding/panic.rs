@@ -1,13 +1,12 @@
-//! No panic crosses into Node: unwinding out of an N-API callback would abort it.
+//! Turns panics into exceptions. Unwinding out of an N-API callback would abort Node.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use napi::{Error, Result, Status};
 
-/// Runs `body`; a panic in it becomes an exception.
+/// Runs `body`, and turns a panic in it into an error.
 ///
-/// What `body` borrows may be left half changed; callers that keep such state
-/// behind the exception make it unusable themselves.
+/// A panic may leave what `body` borrows half changed. Callers must not use such state again.
 #[inline]
 pub(super) fn guard<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {

@@ -1,4 +1,4 @@
-//! `PerMessageDeflate`: negotiation of the extension, and compression by itself.
+//! The class `PerMessageDeflate`: negotiation of the extension, and compression by itself.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use super::bytes;
 use super::panic::guard;
 
 thread_local! {
-    /// The idle contexts that this thread's connections share.
+    /// The pool of idle contexts that this thread's connections share.
     static POOL: RefCell<ContextPool> = RefCell::default();
 }
 
@@ -24,31 +24,31 @@ fn pool() -> ContextPool {
     POOL.with_borrow(ContextPool::clone)
 }
 
-/// As small as level 6 of zlib makes it, and faster: the back end's own 6 is quicker
-/// still, but 4 % larger.
+/// Its output is as small as that of zlib's level 6, and it is faster. The back end's
+/// own level 6 is faster still, but its output is 4 % larger.
 const DEFAULT_LEVEL: u8 = 7;
 
 /// The default of zlib.
 const DEFAULT_MEM_LEVEL: u8 = 8;
 
-/// The options that one end is configured with.
+/// The configuration of one end.
 #[napi(object)]
 pub struct DeflateConfig {
-    /// Whether the server compresses each message on its own.
+    /// Whether the server compresses each message without the context of the one before.
     pub server_no_context_takeover: Option<bool>,
-    /// Whether the client compresses each message on its own.
+    /// Whether the client compresses each message without the context of the one before.
     pub client_no_context_takeover: Option<bool>,
-    /// The server's window, 8 to 15, or whether to agree to the parameter.
+    /// The window of the server, 8 to 15, or whether the parameter is accepted.
     pub server_max_window_bits: Option<Either<bool, f64>>,
-    /// The client's window, 8 to 15, or whether to agree to the parameter.
+    /// The window of the client, 8 to 15, or whether the parameter is accepted.
     pub client_max_window_bits: Option<Either<bool, f64>>,
-    /// Memory for compression, 1 to 9.
+    /// The memory for compression, 1 to 9.
     pub mem_level: Option<f64>,
-    /// Effort of compression, 0 to 9, or -1 for the default.
+    /// The effort for compression, 0 to 9, or -1 for the default.
     pub level: Option<f64>,
 }
 
-/// A parameter's name, and its value where it has one.
+/// The name of a parameter, and its value if it has one.
 type Param = (String, Option<String>);
 
 /// The permessage-deflate extension of one connection.
@@ -65,8 +65,7 @@ pub struct PerMessageDeflate {
 
 #[napi]
 impl PerMessageDeflate {
-    /// The extension of a server or a client; it throws on an option that is out of
-    /// its range.
+    /// Creates the extension of a server or client. Throws if an option is out of range.
     #[napi(constructor)]
     pub fn new(config: DeflateConfig, is_server: bool) -> Result<Self> {
         Ok(Self {
@@ -101,14 +100,14 @@ impl PerMessageDeflate {
         })
     }
 
-    /// What a client offers.
+    /// Returns the parameters that a client offers.
     #[napi]
     pub fn offer(&self) -> Vec<Param> {
         self.options.offer().to_extension().params
     }
 
-    /// Agrees on one of the offers (server), or on the answer (client), and tells
-    /// what is agreed on. It throws if that cannot be.
+    /// Accepts one of the offers (server), or checks the response (client). Returns the
+    /// parameters that were agreed on. Throws if there is no agreement.
     #[napi]
     pub fn accept(&mut self, offers: Vec<Vec<Param>>) -> Result<Vec<Param>> {
         let offers = offers
@@ -127,14 +126,15 @@ impl PerMessageDeflate {
         Ok(self.agreed.to_extension().params)
     }
 
-    /// Takes what JavaScript has agreed on itself. It throws on what cannot be.
+    /// Sets parameters that JavaScript has negotiated. Throws if they are invalid.
     #[napi]
     pub fn agree(&mut self, params: Vec<Param>) -> Result<()> {
         self.agreed = Params::read(&params, self.role).map_err(invalid)?;
         Ok(())
     }
 
-    /// The payload of a frame that carries `data`, which ends its message if `fin`.
+    /// Compresses `data`, and returns it as the payload of a frame. `fin` is true if
+    /// `data` ends its message.
     #[napi]
     pub fn compress<'env>(
         &self,
@@ -147,7 +147,7 @@ impl PerMessageDeflate {
         bytes::buffer(env, compressed)
     }
 
-    /// As `compress`, on another thread. Only one may be under way.
+    /// Like `compress`, but on another thread. Only one call may be in progress.
     #[napi(ts_return_type = "Promise<Buffer>")]
     pub fn compress_async(&self, data: &[u8], fin: bool) -> AsyncTask<Work> {
         let (slot, deflater) = self.take_deflater();
@@ -155,8 +155,8 @@ impl PerMessageDeflate {
         Work::task(move || Ok(deflate(&slot, deflater, &data, fin)))
     }
 
-    /// What `data`, the payload of a frame, carries; it ends its message if `fin`.
-    /// It throws on more than `limit` bytes, where that is not 0.
+    /// Decompresses `data`, the payload of a frame. `fin` is true if it ends its
+    /// message. Throws if the result is longer than `limit` bytes; 0 for no limit.
     #[napi]
     pub fn decompress<'env>(
         &self,
@@ -171,8 +171,8 @@ impl PerMessageDeflate {
         bytes::buffer(env, decompressed)
     }
 
-    /// As `decompress`, on another thread. Only one may be under way. Where the other end
-    /// is to blame, the error's message is the violation's name.
+    /// Like `decompress`, but on another thread. Only one call may be in progress. If
+    /// the peer is at fault, the error's message is the name of the violation.
     #[napi(ts_return_type = "Promise<Buffer>")]
     pub fn decompress_async(&self, data: &[u8], fin: bool, limit: f64) -> AsyncTask<Work> {
         let (slot, inflater) = self.take_inflater();
@@ -183,7 +183,7 @@ impl PerMessageDeflate {
         })
     }
 
-    /// Frees the contexts of all these; those in use, when they are used no more.
+    /// Frees the contexts. A context that is in use is freed after its use.
     #[napi]
     pub fn cleanup(&self) {
         self.deflater.take();
@@ -202,20 +202,20 @@ impl PerMessageDeflate {
         (slot, inflater)
     }
 
-    /// Compresses what this end sends, as agreed.
+    /// Creates a compressor for what this end sends, with the agreed parameters.
     pub(super) fn deflater(&self) -> Deflater {
         let options = self.agreed.deflate(self.role, self.level, self.mem_level);
         Deflater::new(options, pool())
     }
 
-    /// Decompresses what this end receives, as agreed.
+    /// Creates a decompressor for what this end receives, with the agreed parameters.
     pub(super) fn inflater(&self) -> Inflater {
         Inflater::new(self.agreed.inflate(self.role), pool())
     }
 }
 
-/// Where a context is between the calls that take it, on whichever thread. One that a
-/// call fails with is lost, and the next call begins anew.
+/// Holds a context between calls, which may run on different threads. If a call fails,
+/// its context is lost, and the next call creates a new one.
 struct Slot<T>(Arc<Mutex<Option<T>>>);
 
 impl<T> Slot<T> {
@@ -227,7 +227,7 @@ impl<T> Slot<T> {
         *self.content() = Some(context);
     }
 
-    /// It is locked for a moment only, and not while a context is in use.
+    /// The lock is held only for a moment, and never while a context is in use.
     fn content(&self) -> MutexGuard<'_, Option<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -275,7 +275,7 @@ fn inflate(
     Ok(out)
 }
 
-/// What makes a Buffer on a thread of libuv's pool.
+/// A task that makes a Buffer on a thread of libuv's pool.
 pub struct Work(Option<Box<dyn FnOnce() -> Result<Vec<u8>> + Send>>);
 
 impl Work {

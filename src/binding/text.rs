@@ -1,4 +1,4 @@
-//! Long texts: as strings of JavaScript, and back.
+//! Converts long texts to JavaScript strings, and back.
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
@@ -7,22 +7,22 @@ use napi::bindgen_prelude::{FromNapiValue, Result};
 use napi::{check_status, sys, Env, Error, JsString, JsValue, Status};
 use oxws_protocol::BufferPool;
 
-/// A shorter text, in bytes, is copied into V8's heap. A longer one would have pages of
-/// its own there, which the system has to clear for each: that takes several times as
-/// long as copying it does.
+/// The minimum length of an external string, in bytes. A shorter text is copied into
+/// V8's heap. A longer one would have its own pages there, which the system has to
+/// clear for each string. That takes several times as long as the copy.
 const EXTERNAL: usize = 128 * 1024;
 
-/// The most that V8 takes as a string, in bytes.
+/// The maximum length of a string in V8, in bytes.
 const MAX_EXTERNAL: usize = (1 << 29) - 25;
 
-/// A string of at most so many units is encoded without measuring it first.
+/// A string of at most this many UTF-16 code units is encoded without measuring it first.
 const UNMEASURED: usize = 8 << 20;
 
-/// A UTF-16 unit takes at most so many bytes of UTF-8.
+/// The maximum number of UTF-8 bytes for one UTF-16 code unit.
 const BYTES_PER_UNIT: usize = 3;
 
-/// A string of these bytes, which are UTF-8; they go back to `buffers` when they are
-/// not needed any more.
+/// Converts UTF-8 bytes to a string. The buffer is given to `buffers` when it is no
+/// longer needed.
 pub(super) fn decode<'env>(
     env: &'env Env,
     bytes: Vec<u8>,
@@ -45,7 +45,7 @@ pub(super) fn decode<'env>(
     string
 }
 
-/// The UTF-8 of a string, in memory of `buffers`.
+/// Converts a string to UTF-8, in a buffer from `buffers`.
 pub(super) fn encode(string: JsString<'_>, buffers: &BufferPool) -> Result<Vec<u8>> {
     let units = string.utf16_len()?;
     if units > UNMEASURED {
@@ -53,11 +53,12 @@ pub(super) fn encode(string: JsString<'_>, buffers: &BufferPool) -> Result<Vec<u
     }
     let raw = string.value();
     let mut len = 0;
-    // Where there is room for whatever it may be, V8 does not measure it; and memory
-    // that is not written to is none.
+    // If there is space for the longest possible result, V8 does not have to measure
+    // the string. The part of the space that is not written to takes no memory.
     let mut bytes = Vec::new();
     buffers.grow(&mut bytes, BYTES_PER_UNIT * units + 1);
-    // SAFETY: at most the capacity is written, of which `len` bytes are the text.
+    // SAFETY: V8 writes at most `room` bytes, which are the capacity. The first
+    // `len` are text.
     unsafe {
         let (start, room) = (bytes.as_mut_ptr().cast(), bytes.capacity());
         check_status!(sys::napi_get_value_string_utf8(
@@ -68,8 +69,9 @@ pub(super) fn encode(string: JsString<'_>, buffers: &BufferPool) -> Result<Vec<u
     Ok(bytes)
 }
 
-/// Strings whose bytes stay where they are: `node_api_create_external_string_latin1`,
-/// which Node.js has since 18.18 and 20.4, and napi-sys only where all have it.
+/// Strings whose bytes stay outside V8's heap. They are made by
+/// `node_api_create_external_string_latin1`, which Node.js has since 18.18 and 20.4.
+/// napi-sys declares it only for versions that all have it, so it is looked up at run time.
 mod external {
     use std::sync::OnceLock;
 
@@ -87,14 +89,14 @@ mod external {
         *mut bool,
     ) -> sys::napi_status;
 
-    /// The function of this program, if it has it. Elsewhere than on Linux the addon is
-    /// not known to stay loaded when a worker ends, which its strings may outlive.
+    /// Returns the function, if this program has it. A string may live longer than the worker
+    /// that made it, and only on Linux is the addon known to stay loaded when a worker ends.
     #[cfg(target_os = "linux")]
     pub(super) fn find() -> Option<Create> {
         use libloading::os::unix::Library;
 
         static FOUND: OnceLock<Option<Create>> = OnceLock::new();
-        // SAFETY: the type is that of Node's documentation.
+        // SAFETY: the type is the one in Node's documentation.
         *FOUND.get_or_init(|| unsafe {
             let symbol = Library::this().get(b"node_api_create_external_string_latin1\0");
             symbol.ok().map(|symbol| *symbol)
@@ -106,13 +108,13 @@ mod external {
         None
     }
 
-    /// What a string's bytes belong to.
+    /// The owner of a string's bytes.
     struct Owner {
         bytes: Vec<u8>,
         buffers: BufferPool,
     }
 
-    /// A string of these bytes, which are ASCII.
+    /// Creates a string of these bytes, which are ASCII.
     pub(super) fn string<'env>(
         env: &'env Env,
         create: Create,
@@ -122,13 +124,15 @@ mod external {
         let len = bytes.len();
         let buffers = buffers.clone();
         let owner = Box::into_raw(Box::new(Owner { bytes, buffers }));
-        // Before `release` can take it back.
+        // Before the string is created, because `release` may run at once and
+        // subtract it again.
         adjust(env.raw(), len as i64);
         let mut value = ptr::null_mut();
         let mut is_copied = false;
-        // SAFETY: the bytes stay as they are until `release` is called, once; and the
-        // addon, linked with `nodelete` by napi-build, is there for as long as the
-        // program: that may be after the environment is gone.
+        // SAFETY: the bytes are neither moved nor changed until `release` is called,
+        // which happens once. That may be after the environment has ended, but the code
+        // of `release` stays loaded until the program ends: napi-build links the addon
+        // with `nodelete`.
         unsafe {
             let start = (*owner).bytes.as_mut_ptr().cast();
             let hint = owner.cast();
@@ -145,25 +149,26 @@ mod external {
         }
     }
 
-    /// Called while V8 collects garbage, or once the environment is gone; by Node, too,
-    /// if it has copied the bytes.
+    /// Called by V8 during garbage collection, after the environment has ended, or at
+    /// once by Node if it copied the bytes.
     ///
     /// # Safety
     ///
-    /// `hint` is the owner that `string` gave away, and it is called once for each.
+    /// `hint` is an owner that `string` gave away. It is passed only once.
     unsafe extern "C" fn release(env: sys::napi_env, _: *mut c_void, hint: *mut c_void) {
-        // SAFETY: promised by the caller.
+        // SAFETY: the caller passes each owner, which came from `Box::into_raw`, only once.
         let Owner { bytes, buffers } = *unsafe { Box::from_raw(hint.cast::<Owner>()) };
         adjust(env, -(bytes.len() as i64));
         buffers.give(bytes);
     }
 
-    /// Tells V8 of memory that its strings keep: those that have grown old are looked
-    /// for only if it knows.
+    /// Tells V8 how much memory its strings use outside its heap. Without that, V8 does
+    /// not collect old strings early enough.
     fn adjust(env: sys::napi_env, change: i64) {
         let mut total = 0;
         if !env.is_null() {
-            // SAFETY: on the environment's thread; it may be called during a collection.
+            // SAFETY: this is the environment's thread. The call is allowed during
+            // garbage collection.
             unsafe { sys::napi_adjust_external_memory(env, change, &mut total) };
         }
     }

@@ -1,15 +1,15 @@
-//! Checks of values that JavaScript makes.
+//! Validation of data and close codes.
 
 use napi_derive::napi;
 use oxws_protocol::{close, utf8};
 
-/// Whether `data` is UTF-8.
+/// Returns whether `data` is valid UTF-8.
 #[napi(js_name = "isValidUTF8")]
 pub fn is_valid_utf8(data: &[u8]) -> bool {
     utf8::is_valid(data)
 }
 
-/// Whether a close frame may carry `code` (RFC 6455, 7.4).
+/// Returns whether `code` is allowed in a close frame (RFC 6455, 7.4).
 #[napi]
 pub fn is_valid_close_code(code: f64) -> bool {
     code.fract() == 0.0
