@@ -38,7 +38,7 @@ pub mod kind {
     /// its end is the number at fault, and its last value is the code to close with.
     #[napi]
     pub const VIOLATION: u32 = 16;
-    /// The other end has ended its direction of the socket.
+    /// The other end has ended its sending direction.
     #[napi]
     pub const END: u32 = 17;
     /// The connection failed. The row's last value is the system's error number, or 0
@@ -49,7 +49,7 @@ pub mod kind {
     /// is their number.
     #[napi]
     pub const SENT: u32 = 19;
-    /// Everything has been written, and this direction of the socket has ended.
+    /// Everything has been written, and the sending direction of the socket has ended.
     #[napi]
     pub const ENDED: u32 = 20;
     /// Everything has been written, and the engine has released the connection.

@@ -373,8 +373,8 @@ impl Engine {
         self.run(Command::SetValidates { id, validates })
     }
 
-    /// Ends this direction of the socket when all frames are written. Messages that are
-    /// being compressed are dropped.
+    /// Ends the sending direction of the socket when all frames are written. Messages
+    /// that are being compressed are dropped.
     #[napi]
     pub fn end(&self, id: u32) -> Result<()> {
         self.run(Command::End(id))

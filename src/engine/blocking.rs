@@ -1,4 +1,4 @@
-//! Work that takes long, on threads of its own: they serve all engines of the process.
+//! Threads for work that takes long. All engines of the process share them.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rayon_core::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::oneshot::{self, Receiver};
 
-/// The most threads. Where the system does not give so many, fewer will do.
+/// The maximum number of threads. If the system does not allow so many, fewer are used.
 const MAX_THREADS: usize = 4;
 
-/// The threads, once they were needed and could be had.
+/// The thread pool. `None` until it is needed and can be created.
 static POOL: Mutex<Option<Arc<ThreadPool>>> = Mutex::new(None);
 
 fn pool() -> Option<Arc<ThreadPool>> {
@@ -29,13 +29,14 @@ fn pool() -> Option<Arc<ThreadPool>> {
     pool.clone()
 }
 
-/// Does `work` elsewhere, in turn; right here where no thread can be had. What it comes
-/// to is received; an error, if it panics.
+/// Runs `work` on another thread, after the work that was queued before it. If no
+/// thread can be started, runs it at once on this thread. The receiver gets the result,
+/// or an error if `work` panics.
 pub(crate) fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
     let (sender, receiver) = oneshot::channel();
     let guarded = move || {
         if let Ok(result) = catch_unwind(AssertUnwindSafe(work)) {
-            // Nobody waits for what a connection that is gone has begun.
+            // Nobody waits for the result if the connection no longer exists.
             let _ = sender.send(result);
         }
     };

@@ -1,4 +1,4 @@
-//! One connection: what JavaScript and the task of the connection do with it.
+//! One connection: the state that JavaScript's commands and the connection's task share.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -12,14 +12,14 @@ use super::outbox::{Deferred, Entry, Flags};
 use super::socket::Socket;
 use super::traffic::Traffic;
 
-/// What this end does by itself.
+/// The options of a connection.
 #[derive(Clone, Copy)]
 pub(crate) struct Manner {
-    /// Whether it masks what it sends.
+    /// Whether automatic pongs are masked.
     pub(crate) masks: bool,
-    /// Whether it answers pings; otherwise JavaScript does.
+    /// Whether pings are answered automatically. Otherwise JavaScript answers them.
     pub(crate) answers: bool,
-    /// Whether texts become strings of JavaScript, and not their bytes.
+    /// Whether JavaScript takes texts as strings. Otherwise it takes their bytes.
     pub(crate) texts_are_strings: bool,
 }
 
@@ -27,25 +27,27 @@ pub(crate) struct Manner {
 pub(crate) struct Connection {
     pub(crate) id: u32,
     pub(crate) manner: Manner,
-    /// `None` once it is not even written to any more.
+    /// `None` once the connection is destroyed.
     socket: RefCell<Option<Rc<Socket>>>,
     out: RefCell<Out>,
-    /// The task that receives, and waits for the socket to take more.
+    /// Wakes the task, which reads, and waits for the socket to become writable.
     driver: RefCell<Option<Waker>>,
-    /// Whether it stands in the list of those to be flushed.
+    /// Set while the connection is queued in `Core::dirty`.
     pub(crate) dirty: Cell<bool>,
-    /// What it sends, while it is in the outbox.
+    /// The first message in the outbox. It is written directly from there if it
+    /// is the only one.
     deferred: Cell<Option<Deferred>>,
-    /// Whether this direction of the socket ends when all is written.
+    /// Whether the sending direction of the socket ends when everything is written.
     ending: Cell<bool>,
-    /// Whether it has ended.
+    /// Whether the sending direction of the socket has ended.
     has_ended: Cell<bool>,
-    /// Whether the connection is let go of when all is written.
+    /// Whether the connection is released when everything is written.
     released: Cell<bool>,
     paused: Cell<bool>,
-    /// The longest message from now on, in bytes, until the decoder knows it.
+    /// A new maximum length of messages, in bytes, until the task passes it to the decoder.
     max_payload: Cell<Option<u64>>,
-    /// Whether texts have to be UTF-8 from now on, until the decoder knows it.
+    /// Whether texts and close reasons have to be UTF-8 from now on, until the task
+    /// passes it to the decoder.
     validates: Cell<Option<bool>>,
 }
 
@@ -75,8 +77,8 @@ impl Connection {
         }
     }
 
-    /// Appends a message or a control frame. A message that is to be compressed on
-    /// another thread comes back.
+    /// Appends a message or control frame. Returns it if it has to be compressed on
+    /// another thread.
     pub(crate) fn send(&self, flags: Flags, payload: &[u8]) -> Option<Compression> {
         let out = &mut *self.out.borrow_mut();
         if out.must_copy(flags, payload.len()) {
@@ -87,7 +89,8 @@ impl Connection {
         None
     }
 
-    /// Whether a message may be written right from the outbox, if it stays alone.
+    /// Returns whether a message may be written directly from the outbox, provided that
+    /// no other message follows it there.
     pub(crate) fn may_defer(&self, entry: &Entry<'_>) -> bool {
         let is_writable = self.socket.borrow().is_some();
         is_writable && (self.out.borrow()).may_send_through(entry.flags, entry.payload.len())
@@ -101,7 +104,8 @@ impl Connection {
         self.deferred.take()
     }
 
-    /// Writes a message that was deferred, and that was counted when it set out or not.
+    /// Writes a deferred message. `counted` tells whether JavaScript's thread has
+    /// counted it as posted.
     pub(crate) fn send_through(&self, flags: Flags, payload: &[u8], counted: bool) {
         let out = &mut *self.out.borrow_mut();
         if let Some(socket) = self.socket.borrow().as_ref() {
@@ -110,8 +114,8 @@ impl Connection {
         }
     }
 
-    /// Sends a long message: what the socket takes at once goes from where it is, and
-    /// only the rest is copied. It comes back as with [`send`](Self::send).
+    /// Sends a long message. Only what the socket does not take at once is copied.
+    /// Returns the message if it has to be compressed on another thread.
     pub(crate) fn send_long(&self, flags: Flags, payload: Cow<'_, [u8]>) -> Option<Compression> {
         let out = &mut *self.out.borrow_mut();
         let len = payload.len();
@@ -133,25 +137,25 @@ impl Connection {
         None
     }
 
-    /// Has the task look at what the socket does not take.
+    /// Wakes the task if the socket takes no more for now, or has failed.
     fn look_at(&self, out: &Out) {
         if out.is_blocked() || out.error().is_some() {
             self.wake();
         }
     }
 
-    /// Takes back what was compressed elsewhere, and appends what waited for it, up
-    /// to the next that has to be compressed elsewhere, which comes back.
+    /// Takes the encoder and the frame of a finished compression, and appends what waited
+    /// for it. Returns the next message that has to be compressed on another thread.
     pub(crate) fn end_compression(&self, done: Compression) -> Option<Compression> {
         self.out.borrow_mut().end_compression(done)
     }
 
-    /// Counts no more what was on its way, now that it is appended.
+    /// Counts posted bytes as arrived, so that they are not counted twice.
     pub(crate) fn settle(&self, bytes: usize) {
         self.out.borrow_mut().settle(bytes);
     }
 
-    /// Answers a ping.
+    /// Answers a ping, unless the sending direction of the socket is ending.
     pub(crate) fn answer(&self, payload: &[u8]) {
         if !self.ending.get() {
             let masks = self.manner.masks;
@@ -180,7 +184,8 @@ impl Connection {
         }
     }
 
-    /// Writes on when the socket takes more; pending while something waits for that.
+    /// Writes more when the socket becomes writable. Returns `Pending` while something
+    /// waits for that.
     pub(crate) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<()> {
         while self.out.borrow().is_blocked() {
             match self.socket.borrow().as_ref() {
@@ -197,57 +202,58 @@ impl Connection {
         Poll::Ready(())
     }
 
-    /// Ends this direction of the socket when all that is framed is written; what is not,
-    /// is dropped.
+    /// Ends the sending direction of the socket when all frames are written. What is
+    /// not yet framed is dropped.
     pub(crate) fn end(&self) {
         self.out.borrow_mut().end();
         self.finish();
     }
 
-    /// Ends this direction of the socket when all is written.
+    /// Ends the sending direction of the socket when everything is written.
     fn finish(&self) {
         if !self.ending.replace(true) {
             self.flush();
         }
     }
 
-    /// Lets go of the connection when all is written.
+    /// Releases the connection when everything is written.
     pub(crate) fn release(&self) {
         self.released.set(true);
         self.finish();
         self.wake();
     }
 
-    /// Lets go of the connection now.
+    /// Releases the connection at once.
     pub(crate) fn destroy(&self) {
         self.released.set(true);
         self.out.borrow_mut().fail(None);
-        // Node's descriptor tells the other end.
+        // The other end notices when Node closes its own descriptor.
         self.socket.replace(None);
         self.wake();
     }
 
-    /// Whether it is let go of, so that no event but the last is of interest.
+    /// Returns whether the connection is to be released. Only its last event is
+    /// then reported.
     pub(crate) fn is_released(&self) -> bool {
         self.released.get()
     }
 
-    /// Whether the socket is not even written to any more.
+    /// Returns whether the connection is destroyed.
     pub(crate) fn is_destroyed(&self) -> bool {
         self.socket.borrow().is_none()
     }
 
-    /// Whether all that was to be sent is written.
+    /// Returns whether everything has been written.
     pub(crate) fn is_idle(&self) -> bool {
         self.out.borrow().is_idle()
     }
 
-    /// The system's error number of writing that failed.
+    /// Returns the system's error number if a write failed.
     pub(crate) fn write_error(&self) -> Option<i32> {
         self.out.borrow().error()
     }
 
-    /// Whether this direction of the socket has ended.
+    /// Returns whether the sending direction of the socket has ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended.get()
     }
@@ -256,35 +262,35 @@ impl Connection {
         self.paused.get()
     }
 
-    /// Stops receiving, or goes on.
+    /// Pauses or resumes receiving.
     pub(crate) fn set_paused(&self, paused: bool) {
-        // Also when it stops: the task then watches for the end.
+        // Pausing also wakes the task, so that it watches for the end of the connection.
         if self.paused.replace(paused) != paused {
             self.wake();
         }
     }
 
-    /// Sets the longest message, in bytes.
+    /// Sets the maximum length of a message, in bytes.
     pub(crate) fn set_max_payload(&self, bytes: u64) {
         self.max_payload.set(Some(bytes));
     }
 
-    /// The longest message that was set and that the decoder does not know yet.
+    /// Takes the new maximum length, if there is one for the decoder.
     pub(crate) fn take_max_payload(&self) -> Option<u64> {
         self.max_payload.take()
     }
 
-    /// Sets whether texts have to be UTF-8.
+    /// Sets whether texts and close reasons have to be UTF-8.
     pub(crate) fn set_validates(&self, validates: bool) {
         self.validates.set(Some(validates));
     }
 
-    /// Whether they have to, if that was set and the decoder does not know it yet.
+    /// Takes the new value, if there is one for the decoder.
     pub(crate) fn take_validates(&self) -> Option<bool> {
         self.validates.take()
     }
 
-    /// Remembers the task to wake.
+    /// Sets the task to wake.
     pub(crate) fn set_driver(&self, context: &Context<'_>) {
         let mut driver = self.driver.borrow_mut();
         match driver.as_mut() {
@@ -299,12 +305,12 @@ impl Connection {
         }
     }
 
-    /// The number of messages that are sent, and that was not told yet.
+    /// Takes the number of messages that have been sent but not reported.
     pub(crate) fn take_acked(&self) -> u32 {
         self.out.borrow_mut().take_acked()
     }
 
-    /// Whether there are some.
+    /// Returns whether messages have been sent but not reported.
     pub(crate) fn has_news(&self) -> bool {
         self.out.borrow().has_news()
     }

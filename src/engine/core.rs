@@ -1,6 +1,6 @@
-//! The connections, and the verbs that JavaScript has.
+//! All connections of an engine, and the commands of JavaScript.
 //!
-//! All of it runs on one thread, within the context of its runtime and `LocalSet`.
+//! Everything here runs on one thread, in the context of its runtime and `LocalSet`.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -20,12 +20,12 @@ use super::socket::Adopted;
 use super::traffic::Traffic;
 use crate::border::{kind, PLACE_BITS};
 
-/// The place of a connection in the table.
+/// Returns the index of a connection in the table.
 pub(crate) fn place(id: u32) -> usize {
     (id & ((1 << PLACE_BITS) - 1)) as usize
 }
 
-/// What a connection begins with.
+/// The parameters of a new connection.
 pub(crate) struct Opening {
     pub(crate) id: u32,
     pub(crate) socket: Adopted,
@@ -33,11 +33,11 @@ pub(crate) struct Opening {
     pub(crate) encoder: Encoder,
     pub(crate) manner: Manner,
     pub(crate) traffic: Traffic,
-    /// What Node had read already.
+    /// What Node has read already.
     pub(crate) head: Vec<u8>,
 }
 
-/// What JavaScript asks of the engine.
+/// A command of JavaScript.
 pub(crate) enum Command {
     Open(Box<Opening>),
     /// Sends a message that is too long for the outbox.
@@ -48,28 +48,28 @@ pub(crate) enum Command {
     },
     Pause(u32),
     Resume(u32),
-    /// Sets the longest message from now on, in bytes.
+    /// Sets the maximum length of a message from now on, in bytes.
     SetMaxPayload {
         id: u32,
         bytes: u64,
     },
-    /// Sets whether texts have to be UTF-8, from the next message on.
+    /// Sets whether texts, from the next message on, and close reasons have to be UTF-8.
     SetValidates {
         id: u32,
         validates: bool,
     },
-    /// Ends this direction of the socket when all that is framed is written.
+    /// Ends the sending direction of the socket when all frames are written.
     End(u32),
-    /// Lets go of the connection when all is written.
+    /// Releases the connection when everything is written.
     Release(u32),
-    /// Lets go of the connection at once.
+    /// Releases the connection at once.
     Destroy(u32),
-    /// Fails, as nothing should: for tests.
+    /// Panics. For tests only.
     Panic,
 }
 
 impl Command {
-    /// The connection that it is for.
+    /// Returns the ID of the connection that the command is for.
     pub(crate) fn id(&self) -> u32 {
         match self {
             Self::Open(opening) => opening.id,
@@ -89,18 +89,19 @@ impl Command {
 /// The engine.
 pub(crate) struct Core {
     pub(crate) inbox: RefCell<Inbox>,
-    /// Memory of long messages.
+    /// The pool of buffers for long messages.
     pub(crate) buffers: BufferPool,
     connections: RefCell<Vec<Option<Rc<Connection>>>>,
     /// Connections that have something to write.
     dirty: RefCell<Vec<Rc<Connection>>>,
-    /// Connections that have sent messages whose sending is to be told.
+    /// Connections that have sent messages with `flag.ACK`, which are not yet reported.
     acked: RefCell<Vec<Rc<Connection>>>,
-    /// Ends that are to be told: of connections whose task cannot.
+    /// Errors to report for connections whose task does not exist or has ended.
     failures: RefCell<Vec<Row>>,
-    /// Who waits for news, where the host does not look for itself.
+    /// The task to wake when there is something to write or report. The inline host has
+    /// none, because it checks by itself.
     watcher: RefCell<Option<Waker>>,
-    /// Whether what is sent was counted when it set out.
+    /// Whether JavaScript's thread counts messages when it posts them.
     counts_ahead: bool,
 }
 
@@ -125,7 +126,7 @@ impl Core {
         (connection.id == id).then(|| connection.clone())
     }
 
-    /// Carries out a command. Those for a connection that is gone have no effect.
+    /// Runs a command. It has no effect if its connection no longer exists.
     pub(crate) fn run(self: &Rc<Self>, command: Command) {
         self.guard(|| match command {
             Command::Open(opening) => self.open(*opening),
@@ -150,8 +151,8 @@ impl Core {
         });
     }
 
-    /// Does what belongs to no connection's own task. If it panics nobody knows what is
-    /// left undone: all connections end, with an error, and the engine goes on.
+    /// Runs `body`, which does not belong to the task of one connection. If it panics, any
+    /// connection may be in a wrong state, so all end with an error. The engine continues.
     fn guard(&self, body: impl FnOnce()) {
         if catch_unwind(AssertUnwindSafe(body)).is_err() {
             self.lose_all();
@@ -172,7 +173,8 @@ impl Core {
         self.fail(connection.id, 0);
     }
 
-    /// Tells the error of a connection that has no task.
+    /// Reports an error for a connection that has no task. `number` is the system's
+    /// error number, or 0.
     fn fail(&self, id: u32, number: i32) {
         let row = Row::bare(id, kind::ERROR, number as u32);
         self.failures.borrow_mut().push(row);
@@ -248,7 +250,7 @@ impl Core {
         }
     }
 
-    /// Sends the messages of an outbox: each connection's in one system call.
+    /// Sends the messages of an outbox, with one system call for each connection.
     pub(crate) fn send(self: &Rc<Self>, rows: &[u32], bytes: &[u8]) {
         self.guard(|| self.send_rows(rows, bytes));
     }
@@ -268,7 +270,8 @@ impl Core {
             let Some(connection) = &current else {
                 continue;
             };
-            // What turns out to be all that a connection sends is not copied.
+            // If this is the only message of its connection, it is written
+            // without being copied.
             match connection.take_deferred() {
                 None if connection.may_defer(&entry) => {
                     connection.defer(entry.into());
@@ -298,12 +301,12 @@ impl Core {
         }
     }
 
-    /// Writes what connections have to write.
+    /// Writes what the connections have to write.
     pub(crate) fn flush(&self) {
         self.guard(|| self.flush_outbox(&[]));
     }
 
-    /// The same, with what is still in the outbox.
+    /// Like [`flush`](Self::flush), with the bytes of the outbox for deferred messages.
     fn flush_outbox(&self, bytes: &[u8]) {
         let mut dirty = std::mem::take(&mut *self.dirty.borrow_mut());
         for connection in dirty.drain(..) {
@@ -315,23 +318,24 @@ impl Core {
             connection.flush();
             self.note_sent(&connection);
         }
-        // The list's memory is used again.
+        // The memory of the list is used again.
         let mut list = self.dirty.borrow_mut();
         if list.is_empty() {
             *list = dirty;
         }
     }
 
-    /// Remembers that sent messages are to be told: JavaScript may be looking at the
-    /// inbox now.
+    /// Schedules the report of sent messages. It does not go to the inbox now, because
+    /// JavaScript may be reading the inbox.
     fn note_sent(&self, connection: &Rc<Connection>) {
         if connection.has_news() {
             self.acked.borrow_mut().push(connection.clone());
         }
     }
 
-    /// Tells that messages are sent, before anything else that a task finds: the other
-    /// end may be in this process, and gets what is sent later than its sender knows.
+    /// Reports sent messages before any other event of the task. If the other end is in
+    /// the same process, the sender then learns that a message was sent before the
+    /// other end receives it.
     pub(crate) fn tell_sent(&self, connection: &Rc<Connection>) {
         if !connection.has_news() {
             return;
@@ -341,8 +345,8 @@ impl Core {
         }
     }
 
-    /// Puts into the inbox, as far as there is room, what messages are sent and which
-    /// connections have failed.
+    /// Adds the reports of sent messages and failed connections to the inbox, as
+    /// far as it has space.
     pub(crate) fn tell_news(&self) {
         let inbox = &mut *self.inbox.borrow_mut();
         drain_while(&mut self.acked.borrow_mut(), |connection| {
@@ -351,21 +355,21 @@ impl Core {
         drain_while(&mut self.failures.borrow_mut(), |row| inbox.push(*row));
     }
 
-    /// Whether there is something to tell.
+    /// Returns whether there is something to report.
     pub(crate) fn has_news(&self) -> bool {
         !self.inbox.borrow().is_empty()
             || !self.acked.borrow().is_empty()
             || !self.failures.borrow().is_empty()
     }
 
-    /// Whether there is something to write or, if that is possible, to tell; if not,
-    /// the task is woken when there may be.
+    /// Returns whether there is something to write, or to report if `can_tell` is true.
+    /// Otherwise the task is woken when that may have changed.
     pub(crate) fn poll_news(&self, context: &Context<'_>, can_tell: bool) -> bool {
         *self.watcher.borrow_mut() = Some(context.waker().clone());
         !self.dirty.borrow().is_empty() || (can_tell && self.has_news())
     }
 
-    /// Wakes who waits for news.
+    /// Wakes the task that waits for something to write or report.
     pub(crate) fn wake_watcher(&self) {
         if let Some(watcher) = self.watcher.borrow_mut().take() {
             watcher.wake();
@@ -380,7 +384,7 @@ impl Core {
         self.failures.borrow_mut().clear();
     }
 
-    /// Has a message compressed on another thread, and those that follow it.
+    /// Compresses a message on another thread, and then those that wait for it.
     fn compress(self: &Rc<Self>, connection: &Rc<Connection>, first: Option<Compression>) {
         let Some(first) = first else {
             return;
@@ -391,7 +395,7 @@ impl Core {
             let mut next = Some(first);
             while let Some(compression) = next {
                 let Ok(done) = blocking::run(move || compression.run()).await else {
-                    // It panicked, and the encoder is lost.
+                    // The work panicked, and the encoder is lost.
                     core.lose(&connection);
                     return;
                 };
@@ -404,8 +408,8 @@ impl Core {
     }
 }
 
-/// Puts into the inbox how many messages of a connection are sent; whether there was
-/// room.
+/// Adds the number of sent messages of a connection to the inbox. Returns whether
+/// there was space.
 fn push_sent(inbox: &mut Inbox, connection: &Connection) -> bool {
     if !inbox.has_kept_row() {
         return false;
@@ -417,7 +421,7 @@ fn push_sent(inbox: &mut Inbox, connection: &Connection) -> bool {
     true
 }
 
-/// Takes out the first ones, for as long as `taken` says so.
+/// Removes the items at the beginning of a list for which `taken` returns true.
 fn drain_while<T>(list: &mut Vec<T>, taken: impl FnMut(&T) -> bool) {
     let count = list.iter().map(taken).take_while(|&taken| taken).count();
     list.drain(..count);

@@ -1,4 +1,4 @@
-//! The task of one connection: it receives, and writes on when the socket takes more.
+//! The task of one connection: it reads, and writes when the socket becomes writable.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -20,78 +20,81 @@ use super::inbox::{Inbox, Row, Share, READ};
 use super::socket::{Other, Socket};
 use crate::border::{ends_as_bytes, kind};
 
-/// Reads of one connection before the others have their turn.
+/// The maximum number of reads before other connections have their turn.
 const MAX_READS: usize = 8;
 
-/// Input that was read before is decoded in pieces of this many bytes.
+/// The maximum number of bytes of earlier input that are decoded at a time.
 const PIECE: usize = 4 * 1024;
 
-/// A plain payload of which at least this much is still to come, in bytes, is read
-/// right into the memory that JavaScript will own.
+/// If at least this many bytes of an uncompressed payload are still to come, they are
+/// read directly into the buffer that JavaScript will own.
 const DIRECT: usize = 64 * 1024;
 
-/// A message at least this long, in bytes, is handed over in its own memory; a shorter
-/// one is copied to the inbox, which costs less than that memory's finalizer.
+/// The minimum length of a payload, in bytes, that JavaScript gets in its own buffer. A
+/// shorter one is copied to the inbox, which costs less than the finalizer of a buffer.
 const LARGE: usize = 32 * 1024;
 
-/// In a text at least this long, in bytes, it is worth looking whether it is ASCII, which
-/// JavaScript takes in two thirds of the time.
+/// The minimum length of a text, in bytes, that is checked for being ASCII. JavaScript
+/// decodes ASCII in two thirds of the time.
 const LONG_TEXT: usize = 512;
 
-/// The task.
+/// The task of one connection.
 pub(crate) struct Driver {
     core: Rc<Core>,
     connection: Rc<Connection>,
     socket: Rc<Socket>,
     state: State,
     rest: Rest,
-    /// Events that are decoded, and wait for room.
+    /// Decoded events that wait for space in the inbox, each with the number of bytes
+    /// that were received since the event before.
     events: VecDeque<(Event, u32)>,
-    /// Bytes received since the last event.
+    /// The number of bytes received since the last event.
     wire: u32,
-    /// What this connection has taken of the inbox.
+    /// What this connection has used of the current batch.
     share: Share,
-    /// Waits for the other end to go, while nothing is read.
+    /// Waits for the other end to end its sending direction, while nothing is read.
     hang_up: Option<HangUp>,
-    /// Whether the other end sends no more; what it has sent may not be read yet.
+    /// Whether the other end has ended its sending direction. Its last data may
+    /// still be unread.
     sends_no_more: bool,
-    /// Whether it is told that this direction has ended.
+    /// Whether the end of the sending direction has been reported.
     has_told_end: bool,
 }
 
 type HangUp = Pin<Box<dyn Future<Output = io::Result<()>>>>;
 
-/// What the task does with what is received.
+/// What the task does with its input.
 enum State {
-    /// The decoder is taken out for each read.
+    /// It decodes the input. The decoder is taken out during each read.
     Decoding(Box<Decoder>),
-    /// Another thread has the decoder.
+    /// Another thread decodes a heavy message.
     Elsewhere(Receiver<HeavyDone>),
-    /// A violation is told: what still comes is dropped.
+    /// It drops the input, because a violation has been reported.
     Dropping,
-    /// This is still to be told.
+    /// It has to report this.
     Ending(Last),
-    /// It is told that the other end sends no more. The connection may still fail.
+    /// It has reported that the other end has ended its sending direction. The
+    /// connection may still fail.
     HalfClosed,
     Ended,
 }
 
-/// What ends a connection.
+/// What ends the connection, or its receiving direction.
 enum Last {
-    /// The other end sends no more.
+    /// The other end has ended its sending direction.
     Eof,
     Violation(ProtocolError),
     Failed(io::Error),
-    /// Writing failed, with this error of the system.
+    /// Writing failed, with this error number of the system.
     NotWritten(i32),
 }
 
-/// Input that is read and not yet decoded: Node had read it, the inbox was full, or it is
-/// behind the beginning or end of what is decoded elsewhere.
+/// Input that has been read but not decoded. Node had read it, the inbox was full, or
+/// it follows the beginning or end of a heavy message.
 #[derive(Default)]
 struct Rest {
     bytes: Vec<u8>,
-    /// The bytes before this are decoded.
+    /// The bytes before this position have been decoded.
     start: usize,
 }
 
@@ -104,7 +107,8 @@ impl Rest {
         &self.bytes[self.start..]
     }
 
-    /// Counts what is decoded. A connection that rests keeps no memory for this.
+    /// Counts decoded bytes. When all are decoded, the buffer is freed, so that an idle
+    /// connection keeps none.
     fn advance(&mut self, count: usize) {
         self.start += count;
         if self.start == self.bytes.len() {
@@ -119,12 +123,12 @@ impl Rest {
     }
 }
 
-/// Whether there is more to do at once.
+/// What the task does next.
 enum Step {
     Again,
-    /// There is, once there is room for it.
+    /// It waits for space in the inbox.
     Full,
-    /// Nothing, until something wakes the task.
+    /// It waits until something wakes it.
     Wait,
 }
 
@@ -169,12 +173,12 @@ impl Driver {
                 Step::Full | Step::Wait => return Poll::Pending,
             }
         }
-        // The others have their turn first.
+        // Other connections have their turn first.
         context.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Tells, once, that this direction has ended.
+    /// Reports the end of the sending direction, once.
     fn tell_end(&mut self, context: &Context<'_>) {
         if self.has_told_end || !self.connection.has_ended() {
             return;
@@ -186,7 +190,7 @@ impl Driver {
         }
     }
 
-    /// Lets go of the connection once all is written.
+    /// Releases the connection when everything is written.
     fn release(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if !self.connection.is_idle() {
             return Poll::Pending;
@@ -238,7 +242,8 @@ impl Driver {
             State::HalfClosed | State::Ended => return Step::Wait,
         };
         match (step, self.connection.write_error()) {
-            // All that was received is told, unless another thread still has some.
+            // Everything received has been reported, unless another thread still
+            // has some of it.
             (Step::Wait, Some(error)) if !matches!(self.state, State::Elsewhere(_)) => {
                 self.finish(Last::NotWritten(error))
             }
@@ -251,8 +256,9 @@ impl Driver {
         Step::Full
     }
 
-    /// Looks, while nothing is read, whether the connection ends: a failure is told at
-    /// once, and so is the end of the other end where nothing waits before it.
+    /// Checks for the end of the connection while nothing is read. A failure is
+    /// reported at once. The end of the receiving direction is reported once no
+    /// received data waits to be reported.
     fn watch(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
         let holds = !self.rest.bytes().is_empty() || !self.events.is_empty();
         match &self.state {
@@ -262,7 +268,8 @@ impl Driver {
             State::Ending(Last::Eof) if !holds => return self.end(inbox, context),
             _ => {}
         }
-        // Received, and to be told before the end; or that is told.
+        // Another thread still has data to report before the end, or the end has
+        // been reported.
         let holds = holds || !matches!(self.state, State::Decoding(_));
         if let Some(error) = self.connection.write_error() {
             return self.finish(Last::NotWritten(error));
@@ -281,7 +288,7 @@ impl Driver {
         match result.map_or_else(Other::Failed, |()| self.socket.other()) {
             Other::Failed(error) => self.finish(Last::Failed(error)),
             Other::HasEnded if !holds => self.finish(Last::Eof),
-            // What is not yet read stands before the end; a failure may still come.
+            // Data that is not yet read comes before the end. The connection may still fail.
             _ if !self.sends_no_more => {
                 self.sends_no_more = true;
                 Step::Again
@@ -290,7 +297,7 @@ impl Driver {
         }
     }
 
-    /// Reads from the socket, or takes what is read already, and decodes it.
+    /// Reads from the socket, or takes input that was read earlier, and decodes it.
     fn receive(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
         let State::Decoding(decoder) = &mut self.state else {
             return Step::Wait;
@@ -330,7 +337,7 @@ impl Driver {
         self.read(inbox, context)
     }
 
-    /// Reads to the inbox, and decodes it there.
+    /// Reads into the inbox, and decodes the input there.
     fn read(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
         let rest = self.rest.bytes();
         let is_read = !rest.is_empty();
@@ -353,7 +360,8 @@ impl Driver {
         self.decode(inbox, start, count, is_read)
     }
 
-    /// Decodes what stands in the inbox, and is the beginning of the rest or was read now.
+    /// Decodes `count` bytes of the inbox from position `start` on. They were read just
+    /// now, or if `is_rest` is true, they are the beginning of the earlier input.
     fn decode(&mut self, inbox: &mut Inbox, start: usize, count: usize, is_rest: bool) -> Step {
         let State::Decoding(mut decoder) = std::mem::replace(&mut self.state, State::Dropping)
         else {
@@ -379,7 +387,7 @@ impl Driver {
                     let wire = std::mem::take(&mut self.wire);
                     let ends = match event.payload {
                         Payload::Owned(_) => decoder.take_ends(),
-                        // It stands whole in the input.
+                        // A payload that is in the input was not fragmented.
                         Payload::Input(_) => Vec::new(),
                     };
                     self.deliver(inbox, event, ends, wire, start);
@@ -391,7 +399,7 @@ impl Driver {
             }
         }
         if violation.is_some() {
-            // What follows is discarded.
+            // Input after a violation is discarded.
             self.rest = Rest::default();
         } else if is_rest {
             self.rest.advance(at);
@@ -413,8 +421,8 @@ impl Driver {
         }
     }
 
-    /// Puts an event into the inbox, which has a row for it; `ends` is where its fragments
-    /// end, if that is wanted.
+    /// Adds an event to the inbox, which has a row for it. `ends` is where its fragments
+    /// end, if that is reported. `chunk` is the position of the input in the inbox.
     fn deliver(
         &mut self,
         inbox: &mut Inbox,
@@ -432,7 +440,7 @@ impl Driver {
         };
         let extra = match event.kind {
             EventKind::Close(code) => u32::from(code.unwrap_or_default()),
-            // 1 more than its number there; it is seldom that there is one.
+            // 1 more than the number of the payload that lists the ends.
             _ if !ends.is_empty() => 1 + inbox.push_large(ends_as_bytes(&ends)),
             _ => 0,
         };
@@ -479,7 +487,7 @@ impl Driver {
         });
     }
 
-    /// Reads a piece of a heavy message, and has it decoded elsewhere.
+    /// Reads a piece of a heavy message, and decodes it on another thread.
     fn read_elsewhere(&mut self, context: &mut Context<'_>) -> Step {
         if self.rest.bytes().is_empty() {
             let mut input = Vec::with_capacity(READ);
@@ -496,8 +504,8 @@ impl Driver {
         }
     }
 
-    /// Has the rest decoded elsewhere. It may be empty: a heavy message can have an end
-    /// that takes no more bytes.
+    /// Decodes the earlier input on another thread. There may be none: a heavy message
+    /// may end without needing more bytes.
     fn decode_elsewhere(&mut self, decoder: Box<Decoder>) -> Step {
         let input = self.rest.take();
         let wire = std::mem::take(&mut self.wire);
@@ -506,7 +514,7 @@ impl Driver {
         Step::Again
     }
 
-    /// Takes the decoder back; `None` if the other thread panicked.
+    /// Takes the decoder back. `result` is `None` if the other thread panicked.
     fn come_back(&mut self, result: Option<HeavyDone>) {
         let Some(result) = result else {
             self.finish(Last::Failed(io::ErrorKind::Other.into()));
@@ -523,8 +531,8 @@ impl Driver {
 
     fn finish(&mut self, last: Last) -> Step {
         self.sends_no_more |= matches!(last, Last::Eof);
-        // The system tells a failure once: to who writes, if that comes first, and then
-        // there is nothing more to read.
+        // The system reports a failure only once. If a write gets it, a later read
+        // finds only the end of the stream.
         let last = match (last, self.connection.write_error()) {
             (Last::Eof, Some(error)) => Last::NotWritten(error),
             (last, _) => last,
@@ -533,7 +541,7 @@ impl Driver {
         Step::Again
     }
 
-    /// Tells what ends the connection.
+    /// Reports what ends the connection.
     fn end(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
         let State::Ending(last) = &self.state else {
             return Step::Wait;
@@ -565,7 +573,8 @@ impl Driver {
         Step::Again
     }
 
-    /// Reads and drops what comes after a violation, until the other end has ended.
+    /// Reads and drops the input after a violation, until the other end ends its
+    /// sending direction.
     fn drop_input(&mut self, context: &mut Context<'_>) -> Step {
         let mut waste = [0; 4096];
         match self.socket.poll_read(context, &mut waste) {
@@ -585,7 +594,7 @@ impl Future for Driver {
         let result = catch_unwind(AssertUnwindSafe(|| this.advance(context)));
         this.core.wake_watcher();
         result.unwrap_or_else(|_| {
-            // The connection at fault ends; the others go on.
+            // Only the connection at fault ends.
             this.core.lose(&this.connection);
             Poll::Ready(())
         })

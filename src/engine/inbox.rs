@@ -1,30 +1,32 @@
-//! Events on their way to JavaScript: a row of numbers each, and their payloads.
+//! Events on their way to JavaScript: a row of numbers for each, and the payloads.
 
 use std::task::{Context, Waker};
 
 use super::region::Region;
 use crate::border::event;
 
-/// The numbers in a row.
+/// The number of values in each row.
 pub(crate) const ROW: usize = event::WIDTH as usize;
 
-/// The largest read from a socket, in bytes; there is room for one while the inbox
-/// is not full.
+/// The maximum length of a read from a socket, in bytes. There is space for one read
+/// unless the inbox is full.
 pub(crate) const READ: usize = 128 * 1024;
 
-/// Bytes of payloads in memory of their own, beyond which the inbox is full.
+/// The number of bytes of payloads in their own buffers from which on the inbox is full.
 const MAX_LARGE: usize = 4 * 1024 * 1024;
 
-/// The part of the rows that is kept for news which is not received: of what is sent,
-/// and of ends. However much comes in, they are told with the next batch.
+/// One in this many rows is reserved for events other than received data: messages that were
+/// sent, and ends. They are reported with the next batch, however much data is received.
 const KEPT_PART: usize = 8;
 
-/// The most events of one connection in a batch, and about the most bytes of them: the
-/// others have their share.
+/// The maximum number of events of one connection in a batch. Other connections
+/// can use the rest.
 const MAX_SHARE_ROWS: usize = 1024;
+/// The number of bytes of one connection in a batch after which no event is added. The
+/// last event may exceed it.
 const MAX_SHARE_BYTES: usize = 256 * 1024;
 
-/// An event to be put in.
+/// An event to add.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
     pub(crate) id: u32,
@@ -36,7 +38,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Writes it, as JavaScript reads it.
+    /// Writes the values of the row.
     pub(crate) fn write(&self, target: &mut [u32]) {
         target[event::ID as usize] = self.id;
         target[event::KIND as usize] = self.kind;
@@ -46,7 +48,7 @@ impl Row {
         target[event::EXTRA as usize] = self.extra;
     }
 
-    /// An event without a payload.
+    /// Creates an event without a payload.
     pub(crate) fn bare(id: u32, kind: u32, extra: u32) -> Self {
         Self {
             id,
@@ -59,14 +61,14 @@ impl Row {
     }
 }
 
-/// How much is in an inbox.
+/// How much of an inbox is used.
 #[derive(Clone, Copy)]
 pub(crate) struct Filled {
     pub(crate) rows: usize,
     pub(crate) bytes: usize,
 }
 
-/// What one connection has taken of a batch.
+/// What one connection has used of a batch.
 #[derive(Default)]
 pub(crate) struct Share {
     batch: u64,
@@ -74,26 +76,26 @@ pub(crate) struct Share {
     pub(crate) bytes: usize,
 }
 
-/// The events that JavaScript has not yet seen.
+/// The events that JavaScript has not seen yet.
 pub(crate) struct Inbox {
     rows: Region<u32>,
     bytes: Region<u8>,
     row_count: usize,
-    /// The most rows of events: the rest is kept.
+    /// The number of rows for received data. The others are reserved.
     event_rows: usize,
     byte_count: usize,
     large: Vec<Vec<u8>>,
     large_bytes: usize,
-    /// Counts the batches.
+    /// The number of the current batch.
     batch: u64,
-    /// Who waits for room and had nothing of this batch: they come first next time.
+    /// Tasks that wait for space and have used none of this batch. They are woken first.
     waiting: Vec<Waker>,
-    /// Who had a share.
+    /// Tasks that wait for space and have used some of this batch.
     sated: Vec<Waker>,
 }
 
 impl Inbox {
-    /// An empty inbox in this memory.
+    /// Creates an empty inbox in this memory.
     pub(crate) fn new(rows: Region<u32>, bytes: Region<u8>) -> Self {
         assert!(rows.len() >= 2 * ROW && bytes.len() >= READ);
         let capacity = rows.len() / ROW;
@@ -115,7 +117,7 @@ impl Inbox {
         self.row_count == 0
     }
 
-    /// How much is in it.
+    /// Returns how much is used.
     pub(crate) fn filled(&self) -> Filled {
         Filled {
             rows: self.row_count,
@@ -131,7 +133,7 @@ impl Inbox {
         &self.bytes[..self.byte_count]
     }
 
-    /// Begins a connection's share of a batch, unless it has one of this batch.
+    /// Starts a connection's share of the current batch, if it has not started yet.
     pub(crate) fn begin(&self, share: &mut Share) {
         if share.batch != self.batch {
             *share = Share {
@@ -142,7 +144,7 @@ impl Inbox {
         }
     }
 
-    /// Whether there is room for an event of a connection that has this share.
+    /// Returns whether a connection with this share may add an event.
     #[inline]
     pub(crate) fn has_row(&self, share: &Share) -> bool {
         self.row_count < self.event_rows
@@ -151,31 +153,33 @@ impl Inbox {
             && self.large_bytes < MAX_LARGE
     }
 
-    /// Room for `len` bytes, and its position. They are kept only once `keep` says so.
+    /// Returns space for `len` bytes, and its position. It is only used after a call to
+    /// [`keep`](Self::keep).
     pub(crate) fn room(&mut self, len: usize) -> Option<(&mut [u8], usize)> {
         let start = self.byte_count;
         let room = self.bytes.get_mut(start..start + len)?;
         Some((room, start))
     }
 
-    /// Keeps what was written to `room` up to this position.
+    /// Keeps what was written to [`room`](Self::room) up to position `end`.
     pub(crate) fn keep(&mut self, end: usize) {
         self.byte_count = self.byte_count.max(end);
     }
 
-    /// What was written to `room`.
+    /// Returns what was written to [`room`](Self::room).
     pub(crate) fn slice(&mut self, start: usize, len: usize) -> &mut [u8] {
         &mut self.bytes[start..start + len]
     }
 
-    /// Takes back what `keep` kept, if nothing came behind it.
+    /// Frees the bytes from `start` to `end`, if they were the last ones that were kept.
     pub(crate) fn give_back(&mut self, start: usize, end: usize) {
         if self.byte_count == end {
             self.byte_count = start;
         }
     }
 
-    /// Copies bytes in, if they are fewer than `limit` and there is room; where.
+    /// Copies bytes into the inbox, if they are fewer than `limit` and there is space.
+    /// Returns their position.
     pub(crate) fn copy(&mut self, bytes: &[u8], limit: usize) -> Option<usize> {
         if bytes.len() >= limit {
             return None;
@@ -186,12 +190,12 @@ impl Inbox {
         Some(start)
     }
 
-    /// Whether there is a row for news that is not received.
+    /// Returns whether there is a row for an event other than received data.
     pub(crate) fn has_kept_row(&self) -> bool {
         (self.row_count + 1) * ROW <= self.rows.len()
     }
 
-    /// Adds an event; whether there was room for it.
+    /// Adds an event. Returns whether there was space for it.
     pub(crate) fn push(&mut self, row: Row) -> bool {
         let start = self.row_count * ROW;
         let Some(target) = self.rows.get_mut(start..start + ROW) else {
@@ -202,14 +206,14 @@ impl Inbox {
         true
     }
 
-    /// Keeps a payload in memory of its own; its number.
+    /// Stores a payload in its own buffer, and returns its number.
     pub(crate) fn push_large(&mut self, payload: Vec<u8>) -> u32 {
         self.large_bytes += payload.len();
         self.large.push(payload);
         (self.large.len() - 1) as u32
     }
 
-    /// Takes out a payload that is in memory of its own.
+    /// Takes a payload that is in its own buffer.
     pub(crate) fn take_large(&mut self, number: u32) -> Vec<u8> {
         self.large
             .get_mut(number as usize)
@@ -217,12 +221,12 @@ impl Inbox {
             .unwrap_or_default()
     }
 
-    /// Takes out all payloads that are in memory of their own.
+    /// Takes all payloads that are in their own buffers.
     pub(crate) fn take_all_large(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.large)
     }
 
-    /// Wakes the task when `clear` has made room.
+    /// Wakes the task when [`clear`](Self::clear) has made space.
     pub(crate) fn wait(&mut self, context: &Context<'_>, share: &Share) {
         let list = if share.batch == self.batch && share.rows > 0 {
             &mut self.sated
@@ -232,12 +236,12 @@ impl Inbox {
         list.push(context.waker().clone());
     }
 
-    /// The memory that it is in.
+    /// Returns the memory of the inbox.
     pub(crate) fn into_memory(self) -> (Region<u32>, Region<u8>) {
         (self.rows, self.bytes)
     }
 
-    /// Forgets all events, and wakes who waits for room.
+    /// Removes all events, and wakes the tasks that wait for space.
     pub(crate) fn clear(&mut self) {
         self.row_count = 0;
         self.byte_count = 0;

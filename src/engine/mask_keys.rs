@@ -1,11 +1,11 @@
-//! Masking keys: unpredictable to whoever sees the others (RFC 6455, 5.3).
+//! Masking keys. They cannot be predicted from each other (RFC 6455, 5.3).
 
 use std::cell::RefCell;
 
-/// Keys that are drawn from the system's generator at a time.
+/// The number of keys that are drawn from the system's random generator at a time.
 const BATCH: usize = 256;
 
-/// Keys that are drawn and not yet used. Each is used once.
+/// Keys that have been drawn. Each is used once.
 struct MaskKeys {
     keys: Box<[u8; 4 * BATCH]>,
     used: usize,
@@ -18,11 +18,11 @@ thread_local! {
     });
 }
 
-/// A new masking key.
+/// Returns a new masking key.
 ///
 /// # Errors
 ///
-/// If the system has no randomness to give.
+/// If the system's random generator fails.
 pub(crate) fn next() -> Result<[u8; 4], getrandom::Error> {
     KEYS.with_borrow_mut(|drawn| {
         if drawn.used == BATCH {

@@ -1,20 +1,20 @@
-//! The engine: it owns the reading and writing of adopted sockets, on tokio, and
-//! knows nothing of N-API.
+//! The engine: it reads and writes adopted sockets, on tokio. It does not use N-API.
 //!
-//! | room           | holds                                                        |
-//! |----------------|--------------------------------------------------------------|
-//! | [`core`]       | the connections, and the verbs that JavaScript has            |
-//! | [`connection`] | one connection                                               |
-//! | [`out`]        | what it has to write                                         |
-//! | [`traffic`]    | how many bytes come and go                                   |
-//! | [`driver`]     | the task of one connection: it receives                       |
-//! | [`blocking`]   | threads for work that takes long                              |
-//! | [`socket`]     | adoption of a descriptor that Node opened                     |
-//! | [`inbox`]      | events on their way to JavaScript                             |
-//! | [`outbox`]     | messages on their way from JavaScript                         |
-//! | [`region`]     | memory that both sides see                                    |
-//! | [`host`]       | where the engine runs: in libuv's loop, or on its own thread  |
-//! | [`uv`]         | the few functions of libuv that the hosts need                |
+//! | module         | content                                                        |
+//! |----------------|----------------------------------------------------------------|
+//! | [`core`]       | all connections, and the commands of JavaScript                |
+//! | [`connection`] | one connection                                                 |
+//! | [`out`]        | the frames that a connection has to write                      |
+//! | [`traffic`]    | byte counts of a connection                                    |
+//! | [`driver`]     | the task of one connection: it reads                           |
+//! | [`blocking`]   | threads for work that takes long                               |
+//! | [`socket`]     | adoption of a descriptor that Node opened                      |
+//! | [`inbox`]      | events on their way to JavaScript                              |
+//! | [`outbox`]     | messages on their way from JavaScript                          |
+//! | [`region`]     | memory that JavaScript and the engine share                    |
+//! | [`host`]       | where the engine runs: in libuv's loop, or on its own threads  |
+//! | [`uv`]         | the functions of libuv that the hosts need                     |
+//! | [`mask_keys`]  | masking keys                                                   |
 
 pub(crate) mod mask_keys;
 

@@ -1,4 +1,4 @@
-//! What one connection has to write: frames, in the order they were sent.
+//! The frames that one connection has to write, in the order in which they were sent.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -12,46 +12,46 @@ use super::outbox::{Flags, What};
 use super::socket::Socket;
 use super::traffic::{Tally, Traffic};
 
-/// Payloads at least this long, in bytes, are compressed on another thread.
+/// The minimum length of a payload, in bytes, that is compressed on another thread.
 const HEAVY: usize = 64 * 1024;
 
-/// Bytes of automatic pongs that wait for the socket; beyond them only the latest
-/// ping is answered (RFC 6455, 5.5.3).
+/// The maximum length of the automatic pongs that wait for the socket, in bytes. After
+/// that, only the latest ping is answered (RFC 6455, 5.5.3).
 const MAX_WAITING_PONGS: usize = 16 * 1024;
 
-/// The most bytes of memory that a connection with nothing to write keeps for frames.
+/// The maximum memory for frames that a connection with nothing to write keeps, in bytes.
 const MAX_KEPT: usize = 4 * 1024;
 
-/// A payload at least this long, in bytes, waits in memory of its own.
+/// The minimum length of a payload, in bytes, that waits in its own buffer.
 const LONG: usize = 64 * 1024;
 
-/// The longest payload, in bytes, that is copied behind its head to be written.
+/// The maximum length of a payload, in bytes, that is copied to write it with its head.
 const SHORT: usize = 256;
 
-/// The most pieces that one system call writes.
+/// The maximum number of slices that one system call writes.
 const MAX_SLICES: usize = 64;
 
-/// The most entries that a list keeps room for when it is empty.
+/// The maximum number of items for which an empty list keeps memory.
 const MAX_KEPT_ENTRIES: usize = 64;
 
-/// Something to be sent that has to wait for a message that is being compressed.
+/// A message or control frame that waits for a message that is being compressed.
 pub(crate) struct Held {
     pub(crate) flags: Flags,
     pub(crate) payload: Vec<u8>,
 }
 
-/// A message on its way to another thread, to be compressed there, and back.
+/// A message that is compressed on another thread.
 pub(crate) struct Compression {
     encoder: Encoder,
     held: Held,
-    /// The length of the message before it is compressed.
+    /// The length of the message before compression, in bytes.
     len: usize,
     mask: Option<[u8; 4]>,
     frame: Vec<u8>,
 }
 
 impl Compression {
-    /// Does the work.
+    /// Compresses the message.
     pub(crate) fn run(mut self) -> Self {
         if let Some(What::Message(kind)) = self.held.flags.what() {
             let options = MessageOptions {
@@ -67,39 +67,40 @@ impl Compression {
     }
 }
 
-/// What is written, and what waits.
+/// The frames that one connection has to write, and what is not yet framed.
 pub(crate) struct Out {
-    /// `None` while it compresses on another thread.
+    /// `None` while another thread compresses with it.
     encoder: Option<Encoder>,
-    /// What waits for that.
+    /// What waits for the encoder.
     held: VecDeque<Held>,
-    /// What waits for the socket, but for the tail.
+    /// What waits for the socket, except for the tail.
     segments: VecDeque<Vec<u8>>,
-    /// Bytes of the first segment that are written already.
+    /// The number of bytes of the first segment that have been written.
     first_written: usize,
-    /// The last of what waits, in one piece that still grows.
+    /// The end of what waits for the socket. New frames are appended to it.
     tail: Vec<u8>,
-    /// The bytes ever appended, and of them those ever written.
+    /// The number of bytes that were ever appended.
     appended: u64,
+    /// The number of bytes that were ever written.
     written: u64,
     tally: Tally,
     traffic: Traffic,
     buffers: BufferPool,
-    /// Where in the stream messages end whose sending is to be told.
+    /// Where messages with `flag.ACK` end, as positions in the stream.
     acks: VecDeque<u64>,
-    /// Messages that are sent, and not yet told.
+    /// The number of messages with `flag.ACK` that have been sent but not reported.
     acked: u32,
     waiting_pongs: usize,
     latest_ping: Option<Vec<u8>>,
     /// Whether the socket takes no more for now.
     blocked: bool,
-    /// Whether what is being compressed is dropped.
+    /// Whether a message that is being compressed is dropped.
     ended: bool,
-    /// Whether a close frame was sent: no automatic pong may follow it.
+    /// Whether a close frame was sent. No automatic pong may follow it.
     closing: bool,
-    /// Whether the socket takes no more for ever...
+    /// Whether nothing can be written any more.
     failed: bool,
-    /// ...and the system's error number, if it was writing that failed.
+    /// The system's error number, if a write failed.
     error: Option<i32>,
 }
 
@@ -128,17 +129,17 @@ impl Out {
         }
     }
 
-    /// The system's error number of writing that failed.
+    /// Returns the system's error number if a write failed.
     pub(crate) fn error(&self) -> Option<i32> {
         self.error
     }
 
-    /// Whether the socket takes no more for ever.
+    /// Returns whether nothing can be written any more.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed
     }
 
-    /// Whether all that will be written is.
+    /// Returns whether everything has been written.
     pub(crate) fn is_idle(&self) -> bool {
         let is_framed = self.encoder.is_some() || self.ended;
         self.failed || (is_framed && self.appended == self.written)
@@ -151,12 +152,14 @@ impl Out {
                 .is_some_and(|encoder| encoder.compresses(len, flags.compress()))
     }
 
-    /// Whether it cannot be appended right now.
+    /// Returns whether a message or frame cannot be appended now, because the encoder
+    /// is in use or because the message has to be compressed on another thread.
     pub(crate) fn must_copy(&self, flags: Flags, len: usize) -> bool {
         self.encoder.is_none() || (len >= HEAVY && self.compresses(flags, len))
     }
 
-    /// Appends what may have to wait, or to be compressed on another thread.
+    /// Appends a message or frame, or keeps it if it has to wait. Returns it if it has
+    /// to be compressed on another thread.
     pub(crate) fn hold(&mut self, held: Held) -> Option<Compression> {
         let len = held.payload.len();
         if self.failed {
@@ -189,7 +192,7 @@ impl Out {
         let before = self.tail.len();
         let needed = before + payload.len() + MAX_HEAD_LEN;
         if needed > self.tail.capacity() {
-            // Twice as much, or many small messages would be moved once each.
+            // Double the capacity, so that many small messages do not each move the tail.
             let capacity = needed.max(2 * self.tail.capacity());
             self.buffers.grow(&mut self.tail, capacity);
         }
@@ -212,15 +215,15 @@ impl Out {
         self.count(before, flags);
     }
 
-    /// Whether a message can be written before it is appended.
+    /// Returns whether a message can be written directly, without being appended first.
     pub(crate) fn may_send_through(&self, flags: Flags, len: usize) -> bool {
         let is_clear = !self.blocked && !self.failed && self.is_idle();
         let is_plain = !flags.raw() && !flags.mask() && !self.compresses(flags, len);
         is_clear && is_plain && matches!(flags.what(), Some(What::Message(_)))
     }
 
-    /// Writes a message from where it is; only what the socket does not take at once is
-    /// appended.
+    /// Writes a message directly. Only what the socket does not take at once is appended.
+    /// `counted` tells whether JavaScript's thread has counted the message as posted.
     pub(crate) fn send_through(
         &mut self,
         flags: Flags,
@@ -245,7 +248,7 @@ impl Out {
             self.acks.push_back(self.appended);
         }
         let result = if payload.len() <= SHORT {
-            // One piece costs the system less than two.
+            // One slice costs the system less than two.
             frame[head_len..len].copy_from_slice(&payload);
             socket.write(&[IoSlice::new(&frame[..len])])
         } else {
@@ -270,7 +273,7 @@ impl Out {
         }
     }
 
-    /// Keeps a payload from `from` on, behind what is kept already.
+    /// Appends a payload from position `from` on.
     fn keep(&mut self, payload: Cow<'_, [u8]>, from: usize) {
         match payload {
             Cow::Borrowed(bytes) if bytes.len() - from < LONG => {
@@ -315,8 +318,8 @@ impl Out {
         self.keep(payload, 0);
     }
 
-    /// Takes back what was compressed elsewhere, and appends what waited for it, up to
-    /// the next that has to be compressed elsewhere, which comes back.
+    /// Takes the encoder and the frame of a finished compression, and appends what waited
+    /// for it. Returns the next message that has to be compressed on another thread.
     pub(crate) fn end_compression(&mut self, done: Compression) -> Option<Compression> {
         self.encoder = Some(done.encoder);
         if self.failed || self.ended {
@@ -336,12 +339,12 @@ impl Out {
         None
     }
 
-    /// Counts no more what was on its way, now that it is appended.
+    /// Counts posted bytes as arrived, so that they are not counted twice.
     pub(crate) fn settle(&mut self, bytes: usize) {
         self.tally.settled += bytes as u64;
     }
 
-    /// Tells JavaScript what is counted, now that what could be written is.
+    /// Publishes the byte counts to JavaScript's thread.
     pub(crate) fn publish(&self) {
         self.traffic.publish(&self.tally);
     }
@@ -361,7 +364,7 @@ impl Out {
         self.count(before, Flags(0));
     }
 
-    /// Counts what the tail has gained since it was `before` long.
+    /// Counts what was added to the tail since its length was `before`.
     fn count(&mut self, before: usize, flags: Flags) {
         let added = self.tail.len() - before;
         self.appended += added as u64;
@@ -371,7 +374,7 @@ impl Out {
         }
     }
 
-    /// Makes a segment of the tail.
+    /// Turns the tail into a segment.
     fn seal(&mut self) {
         if !self.tail.is_empty() {
             let tail = std::mem::take(&mut self.tail);
@@ -379,12 +382,12 @@ impl Out {
         }
     }
 
-    /// Whether the socket takes no more for now.
+    /// Returns whether the socket takes no more for now.
     pub(crate) fn is_blocked(&self) -> bool {
         self.blocked
     }
 
-    /// The socket may take more.
+    /// Called when the socket may take more.
     pub(crate) fn unblock(&mut self, masked: bool) {
         self.blocked = false;
         if let Some(payload) = self.latest_ping.take() {
@@ -400,9 +403,9 @@ impl Out {
         self.acked > 0
     }
 
-    /// Writes until all is written or the socket takes no more.
+    /// Writes until everything is written or the socket takes no more.
     pub(crate) fn flush(&mut self, socket: &Socket) {
-        // What is empty is written already.
+        // Messages without any bytes need no write: count them as sent.
         self.advance(0);
         match self.write(socket) {
             Ok(()) => {}
@@ -413,9 +416,9 @@ impl Out {
         }
     }
 
-    /// Writes until all is written or the socket refuses.
+    /// Writes until everything is written or the socket returns an error.
     fn write(&mut self, socket: &Socket) -> io::Result<()> {
-        // The common case is one piece, whose memory is used again.
+        // In the common case there is only the tail, and its memory is used again.
         if self.segments.is_empty() && !self.tail.is_empty() {
             let written = socket.write(&[IoSlice::new(&self.tail)])?;
             self.advance(written);
@@ -456,7 +459,7 @@ impl Out {
         Ok(())
     }
 
-    /// Counts what is written.
+    /// Counts written bytes, and the messages that end in them.
     fn advance(&mut self, written: usize) {
         self.written += written as u64;
         self.tally.written += written as u64;
@@ -471,19 +474,19 @@ impl Out {
         }
     }
 
-    /// Sends what is framed already, and drops what is not.
+    /// Drops what is not yet framed. Frames are still written.
     pub(crate) fn end(&mut self) {
         self.ended = true;
         if self.encoder.is_none() {
             self.held.clear();
-            // Only so much will have been accepted at the end.
+            // What was dropped counts as never accepted.
             self.tally.accepted = self.appended;
             self.publish();
         }
     }
 
-    /// Sends nothing more, because of this error of the system or, without one, since
-    /// the connection is let go of.
+    /// Drops everything, because a write failed with `error` or, if it is `None`,
+    /// because the connection is released.
     pub(crate) fn fail(&mut self, error: Option<&io::Error>) {
         if !self.failed {
             self.error = error.map(|error| error.raw_os_error().unwrap_or_default());
@@ -495,20 +498,20 @@ impl Out {
         self.tail = Vec::new();
         self.acks.clear();
         self.latest_ping = None;
-        // What is not written never will be.
+        // What was not written never will be, so it no longer counts as queued.
         self.tally.written = self.tally.accepted;
         self.publish();
     }
 }
 
-/// Gives back what a burst took, once nothing of it is left.
+/// Frees the memory of an empty list that has grown long.
 fn give_back<T>(list: &mut VecDeque<T>) {
     if list.is_empty() && list.capacity() > MAX_KEPT_ENTRIES {
         *list = VecDeque::new();
     }
 }
 
-/// The options of a message that is neither masked nor compressed.
+/// Returns the options of a message that is neither masked nor compressed.
 fn plain(flags: Flags) -> MessageOptions {
     MessageOptions {
         fin: flags.fin(),
@@ -517,10 +520,10 @@ fn plain(flags: Flags) -> MessageOptions {
     }
 }
 
-/// A new masking key, if there is to be one.
+/// Returns a new masking key if `masked` is true.
 fn key(masked: bool) -> Option<[u8; 4]> {
-    // Without randomness nothing may be sent that has to be masked; once a system has
-    // started it always has some.
+    // A frame that has to be masked must not be sent without randomness. A system
+    // always has randomness once it has started.
     masked.then(|| mask_keys::next().expect("the system has randomness"))
 }
 

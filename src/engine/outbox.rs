@@ -1,14 +1,14 @@
-//! Messages on their way from JavaScript: a row of numbers each, and their payloads.
+//! Messages on their way from JavaScript: a row of numbers for each, and the payloads.
 
 use oxws_protocol::frame::Opcode;
 use oxws_protocol::MessageKind;
 
 use crate::border::{flag, message};
 
-/// The numbers in a row.
+/// The number of values in each row.
 pub(crate) const ROW: usize = message::WIDTH as usize;
 
-/// What to send: see [`flag`].
+/// The flags of a frame to send: see [`flag`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Flags(pub(crate) u32);
 
@@ -25,22 +25,22 @@ impl Flags {
         self.0 & flag::MASK != 0
     }
 
-    /// Whether to tell when the system has taken it.
+    /// Returns whether to report when the system has taken the message.
     pub(crate) fn ack(self) -> bool {
         self.0 & flag::ACK != 0
     }
 
-    /// Whether it was taken back.
+    /// Returns whether the message was withdrawn.
     pub(crate) fn skip(self) -> bool {
         self.0 & flag::SKIP != 0
     }
 
-    /// Whether it is written as it is, without a frame around it.
+    /// Returns whether the payload is written as it is, without a frame around it.
     pub(crate) fn raw(self) -> bool {
         self.0 & flag::RAW != 0
     }
 
-    /// The kind of a message, or the opcode of a control frame.
+    /// Returns the type of the message or the opcode of the control frame.
     pub(crate) fn what(self) -> Option<What> {
         Some(match self.0 & flag::OPCODE {
             0x1 => What::Message(MessageKind::Text),
@@ -53,14 +53,14 @@ impl Flags {
     }
 }
 
-/// What is sent.
+/// A message or control frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
     Message(MessageKind),
     Control(Opcode),
 }
 
-/// A row, read.
+/// A row of the outbox.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<'a> {
     pub(crate) id: u32,
@@ -70,7 +70,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) payload: &'a [u8],
 }
 
-/// An entry that is not written yet, while the outbox stays as it is.
+/// A message in the outbox that is not yet written. The outbox must not change until then.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deferred {
     pub(crate) flags: Flags,
@@ -89,14 +89,14 @@ impl From<Entry<'_>> for Deferred {
 }
 
 impl Deferred {
-    /// Its payload, in the bytes of the outbox.
+    /// Returns the payload. `bytes` are the bytes of the outbox.
     pub(crate) fn payload(self, bytes: &[u8]) -> &[u8] {
         &bytes[self.start as usize..][..self.len as usize]
     }
 }
 
-/// The messages in `rows`, whose payloads are in `bytes`. Rows that point beyond them
-/// are left out.
+/// Returns the messages in `rows`, whose payloads are in `bytes`. Messages that were
+/// withdrawn and rows that point outside `bytes` are skipped.
 pub(crate) fn entries<'a>(
     rows: &'a [u32],
     bytes: &'a [u8],

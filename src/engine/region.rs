@@ -1,36 +1,37 @@
-//! Memory that both sides see.
+//! Memory that JavaScript and the engine share.
 
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-/// A fixed piece of memory.
+/// A piece of memory with a fixed size.
 pub(crate) enum Region<T> {
-    /// Rust's own.
+    /// Memory of Rust.
     Owned(Box<[T]>),
-    /// JavaScript's: an `ArrayBuffer`.
+    /// Memory of an `ArrayBuffer` of JavaScript.
     Borrowed(Borrowed<T>),
 }
 
-/// A piece of memory that somebody else owns.
+/// A piece of memory with another owner.
 pub(crate) struct Borrowed<T> {
     start: NonNull<T>,
     len: usize,
 }
 
 impl<T: Copy + Default> Region<T> {
-    /// Memory of Rust's own.
+    /// Allocates memory for `len` values.
     pub(crate) fn owned(len: usize) -> Self {
         Self::Owned(vec![T::default(); len].into_boxed_slice())
     }
 }
 
 impl<T> Region<T> {
-    /// Memory of JavaScript's.
+    /// Creates a region of JavaScript's memory.
     ///
     /// # Safety
     ///
-    /// `start` is aligned and valid for `len` values for as long as the region is,
-    /// and nobody uses that memory while a reference into the region is held.
+    /// `start` is aligned, and valid for reads and writes of `len` values for as long
+    /// as the region exists. Nobody else uses that memory while a reference into the
+    /// region is held.
     pub(crate) unsafe fn borrowed(start: NonNull<T>, len: usize) -> Self {
         Self::Borrowed(Borrowed { start, len })
     }
@@ -43,7 +44,7 @@ impl<T> Deref for Region<T> {
         match self {
             Self::Owned(owned) => owned,
             Self::Borrowed(memory) => {
-                // SAFETY: promised to `borrowed`.
+                // SAFETY: promised by the caller of `borrowed`.
                 unsafe { std::slice::from_raw_parts(memory.start.as_ptr(), memory.len) }
             }
         }
@@ -55,7 +56,7 @@ impl<T> DerefMut for Region<T> {
         match self {
             Self::Owned(owned) => owned,
             Self::Borrowed(memory) => {
-                // SAFETY: promised to `borrowed`.
+                // SAFETY: promised by the caller of `borrowed`.
                 unsafe { std::slice::from_raw_parts_mut(memory.start.as_ptr(), memory.len) }
             }
         }

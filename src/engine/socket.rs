@@ -1,4 +1,4 @@
-//! A socket that Node opened, taken over.
+//! Sockets that Node opened, and that the engine adopts.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice, Read};
@@ -13,16 +13,16 @@ use tokio::io::Interest;
 
 use super::traffic::Traffic;
 
-/// A descriptor of the engine's own for a socket that Node has, too: closing either
-/// leaves the other. Node has made it non-blocking.
+/// The engine's own descriptor of a socket that Node also has. Closing one does not
+/// close the other. Node has made it non-blocking.
 pub(crate) struct Adopted(OwnedFd);
 
 impl Adopted {
-    /// Duplicates a descriptor, close-on-exec.
+    /// Duplicates a descriptor, with close-on-exec.
     ///
     /// # Errors
     ///
-    /// If it is not open, or there are no more descriptors.
+    /// If it is not open, or no descriptors are left.
     ///
     /// # Safety
     ///
@@ -31,19 +31,20 @@ impl Adopted {
         if fd < 0 {
             return Err(ErrorKind::InvalidInput.into());
         }
-        // SAFETY: promised by the caller; a closed descriptor is an error below.
+        // SAFETY: the caller promises that `fd` is not closed meanwhile. If it is not
+        // open, the call fails.
         let fd = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?;
         Ok(Self(fd))
     }
 
-    /// Registers the socket with the current runtime; what is read is counted.
+    /// Registers the socket with the current runtime. `traffic` counts the bytes received.
     ///
     /// # Errors
     ///
     /// If the runtime cannot watch the descriptor.
     pub(crate) fn register(self, traffic: Traffic) -> io::Result<Socket> {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        // SAFETY: an `OwnedFd` is open, and the same one, until it is dropped.
+        // SAFETY: an `OwnedFd` stays open, with the same number, until it is dropped.
         let fd = unsafe { AsyncFd::register_with_interest(self.0, interest) }?;
         Ok(Socket {
             fd,
@@ -53,20 +54,20 @@ impl Adopted {
     }
 }
 
-/// The socket.
+/// An adopted socket that tokio watches.
 pub(crate) struct Socket {
     fd: AsyncFd<OwnedFd>,
-    /// Whether it may be readable though tokio was told to forget that.
+    /// Whether there may be data to read, although tokio's readiness was cleared.
     is_unasked: Cell<bool>,
     traffic: Traffic,
 }
 
-/// What is known of the other end without reading.
+/// The state of the other end, as far as it is known without reading.
 #[derive(Debug)]
 pub(crate) enum Other {
-    /// There is something to read before its end, or it has not ended.
+    /// It has not ended its sending direction, or there is data to read before the end.
     Lives,
-    /// It sends no more, and what it sent is read.
+    /// It has ended its sending direction, and all its data has been read.
     HasEnded,
     /// The connection failed.
     Failed(io::Error),
@@ -77,7 +78,7 @@ impl Socket {
         SockRef::from(&self.fd)
     }
 
-    /// Reads to `buffer`: 0 at the end.
+    /// Reads into `buffer`. Returns 0 at the end of the stream.
     pub(crate) fn poll_read(
         &self,
         context: &mut Context<'_>,
@@ -87,7 +88,7 @@ impl Socket {
         self.poll_receive(context, len, |socket| Read::read(&mut &**socket, buffer))
     }
 
-    /// Appends at most `most` bytes to `buffer`, within its capacity.
+    /// Reads at most `most` bytes, and appends them to `buffer` within its capacity.
     pub(crate) fn poll_append(
         &self,
         context: &mut Context<'_>,
@@ -99,7 +100,7 @@ impl Socket {
         let len = room.len().min(most);
         let received = self.poll_receive(context, len, |socket| socket.recv(&mut room[..len]));
         if let Poll::Ready(Ok(count)) = received {
-            // SAFETY: the system has written so many bytes to the spare capacity.
+            // SAFETY: the system has written `count` bytes to the spare capacity.
             unsafe { buffer.set_len(before + count) };
         }
         received
@@ -116,7 +117,7 @@ impl Socket {
             match receive() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => {
-                    // There may be more, of which tokio does not know either.
+                    // There may be more data, of which tokio does not know either.
                     self.is_unasked.set(true);
                     return Poll::Ready(self.counted(result));
                 }
@@ -126,8 +127,8 @@ impl Socket {
             let mut ready = ready!(self.fd.poll_read_ready(context))?;
             let result = receive();
             match &result {
-                // Less than there is room for is all that there is: it need not be
-                // asked again.
+                // If a read returns less than there is space for, there is no more data
+                // now. Another read is not needed.
                 Ok(count) if (1..len).contains(count) => ready.clear_ready(),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     ready.clear_ready();
@@ -146,8 +147,8 @@ impl Socket {
         result
     }
 
-    /// Waits, without reading, until the other end sends no more or the connection
-    /// fails; for a failure alone if it is known to send no more.
+    /// Waits, without reading, until the other end ends its sending direction or the
+    /// connection fails. If `sends_no_more` is true, waits only for a failure.
     pub(crate) async fn hung_up(self: Rc<Self>, sends_no_more: bool) -> io::Result<()> {
         if sends_no_more {
             self.fd.ready(Interest::ERROR).await?.retain_ready();
@@ -159,13 +160,13 @@ impl Socket {
             if ready.is_read_closed() || ready.is_error() {
                 return Ok(());
             }
-            // Data, which is to wait: tokio tells of what comes behind it.
+            // There is data, which is not read now. tokio reports only what comes after it.
             self.is_unasked.set(true);
             guard.clear_ready();
         }
     }
 
-    /// Looks at the other end once [`hung_up`](Self::hung_up) has come back.
+    /// Returns the state of the other end, without reading.
     pub(crate) fn other(&self) -> Other {
         let socket = self.socket();
         match socket.take_error() {
@@ -183,8 +184,9 @@ impl Socket {
 
     /// Writes as much as the socket takes at once.
     ///
-    /// tokio would not try before its driver has told it that the socket is writable,
-    /// and what is sent right after a connection is made would not go out at once.
+    /// This does not wait for tokio, because tokio does not know that a new socket
+    /// is writable until its driver has run. The first messages of a connection
+    /// would be delayed.
     pub(crate) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let socket = self.socket();
         let result = uninterrupted(|| match slices {
@@ -193,26 +195,26 @@ impl Socket {
         });
         let refused = |error: &io::Error| error.kind() == ErrorKind::WouldBlock;
         if result.as_ref().is_err_and(refused) {
-            // tokio is to wait for the socket to be writable anew.
+            // Makes tokio wait until the socket is writable again.
             let forget = |_: &OwnedFd| Err::<(), _>(ErrorKind::WouldBlock.into());
             let _ = self.fd.try_io(Interest::WRITABLE, forget);
         }
         result
     }
 
-    /// Whether the socket takes something; the task is woken when it may.
+    /// Returns `Ready` if the socket is writable. Otherwise the task is woken when it may be.
     pub(crate) fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.fd.poll_write_ready(context).map_ok(drop)
     }
 
-    /// Tells the other end that nothing more comes.
+    /// Ends the sending direction of the socket.
     pub(crate) fn shutdown(&self) {
-        // It fails where the other end is gone already.
+        // This fails if the other end no longer exists.
         let _ = self.socket().shutdown(Shutdown::Write);
     }
 }
 
-/// Makes a system call until no signal interrupts it.
+/// Repeats a system call that a signal interrupts.
 fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

@@ -1,5 +1,5 @@
-//! How many bytes of each connection come and go: `bufferedAmount`, and what Node
-//! counts for a socket.
+//! Byte counts of each connection, for `bufferedAmount` and for the counters of
+//! Node's socket.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,24 +8,25 @@ use std::sync::Arc;
 
 use super::core::place;
 
-/// What a connection has received and sent, in bytes. The thread of the engine writes
-/// it, that of JavaScript reads it, and counts ahead what is on its way to the engine.
+/// The bytes that a connection has received and sent. The engine's thread writes these
+/// counts, and JavaScript's thread reads them. JavaScript's thread writes only the
+/// count of what it has posted.
 #[derive(Clone, Default)]
 pub(crate) struct Traffic(Arc<Bytes>);
 
-/// Each is written by one thread alone, and so is never added to in one step: that
-/// would cost more than the rest of the counting.
+/// Each counter is written by one thread only, with a separate load and store. An
+/// atomic addition would cost more than all other counting.
 #[derive(Default)]
 struct Bytes {
     received: AtomicU64,
-    /// What JavaScript has posted to another thread.
+    /// The bytes that JavaScript has posted to another thread.
     posted: AtomicU64,
-    /// What was accepted, less what of it was posted. It may be below zero, and wraps.
+    /// The accepted bytes, less the posted bytes that have arrived. May wrap below zero.
     accepted: AtomicU64,
-    /// The same, less what is written. It is told at once, so that nothing is counted
-    /// twice or not at all.
+    /// The same, less the written bytes. It is stored in one step, so that no byte is
+    /// counted twice or not at all.
     queued: AtomicU64,
-    /// Messages whose sending is to be told, that the system has taken.
+    /// The messages with `flag.ACK` that the system has taken.
     sent: AtomicU64,
 }
 
@@ -34,28 +35,28 @@ fn add(counter: &AtomicU64, bytes: usize) {
     counter.store(sum, Ordering::Relaxed);
 }
 
-/// What a connection sends, as the thread of the engine counts it, in bytes.
+/// What a connection sends, as counted by the engine's thread, in bytes.
 #[derive(Default)]
 pub(crate) struct Tally {
-    /// What it was given to send, with the heads of frames.
+    /// What it was given to send, including the heads of frames.
     pub(crate) accepted: u64,
-    /// What of it was posted by another thread, as that has counted it.
+    /// What JavaScript's thread has posted and counted, and has now arrived.
     pub(crate) settled: u64,
     pub(crate) written: u64,
 }
 
 impl Traffic {
-    /// The bytes that the system has handed over.
+    /// Returns how many bytes were received.
     pub(crate) fn received(&self) -> u64 {
         self.0.received.load(Ordering::Relaxed)
     }
 
-    /// The bytes that the connection was given to send.
+    /// Returns how many bytes the connection was given to send.
     pub(crate) fn accepted(&self) -> u64 {
         self.sum(&self.0.accepted)
     }
 
-    /// Those of them that the system has not taken.
+    /// Returns how many of these bytes the system has not taken yet.
     pub(crate) fn queued(&self) -> u64 {
         self.sum(&self.0.queued)
     }
@@ -65,7 +66,7 @@ impl Traffic {
         posted.wrapping_add(counter.load(Ordering::Relaxed))
     }
 
-    /// Tells what is counted.
+    /// Publishes the counts of the engine's thread.
     pub(crate) fn publish(&self, tally: &Tally) {
         let accepted = tally.accepted.wrapping_sub(tally.settled);
         let queued = accepted.wrapping_sub(tally.written);
@@ -73,12 +74,12 @@ impl Traffic {
         self.0.queued.store(queued, Ordering::Relaxed);
     }
 
-    /// The messages, of those whose sending is to be told, that the system has taken.
+    /// Returns how many messages with `flag.ACK` the system has taken.
     pub(crate) fn sent(&self) -> u64 {
         self.0.sent.load(Ordering::Relaxed)
     }
 
-    /// Counts one of them.
+    /// Counts a message with `flag.ACK` that the system has taken.
     pub(crate) fn send(&self) {
         add(&self.0.sent, 1);
     }
@@ -87,19 +88,19 @@ impl Traffic {
         add(&self.0.received, bytes);
     }
 
-    /// Counts, on JavaScript's thread, what sets out to the engine's.
+    /// Counts bytes that JavaScript's thread posts to the engine's thread.
     pub(crate) fn post(&self, bytes: usize) {
         add(&self.0.posted, bytes);
     }
 }
 
-/// For each place of the table, whose bytes are counted there. JavaScript's thread has
-/// it.
+/// For each index in the table, the ID of a connection and its counts. It belongs to
+/// JavaScript's thread.
 #[derive(Clone, Default)]
 pub(crate) struct Counters(Rc<RefCell<Vec<(u32, Traffic)>>>);
 
 impl Counters {
-    /// The counters of a new connection.
+    /// Creates the counts of a new connection.
     pub(crate) fn open(&self, id: u32) -> Traffic {
         let mut table = self.0.borrow_mut();
         let place = place(id);
@@ -111,7 +112,7 @@ impl Counters {
         traffic
     }
 
-    /// What `body` makes of the counters of a connection.
+    /// Calls `body` with the counts of a connection, if there are any.
     pub(crate) fn with<T>(&self, id: u32, body: impl FnOnce(&Traffic) -> T) -> Option<T> {
         let table = self.0.borrow();
         let (owner, traffic) = table.get(place(id))?;

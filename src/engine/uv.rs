@@ -1,5 +1,5 @@
-//! The few functions of libuv that the hosts need, taken from the running program: a
-//! runtime that has none of them, or another loop, has no host.
+//! The functions of libuv that the hosts need. They are looked up in the running
+//! program. A runtime that lacks one of them, or has another event loop, has no host.
 
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use libloading::os::unix::Library;
 
-/// A handle of libuv's, of whatever kind.
+/// A handle of libuv, of any type.
 pub(crate) type Handle = *mut c_void;
 
-/// A loop of libuv's.
+/// A loop of libuv.
 pub(crate) type Loop = *mut c_void;
 
 const UV_ASYNC: c_int = 1;
@@ -21,7 +21,7 @@ type AsyncCallback = extern "C" fn(Handle);
 type PollCallback = extern "C" fn(Handle, c_int, c_int);
 type CloseCallback = extern "C" fn(Handle);
 
-/// The functions.
+/// Functions of libuv.
 pub(crate) struct Uv {
     handle_size: unsafe extern "C" fn(c_int) -> usize,
     handle_get_data: unsafe extern "C" fn(Handle) -> *mut c_void,
@@ -38,7 +38,7 @@ pub(crate) struct Uv {
 }
 
 impl Uv {
-    /// The functions of this program, if it has them.
+    /// Returns the functions, if this program has all of them.
     pub(crate) fn find() -> Option<&'static Self> {
         static FOUND: OnceLock<Option<Uv>> = OnceLock::new();
         FOUND.get_or_init(Self::look_up).as_ref()
@@ -46,7 +46,7 @@ impl Uv {
 
     fn look_up() -> Option<Self> {
         let program = Library::this();
-        // SAFETY: the types are those of libuv's documentation, unchanged since 1.19.
+        // SAFETY: the types are those in libuv's documentation, unchanged since 1.19.
         unsafe {
             Some(Self {
                 handle_size: *program.get(b"uv_handle_size\0").ok()?,
@@ -66,27 +66,27 @@ impl Uv {
     }
 }
 
-/// Memory for a handle, which libuv uses until it is closed.
+/// Allocates the memory of a handle, which libuv uses until the handle is closed.
 fn allocate(uv: &Uv, kind: c_int) -> Handle {
-    // SAFETY: it only looks up a number.
+    // SAFETY: the function only returns a number.
     let size = unsafe { (uv.handle_size)(kind) };
     let memory = vec![0u128; size.div_ceil(16)].into_boxed_slice();
     Box::into_raw(memory).cast()
 }
 
-/// Frees the memory of a handle that is closed.
+/// Frees the memory of a closed handle.
 fn free(uv: &Uv, kind: c_int, handle: Handle) {
     // SAFETY: as in `allocate`.
     let size = unsafe { (uv.handle_size)(kind) };
     let memory = std::ptr::slice_from_raw_parts_mut(handle.cast::<u128>(), size.div_ceil(16));
-    // SAFETY: it is `allocate`'s, and libuv does not use it any more.
+    // SAFETY: the memory is from `allocate`, with the same size, and libuv no longer uses it.
     drop(unsafe { Box::from_raw(memory) });
 }
 
-/// What is called on the loop's thread.
+/// A function that is called on the loop's thread.
 type Callback = Box<dyn Fn()>;
 
-/// What stands behind a handle's data pointer.
+/// What the data pointer of a handle points to.
 struct Data {
     kind: c_int,
     callback: Callback,
@@ -94,11 +94,11 @@ struct Data {
 
 fn call(handle: Handle) {
     let Some(uv) = Uv::find() else { return };
-    // SAFETY: the data is set when the handle is made, and freed when it is closed.
+    // SAFETY: the handle exists. Its data was set when it was created.
     let data = unsafe { (uv.handle_get_data)(handle) }.cast::<Data>();
-    // A panic must not unwind into libuv. The callback guards itself as well.
+    // A panic must not unwind into libuv. The callback also catches panics itself.
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        // SAFETY: as above.
+        // SAFETY: the data is freed only when the handle is closed, after the last call.
         (unsafe { &(*data).callback })();
     }));
 }
@@ -113,7 +113,8 @@ extern "C" fn on_async(handle: Handle) {
 
 extern "C" fn on_closed(handle: Handle) {
     if let Some(uv) = Uv::find() {
-        // SAFETY: set from a box when the handle was made; nothing is called any more.
+        // SAFETY: the data came from `Box::into_raw` when the handle was created. It is
+        // not used after this, because libuv does not call back for a closed handle.
         let data = unsafe { Box::from_raw((uv.handle_get_data)(handle).cast::<Data>()) };
         free(uv, data.kind, handle);
     }
@@ -126,13 +127,13 @@ struct OwnedHandle {
 }
 
 impl OwnedHandle {
-    /// A handle that `init` initialises, and that does not keep its loop alive until
-    /// [`keep_alive`](Self::keep_alive).
+    /// Creates a handle that `init` initialises. It does not keep its loop alive before
+    /// [`keep_alive`](Self::keep_alive) is called.
     ///
     /// # Safety
     ///
-    /// `init` initialises a handle of this kind, in a loop of this thread that outlives
-    /// it, or gives an error number.
+    /// `init` initialises a handle of this type, in a loop of this thread that outlives
+    /// the handle, or returns an error number.
     unsafe fn new(
         uv: &'static Uv,
         kind: c_int,
@@ -153,7 +154,7 @@ impl OwnedHandle {
         Some(Self { uv, raw })
     }
 
-    /// Whether it keeps the loop alive.
+    /// Sets whether the handle keeps the loop alive.
     fn keep_alive(&self, alive: bool) {
         // SAFETY: the handle is not closed before `self` is dropped.
         unsafe {
@@ -168,7 +169,7 @@ impl OwnedHandle {
 
 impl Drop for OwnedHandle {
     fn drop(&mut self) {
-        // SAFETY: it is closed once, here, on the loop's thread.
+        // SAFETY: the handle is closed only here, once, on the loop's thread.
         unsafe { (self.uv.close)(self.raw, on_closed) };
     }
 }
@@ -177,7 +178,7 @@ impl Drop for OwnedHandle {
 pub(crate) struct Poll(OwnedHandle);
 
 impl Poll {
-    /// Watches `fd` in this loop, which it does not keep alive.
+    /// Watches `fd` in this loop. Does not keep the loop alive.
     ///
     /// # Safety
     ///
@@ -197,17 +198,17 @@ impl Poll {
         (status == 0).then_some(Self(handle))
     }
 
-    /// Whether it keeps the loop alive.
+    /// Sets whether the handle keeps the loop alive.
     pub(crate) fn keep_alive(&self, alive: bool) {
         self.0.keep_alive(alive);
     }
 }
 
-/// Calls back, on the loop's thread, when any thread asks for it.
+/// Calls back on the loop's thread when any thread requests it.
 pub(crate) struct Async(OwnedHandle);
 
 impl Async {
-    /// A handle in this loop, which it does not keep alive.
+    /// Creates a handle in this loop. Does not keep the loop alive.
     ///
     /// # Safety
     ///
@@ -222,19 +223,19 @@ impl Async {
         Some(Self(handle))
     }
 
-    /// Asks for the callback.
+    /// Requests the callback.
     pub(crate) fn send(&self) {
         // SAFETY: the handle is not closed before `self` is dropped.
         unsafe { self.sender().send() };
     }
 
-    /// Whether it keeps the loop alive.
+    /// Sets whether the handle keeps the loop alive.
     pub(crate) fn keep_alive(&self, alive: bool) {
         self.0.keep_alive(alive);
     }
 
-    /// What other threads ask with; who holds it promises not to use it any more once
-    /// this is dropped.
+    /// Returns a sender with which other threads request the callback. It must not be
+    /// used after this handle is dropped.
     pub(crate) fn sender(&self) -> AsyncSender {
         AsyncSender {
             uv: self.0.uv,
@@ -250,50 +251,52 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    /// That of this loop.
+    /// Returns the backend of this loop.
     ///
     /// # Safety
     ///
-    /// `loop_` is the loop of this thread, and outlives it.
+    /// `loop_` is the loop of this thread, and outlives the returned value.
     pub(crate) unsafe fn of(uv: &'static Uv, loop_: Loop) -> Self {
         Self { uv, loop_ }
     }
 
-    /// The descriptor that is readable when one that the loop watches is ready; `None`
-    /// where there is none.
+    /// Returns the descriptor that is readable when one that the loop watches is ready.
+    /// `None` if there is no such descriptor.
     pub(crate) fn fd(&self) -> Option<c_int> {
-        // SAFETY: promised to `of`; it only looks up a number.
+        // SAFETY: the caller of `of` promises that the loop exists. The function
+        // only reads it.
         let fd = unsafe { (self.uv.backend_fd)(self.loop_) };
         (fd >= 0).then_some(fd)
     }
 
-    /// How long the loop may wait, from the time on that its present turn began: 0 if
-    /// there is something to do at once, `None` without a timer.
+    /// Returns how long the loop may wait, counted from the start of its current
+    /// iteration. 0 if there is something to do at once, and `None` if there is no timer.
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        // SAFETY: promised to `of`; it only looks at the loop.
+        // SAFETY: the caller of `of` promises that the loop exists. The function
+        // only reads it.
         let timeout = unsafe { (self.uv.backend_timeout)(self.loop_) };
         u64::try_from(timeout).ok().map(Duration::from_millis)
     }
 }
 
-/// Asks an [`Async`] for its callback, from any thread.
+/// Requests the callback of an [`Async`] from any thread.
 #[derive(Clone, Copy)]
 pub(crate) struct AsyncSender {
     uv: &'static Uv,
     handle: Handle,
 }
 
-// SAFETY: libuv allows `uv_async_send`, and nothing else, from any thread.
+// SAFETY: the handle is only passed to `uv_async_send`, which any thread may call.
 unsafe impl Send for AsyncSender {}
 // SAFETY: as above.
 unsafe impl Sync for AsyncSender {}
 
 impl AsyncSender {
-    /// Asks for the callback.
+    /// Requests the callback.
     ///
     /// # Safety
     ///
-    /// The [`Async`] is not dropped yet.
+    /// The [`Async`] has not been dropped.
     pub(crate) unsafe fn send(&self) {
         // SAFETY: promised by the caller.
         unsafe { (self.uv.async_send)(self.handle) };

@@ -1,7 +1,7 @@
-//! The engine inside libuv's loop: a tokio runtime whose epoll descriptor libuv watches.
+//! The engine in libuv's loop. libuv watches the epoll descriptor of a tokio runtime.
 //!
 //! When the descriptor is readable, [`Inline::pump`] turns tokio's driver without
-//! blocking, runs the tasks that this woke, and calls JavaScript with what they found.
+//! blocking, runs the tasks that this wakes, and calls JavaScript with their events.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -27,14 +27,15 @@ use super::super::region::Region;
 use super::super::uv::{Async, AsyncSender, Backend, Loop, Poll, Uv};
 use super::{Boundary, Cleared, Dispatch, Host, NotStarted, Unavailable};
 
-/// How long to go on, though nobody else of the loop seems to wait.
+/// The maximum duration of a pump, even if no other handle of the loop seems to be ready.
 const MAX_TIME: Duration = Duration::from_millis(4);
 
-/// How often the loop may be found with something to do that could be ours alone: its
-/// descriptor is readable, and so is the engine's, which it watches.
+/// A pump ends once it has found both the loop's and the engine's descriptor readable
+/// this many times. The loop watches the engine's descriptor, so it is then unknown
+/// whether another handle is ready.
 const MAX_DOUBTS: u32 = 2;
 
-/// The host.
+/// The inline host.
 pub(crate) struct Inline {
     core: Rc<Core>,
     runtime: RefCell<Option<Runtime>>,
@@ -47,11 +48,11 @@ pub(crate) struct Inline {
     doorbell: RefCell<Option<Async>>,
     pumping: Cell<bool>,
     backend: Backend,
-    /// The descriptor of tokio's driver.
+    /// The epoll descriptor of tokio's driver.
     epoll: RawFd,
 }
 
-/// Remembers that tasks are woken, and wakes the loop if another thread did it.
+/// Records that tasks were woken. If another thread woke them, it also wakes the loop.
 struct Alarm {
     rung: AtomicBool,
     home: ThreadId,
@@ -68,8 +69,8 @@ impl Wake for Alarm {
         if !was_rung && std::thread::current().id() != self.home {
             let doorbell = self.doorbell.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(doorbell) = *doorbell {
-                // SAFETY: `close` takes the sender out, under the lock, before it
-                // drops the handle.
+                // SAFETY: the handle still exists. `close` removes the sender under
+                // this lock before it drops the handle.
                 unsafe { doorbell.send() };
             }
         }
@@ -81,8 +82,8 @@ impl Inline {
     ///
     /// # Errors
     ///
-    /// Why it cannot be: without libuv or epoll, if the check at its start fails, or if
-    /// there are no descriptors left.
+    /// If libuv or epoll is missing, the check at the start fails, or no
+    /// descriptors are left.
     ///
     /// # Safety
     ///
@@ -111,7 +112,7 @@ impl Inline {
             runtime: RefCell::new(Some(runtime)),
             tasks: RefCell::new(Some(LocalSet::new())),
             alarm: Arc::new(Alarm {
-                // The tasks have no waker before they are first run.
+                // The tasks have no waker until they run for the first time.
                 rung: AtomicBool::new(true),
                 home: std::thread::current().id(),
                 doorbell: Mutex::new(None),
@@ -161,7 +162,7 @@ impl Inline {
         }
     }
 
-    /// Gives back what it was made of.
+    /// Returns the arguments of `start`.
     fn dismantle(self: Rc<Self>) -> (Boundary, Dispatch) {
         let Ok(host) = Rc::try_unwrap(self) else {
             unreachable!("only weak references are given away");
@@ -178,7 +179,7 @@ impl Inline {
         (boundary, host.dispatch)
     }
 
-    /// Does what there is to do.
+    /// Runs the engine until nothing is left to do, or other handles of the loop have to run.
     fn pump(&self) {
         if self.pumping.replace(true) {
             return;
@@ -198,8 +199,8 @@ impl Inline {
         self.ring_if_needed();
     }
 
-    /// Whether somebody else of the loop has something to do, after this time of the
-    /// loop's turn.
+    /// Returns whether other handles of the loop have to run. `elapsed` is the time
+    /// since the pump began.
     fn others_wait(&self, elapsed: Duration, doubts: &mut u32) -> bool {
         if elapsed > MAX_TIME {
             return true;
@@ -220,8 +221,8 @@ impl Inline {
         }
     }
 
-    /// Turns the driver once without blocking, and runs the tasks that are woken;
-    /// whether there were any.
+    /// Turns the driver once without blocking, and runs the tasks that were woken.
+    /// Returns whether there were any.
     fn turn(&self) -> bool {
         let runtime = self.runtime.borrow();
         let Some(runtime) = runtime.as_ref() else {
@@ -230,7 +231,7 @@ impl Inline {
         runtime.block_on(tokio::task::yield_now());
         let waker = Waker::from(self.alarm.clone());
         let mut context = Context::from_waker(&waker);
-        // What is sent is told before the other end, if it is here, gets it.
+        // Report sent messages before the other end receives them, if it is in this process.
         self.core.tell_news();
         let mut ran = false;
         while self.alarm.rung.swap(false, Ordering::AcqRel) {
@@ -247,7 +248,7 @@ impl Inline {
         ran
     }
 
-    /// Calls JavaScript with what there is to tell; whether there was something.
+    /// Calls JavaScript with the events in the inbox. Returns whether there were any.
     fn tell(&self) -> bool {
         self.core.tell_news();
         let filled = self.core.inbox.borrow().filled();
@@ -259,7 +260,7 @@ impl Inline {
         true
     }
 
-    /// Has the loop come back if something is left to do.
+    /// Requests another pump if something is left to do.
     fn ring_if_needed(&self) {
         if self.alarm.rung.load(Ordering::Acquire) || self.core.has_news() {
             if let Some(doorbell) = self.doorbell.borrow().as_ref() {
@@ -268,7 +269,7 @@ impl Inline {
         }
     }
 
-    /// Runs `body` where tasks can be spawned and sockets registered.
+    /// Runs `body` in a context in which tasks can be spawned and sockets registered.
     fn within(&self, body: impl FnOnce()) {
         let runtime = self.runtime.borrow();
         let tasks = self.tasks.borrow();
@@ -315,7 +316,7 @@ impl Host for Inline {
     }
 
     fn settle(&self) {
-        // All is written in the call.
+        // Every call writes at once what the system takes.
     }
 
     fn take_large(&self, number: u32) -> Vec<u8> {
@@ -338,7 +339,7 @@ impl Host for Inline {
         drop(sender);
         self.poll.replace(None);
         self.doorbell.replace(None);
-        // The tasks go before their runtime.
+        // Drop the tasks before their runtime.
         self.tasks.replace(None);
         self.core.clear();
         if let Some(runtime) = self.runtime.replace(None) {
@@ -347,7 +348,7 @@ impl Host for Inline {
     }
 }
 
-/// A runtime, and the epoll descriptor of its driver, once it is shown to work.
+/// Creates a runtime, and checks that the epoll descriptor of its driver works.
 fn prepare() -> Result<(&'static Uv, Runtime, RawFd), Unavailable> {
     let uv = Uv::find().ok_or(Unavailable::Here)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -357,7 +358,7 @@ fn prepare() -> Result<(&'static Uv, Runtime, RawFd), Unavailable> {
         let _guard = runtime.enter();
         let (probe, other) = UnixStream::pair()?;
         let epoll = epoll_that_watches(probe.as_raw_fd())?;
-        // The check: the driver's descriptor turns readable when a socket does.
+        // The descriptor has to become readable when a socket does.
         runtime.block_on(tokio::task::yield_now());
         other.try_write(b"x")?;
         if are_readable([epoll]) != [true] {
@@ -369,8 +370,8 @@ fn prepare() -> Result<(&'static Uv, Runtime, RawFd), Unavailable> {
     Ok((uv, runtime, epoll))
 }
 
-/// The epoll descriptor of this process that watches `fd`; tokio does not tell, Linux
-/// does.
+/// Returns the epoll descriptor of this process that watches `fd`. tokio does not
+/// provide it, but Linux lists it in `/proc`.
 fn epoll_that_watches(fd: RawFd) -> Result<RawFd, Unavailable> {
     let is_watched = |line: &str| {
         line.strip_prefix("tfd:")
@@ -397,14 +398,14 @@ fn epoll_that_watches(fd: RawFd) -> Result<RawFd, Unavailable> {
     Err(Unavailable::Here)
 }
 
-/// Which of these descriptors are readable right now.
+/// Returns which of these descriptors are readable now.
 fn are_readable<const N: usize>(fds: [RawFd; N]) -> [bool; N] {
     let mut watched = fds.map(|fd| libc::pollfd {
         fd,
         events: libc::POLLIN,
         revents: 0,
     });
-    // SAFETY: the entries are valid, and the call does not wait.
+    // SAFETY: `watched` is a valid array of `N` entries. The call returns at once.
     unsafe { libc::poll(watched.as_mut_ptr(), N as libc::nfds_t, 0) };
     watched.map(|each| each.revents & libc::POLLIN != 0)
 }

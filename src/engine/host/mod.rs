@@ -1,7 +1,7 @@
-//! Where the engine runs.
+//! The hosts: where the engine runs.
 //!
-//! Both hosts run the same [`Core`](super::core::Core): `inline` on JavaScript's own
-//! thread, inside libuv's loop; `thread` on threads of its own.
+//! Both run the same [`Core`](super::core::Core). The host `inline` runs on
+//! JavaScript's thread, in libuv's loop. The host `thread` runs on threads of its own.
 
 pub(crate) mod inline;
 pub(crate) mod thread;
@@ -17,22 +17,22 @@ use super::inbox::Filled;
 use super::outbox::Flags;
 use super::region::Region;
 
-/// The memory that JavaScript and the engine exchange events and messages in.
+/// The memory in which JavaScript and the engine exchange events and messages.
 pub(crate) struct Boundary {
     pub(crate) inbox_rows: Region<u32>,
     pub(crate) inbox_bytes: Region<u8>,
     pub(crate) outbox_rows: Region<u32>,
     pub(crate) outbox_bytes: Region<u8>,
-    /// Memory of long messages, which do not go through these.
+    /// The pool of buffers for long messages, which do not go through the outbox.
     pub(crate) buffers: BufferPool,
 }
 
-/// Why a host does not start.
+/// Why a host cannot start.
 #[derive(Debug)]
 pub(crate) enum Unavailable {
-    /// It cannot be, in this program or on this system.
+    /// This program or system does not support it.
     Here,
-    /// It could be, but something is used up now: descriptors, memory or threads.
+    /// Descriptors, memory or threads are used up. It may start later.
     Now(io::Error),
 }
 
@@ -42,17 +42,17 @@ impl From<io::Error> for Unavailable {
     }
 }
 
-/// Calls JavaScript with what is in the inbox.
+/// Calls JavaScript with the events in the inbox.
 pub(crate) type Dispatch = Box<dyn Fn(Filled)>;
 
-/// A host that has not started: the reason, and what it was to be made of.
+/// A host that did not start: the reason, and the arguments that it gives back.
 pub(crate) struct NotStarted {
     pub(crate) reason: Unavailable,
     pub(crate) boundary: Boundary,
     pub(crate) dispatch: Dispatch,
 }
 
-/// Clears a flag at the end of its scope, also where that panics.
+/// Clears a flag when it is dropped, also during a panic.
 pub(crate) struct Cleared<'a>(pub(crate) &'a Cell<bool>);
 
 impl Drop for Cleared<'_> {
@@ -61,31 +61,31 @@ impl Drop for Cleared<'_> {
     }
 }
 
-/// A place for the engine to run. All of it is for JavaScript's thread.
+/// A host of the engine. All methods are called on JavaScript's thread.
 pub(crate) trait Host {
-    /// `inline` or `thread`.
+    /// Returns the name: `inline` or `thread`.
     fn name(&self) -> &'static str;
 
-    /// Carries out a command.
+    /// Runs a command.
     fn run(&self, command: Command);
 
-    /// Sends a message that is too long for the outbox. Nothing refers to a borrowed
-    /// payload afterwards.
+    /// Sends a message that is too long for the outbox. A borrowed payload is not used
+    /// after the call.
     fn send_long(&self, id: u32, flags: Flags, payload: Cow<'_, [u8]>);
 
     /// Sends the first `rows` rows of the outbox.
     fn flush(&self, rows: usize);
 
-    /// Waits until what was handed over is written, as far as the system takes it at
-    /// once: the process ends then.
+    /// Waits until everything is written that the system takes without waiting. Called
+    /// before the process ends.
     fn settle(&self);
 
-    /// Takes the payload with this number; while JavaScript is called only.
+    /// Takes the payload with this number. Call it only while JavaScript is being called.
     fn take_large(&self, number: u32) -> Vec<u8>;
 
-    /// Whether the loop stays alive for the sake of open connections.
+    /// Sets whether open connections keep the event loop alive.
     fn keep_alive(&self, alive: bool);
 
-    /// Ends everything. Nothing is called any more.
+    /// Ends the engine. JavaScript is not called after that.
     fn close(&self);
 }

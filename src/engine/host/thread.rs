@@ -1,5 +1,6 @@
-//! The engine on threads of its own. What crosses is copied, in batches: one doorbell
-//! rings for all that is found while JavaScript is busy.
+//! The engine on threads of its own. Events and messages are copied from thread to
+//! thread in batches. While JavaScript is busy, its next batch collects events, and the
+//! doorbell rings only once.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -23,49 +24,49 @@ use super::super::traffic::Counters;
 use super::super::uv::{Async, AsyncSender, Loop, Uv};
 use super::{Boundary, Cleared, Dispatch, Host, Unavailable};
 
-/// The most batches that JavaScript is called with, before the loop's other handles
-/// have their turn.
+/// The maximum number of batches of each thread with which JavaScript is called before
+/// other handles of the loop have their turn.
 const MAX_BATCHES: usize = 2;
 
-/// How long the end of the process waits for a thread that is busy.
+/// The maximum time to wait for a busy thread at the end of the process.
 const MAX_SETTLING: Duration = Duration::from_secs(1);
 
-/// The host.
+/// The thread host.
 pub(crate) struct Threaded {
     workers: RefCell<Vec<Worker>>,
     boundary: RefCell<Boundary>,
     dispatch: Dispatch,
     doorbell: RefCell<Option<Async>>,
-    /// The payloads of the batch that JavaScript is called with.
+    /// The long payloads of the batch with which JavaScript is being called.
     large: RefCell<Vec<Vec<u8>>>,
     dispatching: Cell<bool>,
     counters: Counters,
 }
 
-/// A thread, and what it shares.
+/// A thread, and the state that it shares with JavaScript's thread.
 struct Worker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What JavaScript's thread and the engine's share.
+/// The state that JavaScript's thread and a thread of the engine share.
 struct Shared {
     orders: Mutex<Vec<Order>>,
-    /// Rings when there are orders, or the batch was taken.
+    /// Notified when there are orders, or when JavaScript has taken the batch.
     bell: Notify,
-    /// The events that JavaScript is to see next.
+    /// The next events for JavaScript.
     batch: Mutex<Option<Batch>>,
     doorbell: Mutex<Option<AsyncSender>>,
 }
 
-/// What the engine is told.
+/// An instruction to a thread.
 enum Order {
     Run(Command),
     Send {
         rows: Vec<u32>,
         bytes: Vec<u8>,
     },
-    /// Tells when all before it is done.
+    /// Signals when all orders before it have been carried out.
     Settle(mpsc::Sender<()>),
     Stop,
 }
@@ -78,7 +79,7 @@ struct Batch {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic leaves lists whole: they are only pushed to and taken.
+    // The values are only pushed to and taken: a panic leaves them consistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -87,7 +88,7 @@ impl Threaded {
     ///
     /// # Errors
     ///
-    /// Why it does not start, in which case nothing of it is left.
+    /// If it cannot start. Threads that were already started have then ended.
     ///
     /// # Safety
     ///
@@ -141,7 +142,7 @@ impl Threaded {
         Ok(host)
     }
 
-    /// Calls JavaScript with the batches that are there.
+    /// Calls JavaScript with the batches that are ready.
     fn receive(&self) {
         if self.dispatching.replace(true) {
             return;
@@ -159,7 +160,7 @@ impl Threaded {
         }
     }
 
-    /// Calls JavaScript with a batch of each thread; whether there was one.
+    /// Calls JavaScript with one batch of each thread. Returns whether there were any.
     fn receive_one_each(&self) -> bool {
         let shared: Vec<_> = (self.workers.borrow().iter())
             .map(|worker| worker.shared.clone())
@@ -187,7 +188,7 @@ impl Threaded {
         any
     }
 
-    /// The thread that has a connection.
+    /// Returns the state of the thread that a connection belongs to.
     fn worker_of(&self, id: u32) -> Option<Arc<Shared>> {
         let workers = self.workers.borrow();
         let count = workers.len().max(1);
@@ -316,7 +317,7 @@ impl Host for Threaded {
     }
 }
 
-/// Starts a thread. Its runtime is made here, where it can be told that there is none.
+/// Starts a thread. The runtime is created here, so that an error can be returned.
 fn start_worker(
     number: usize,
     shared: &Arc<Shared>,
@@ -333,7 +334,7 @@ fn start_worker(
         .spawn(move || serve(&shared, runtime, inbox_size, buffers))
 }
 
-/// What a thread does.
+/// The main function of a thread.
 fn serve(shared: &Shared, runtime: Runtime, (rows, bytes): (usize, usize), buffers: BufferPool) {
     let tasks = LocalSet::new();
     let core = Core::new(
@@ -343,7 +344,7 @@ fn serve(shared: &Shared, runtime: Runtime, (rows, bytes): (usize, usize), buffe
     );
     let work = || tasks.block_on(&runtime, work(shared, &core));
     while std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
-        // Its connections end with an error, and it goes on with new ones.
+        // All its connections end with an error. The thread continues with new ones.
         core.lose_all();
     }
     drop(tasks);
@@ -360,7 +361,7 @@ async fn work(shared: &Shared, core: &Rc<Core>) {
                 Order::Send { rows, bytes } => core.send(&rows, &bytes),
                 Order::Settle(settled) => {
                     core.flush();
-                    // Who asked may have stopped waiting.
+                    // The receiver may have stopped waiting.
                     let _ = settled.send(());
                 }
                 Order::Stop => return,
@@ -378,13 +379,13 @@ async fn work(shared: &Shared, core: &Rc<Core>) {
             std::future::Future::poll(ring.as_mut(), context)
         })
         .await;
-        // The tasks that are woken run first: one batch for all of them.
+        // Woken tasks run first, so that one batch has the events of all of them.
         tokio::task::yield_now().await;
     }
 }
 
-/// Hands over what there is to tell, if JavaScript has taken the batch before;
-/// whether it has.
+/// Hands the events over, if JavaScript has taken the previous batch. Returns whether
+/// another batch could be handed over now.
 fn publish(shared: &Shared, core: &Core) -> bool {
     let mut batch = lock(&shared.batch);
     if batch.is_some() {
@@ -402,8 +403,8 @@ fn publish(shared: &Shared, core: &Core) -> bool {
     inbox.clear();
     drop(batch);
     if let Some(doorbell) = *lock(&shared.doorbell) {
-        // SAFETY: `close` takes the sender out, under the lock, before it drops the
-        // handle.
+        // SAFETY: the handle still exists. `close` removes the sender under this lock
+        // before it drops the handle.
         unsafe { doorbell.send() };
     }
     false
