@@ -1,4 +1,4 @@
-//! Sets what the addon's linking needs.
+//! Sets up the linking of the addon.
 
 fn main() {
     napi_build::setup();

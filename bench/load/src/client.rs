@@ -1,5 +1,5 @@
 //! One client: it opens a WebSocket, sends the messages of the corpus in order, and
-//! checks what comes back.
+//! checks the replies.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -17,18 +17,18 @@ use crate::frame::{self, Head, MAX_HEAD};
 use crate::plan::Deflate;
 use crate::stream::{Address, Stream};
 
-/// The key of every opening handshake: random ones would measure nothing more.
+/// The key of every opening handshake. Random keys would make no difference.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// What an answer to the handshake appends to the key (RFC 6455, 1.3).
+/// The GUID that a server appends to the key before it hashes it (RFC 6455, 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// What all clients have in common.
+/// What all clients share.
 pub(crate) struct Common {
     pub(crate) address: Address,
     pub(crate) corpus: Corpus,
     pub(crate) deflate: Option<Deflate>,
-    /// Whether messages of the server are those of the corpus, in order.
+    /// Whether the server sends the messages of the corpus, in order.
     pub(crate) echoes: bool,
 }
 
@@ -36,12 +36,12 @@ pub(crate) struct Common {
 pub(crate) enum Received {
     /// The opening handshake is done.
     Opened,
-    /// A message of the corpus, as it was sent; `after` the time since it was, if this
-    /// client did.
+    /// A message of the corpus, unchanged. `after` is the time since this client sent
+    /// it, if it did.
     Echo { after: Option<Duration> },
     /// Another message.
     Message(Vec<u8>),
-    /// The connection has ended, as it should.
+    /// The connection has been closed, as expected.
     Closed,
 }
 
@@ -50,30 +50,32 @@ pub(crate) struct Client {
     common: Rc<Common>,
     stream: Stream,
     is_open: bool,
-    /// Bytes to be written before any more messages.
+    /// Bytes to write before the next message.
     urgent: Vec<u8>,
-    /// The next message to write, how many are to be, and what is written of it.
+    /// The number of the next message to write.
     next_out: u64,
+    /// How many messages are still to be written.
     owed: u64,
+    /// How many bytes of the next message have been written.
     part: usize,
-    /// When those were written that have not come back.
+    /// When the messages were written that have not come back.
     sent_at: VecDeque<Instant>,
-    /// The head of the frame that is being read, as far as it is here.
+    /// The part of the current frame's head that has arrived.
     head: Vec<u8>,
     frame: Option<Head>,
-    /// How much of its payload was read.
+    /// How many bytes of the current frame's payload have been read.
     offset: usize,
-    /// The message that is to come next.
+    /// The number of the next message to receive.
     next_in: u64,
-    /// A payload that is not compared as it comes.
+    /// A payload that is compared only once it is complete.
     gathered: Vec<u8>,
     inflater: Option<Decompress>,
-    /// Bytes received.
+    /// The number of bytes received.
     pub(crate) wire: u64,
 }
 
 impl Client {
-    /// Begins to connect.
+    /// Starts to connect.
     pub(crate) fn connect(common: &Rc<Common>, registry: &Registry, token: Token) -> Result<Self> {
         let extension = match common.deflate {
             None => "",
@@ -107,18 +109,18 @@ impl Client {
         })
     }
 
-    /// Sends so many more messages, at the next [`write`](Self::write).
+    /// Sends `count` more messages, at the next [`write`](Self::write).
     pub(crate) fn send(&mut self, count: u64) {
         self.owed += count;
     }
 
-    /// Sends a frame before any more messages.
+    /// Sends a frame before the next message.
     pub(crate) fn send_frame(&mut self, opcode: u8, payload: &[u8]) {
         assert_eq!(self.part, 0, "no message is half written");
         frame::append(&mut self.urgent, opcode, false, Some([1, 2, 3, 4]), payload);
     }
 
-    /// Writes what the socket takes.
+    /// Writes as much as the socket takes.
     pub(crate) fn write(&mut self) -> Result<()> {
         while !self.urgent.is_empty() {
             match self.stream.write(&self.urgent) {
@@ -142,7 +144,7 @@ impl Client {
         }
     }
 
-    /// Counts the messages within so many bytes that are written.
+    /// Counts the messages in the first `bytes` bytes, which have been written.
     fn count_written(&mut self, mut bytes: usize) {
         let now = Instant::now();
         loop {
@@ -160,7 +162,7 @@ impl Client {
         }
     }
 
-    /// Reads what is there, by way of `buffer`, and tells what it was.
+    /// Reads what has arrived, into `buffer`, and adds to `received` what it was.
     pub(crate) fn read(&mut self, buffer: &mut [u8], received: &mut Vec<Received>) -> Result<()> {
         loop {
             let count = match self.stream.read(buffer) {
@@ -194,7 +196,7 @@ impl Client {
                 &bytes[count - after..]
             };
             self.take(rest, now, received)?;
-            // A socket that had less than was asked for has no more now.
+            // A read that does not fill the buffer has emptied the socket.
             if count < buffer.len() && matches!(self.stream, Stream::Plain(_)) {
                 return Ok(());
             }
@@ -218,7 +220,7 @@ impl Client {
         Ok(())
     }
 
-    /// Takes bytes of frames.
+    /// Decodes bytes of frames.
     fn take(&mut self, mut bytes: &[u8], now: Instant, received: &mut Vec<Received>) -> Result<()> {
         loop {
             let head = match self.frame {
@@ -315,9 +317,9 @@ impl Client {
     }
 }
 
-/// Inflates a message that is `len` bytes long.
+/// Decompresses a message that should be `len` bytes long.
 fn inflate(inflater: &mut Decompress, mut input: &[u8], len: usize) -> Result<Vec<u8>> {
-    // Room for more than there should be, so that more would be seen.
+    // A larger buffer, so that a message that is too long is noticed.
     let mut out = Vec::with_capacity(len + 1024);
     while !input.is_empty() && out.len() < out.capacity() {
         let before = inflater.total_in();

@@ -1,22 +1,23 @@
-//! The messages of a load. Several differ, so that one that is lost, doubled or out of
-//! order is found out.
+//! The messages of a load. They differ, so that the loss, repetition or reordering of a
+//! message is noticed.
 
 use flate2::{Compress, Compression, FlushCompress};
 
 use crate::frame;
 use crate::plan::Plan;
 
-/// How many messages differ, as long as they are not too long.
+/// The number of different messages, unless they are too long.
 const MESSAGES: usize = 16;
 
-/// The most bytes of messages that differ.
+/// The maximum total length of the different messages, in bytes.
 const MAX_BYTES: usize = 2 << 20;
 
-/// At least this many bytes of messages differ where they are compressed: more than a
-/// context remembers, or each would be found in it as a whole.
+/// The minimum total length of the different messages if they are compressed, in bytes.
+/// It is more than the window of a context, so that a context does not contain the
+/// whole message.
 const MIN_COMPRESSED: usize = 128 * 1024;
 
-/// At least this many bytes of frames stand in a row, to be written in one call.
+/// The minimum length of the frames that one call can write, in bytes.
 const MIN_WIRE: usize = 64 * 1024;
 
 /// The messages and their frames.
@@ -25,7 +26,7 @@ pub(crate) struct Corpus {
     messages: Vec<Vec<u8>>,
     /// The frames of all messages in order, repeated.
     wire: Vec<u8>,
-    /// Where each frame begins, and the last ends.
+    /// Where each frame begins, and where the last one ends.
     starts: Vec<usize>,
 }
 
@@ -53,7 +54,8 @@ impl Corpus {
             .collect();
         let payloads: Vec<Vec<u8>> = match plan.deflate {
             None => messages.clone(),
-            // Each by itself, which whoever keeps a context can read, too.
+            // Each message is compressed on its own. A server with context takeover can
+            // read that too.
             Some(_) => messages.iter().map(|message| deflated(message)).collect(),
         };
         let mut corpus = Self {
@@ -68,8 +70,7 @@ impl Corpus {
             frame::append(&mut corpus.wire, opcode, compressed, key, payload);
             corpus.starts.push(corpus.wire.len());
         }
-        // Each repetition is the same, so that a frame which begins in one may end in
-        // another.
+        // All repetitions are the same, so that a frame can begin in one and end in another.
         let once = corpus.wire.clone();
         while corpus.wire.len() < MIN_WIRE || corpus.starts.len() <= 2 * count {
             let (len, ends) = (corpus.wire.len(), 1..=count);
@@ -81,12 +82,13 @@ impl Corpus {
         corpus
     }
 
-    /// The message with this number; they repeat.
+    /// Returns the message with this number. The messages repeat.
     pub(crate) fn message(&self, number: u64) -> &[u8] {
         &self.messages[(number % self.messages.len() as u64) as usize]
     }
 
-    /// The frames of messages from this number on, at most `count`, and how many.
+    /// Returns the frames of at most `count` messages from this number on, and
+    /// how many it is.
     pub(crate) fn frames(&self, number: u64, count: u64) -> (&[u8], u64) {
         let first = (number % self.messages.len() as u64) as usize;
         let last = (first as u64 + count).min(self.starts.len() as u64 - 1) as usize;
@@ -94,14 +96,14 @@ impl Corpus {
         (frames, (last - first) as u64)
     }
 
-    /// The length of the frame of this message, in bytes.
+    /// Returns the length of the frame of this message, in bytes.
     pub(crate) fn frame_len(&self, number: u64) -> usize {
         self.frames(number, 1).0.len()
     }
 }
 
-/// Text as programs exchange it: records in JSON, with words that recur and numbers
-/// that do not.
+/// Returns text as programs exchange it: records in JSON, with repeated words and
+/// varying numbers.
 fn records(size: usize, random: &mut fastrand::Rng) -> Vec<u8> {
     const WORDS: [&str; 16] = [
         "alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india",
@@ -123,7 +125,7 @@ fn records(size: usize, random: &mut fastrand::Rng) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The payload of a compressed message (RFC 7692, 7.2.1).
+/// Returns the payload of a compressed message (RFC 7692, 7.2.1).
 fn deflated(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 64);
     Compress::new(Compression::default(), false)

@@ -1,5 +1,5 @@
-//! Frames (RFC 6455, 5.2), as far as a load needs them. It shares no code with oxws,
-//! so that it also checks it.
+//! Frames (RFC 6455, 5.2), as far as a load needs them. This code is separate from that
+//! of oxws, so that it also checks oxws.
 
 pub(crate) const TEXT: u8 = 0x1;
 pub(crate) const BINARY: u8 = 0x2;
@@ -9,7 +9,7 @@ const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
 const MASKED: u8 = 0x80;
 
-/// The longest head, in bytes.
+/// The maximum length of a head, in bytes.
 pub(crate) const MAX_HEAD: usize = 14;
 
 /// The head of a frame.
@@ -26,7 +26,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Reads a head; `None` if more bytes are needed.
+    /// Parses a head. Returns `None` if more bytes are needed.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let [first, second, ..] = *bytes else {
             return None;
@@ -97,7 +97,7 @@ pub(crate) fn append(
     }
 }
 
-/// Masks or unmasks a payload from its first byte on (RFC 6455, 5.3).
+/// Masks or unmasks a whole payload (RFC 6455, 5.3).
 pub(crate) fn xor(bytes: &mut [u8], key: [u8; 4]) {
     let wide = u64::from_ne_bytes([
         key[0], key[1], key[2], key[3], key[0], key[1], key[2], key[3],

@@ -1,5 +1,5 @@
-//! The least that a server can do: it echoes whole messages, on one thread, from epoll
-//! (or its like) to the socket and back, without a runtime or a language in between.
+//! A server that does the least possible: it echoes whole messages on one thread, with
+//! epoll or its equivalent, and without a runtime or another language.
 
 use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,10 +14,10 @@ use crate::frame::{self, Head};
 
 const LISTENER: Token = Token(usize::MAX);
 
-/// The most bytes that are read at once.
+/// The maximum number of bytes per read.
 const READ: usize = 256 * 1024;
 
-/// Serves until the process is ended; prints its port first.
+/// Prints the server's port, and serves until the process is ended.
 pub(crate) fn serve() -> Result<()> {
     let mut poll = Poll::new()?;
     let mut listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
@@ -55,11 +55,11 @@ pub(crate) fn serve() -> Result<()> {
     }
 }
 
-/// What a call of [`Peer::read`] has found.
+/// The result of [`Peer::read`].
 enum Read {
-    /// There is more.
+    /// There may be more data.
     Some,
-    /// It was all there is, for now.
+    /// There is no more data now.
     All,
     Closed,
 }
@@ -68,7 +68,7 @@ enum Read {
 struct Peer {
     socket: TcpStream,
     is_upgraded: bool,
-    /// What is not yet a whole frame.
+    /// Input that is not yet a whole frame.
     input: Vec<u8>,
     output: Vec<u8>,
     written: usize,
@@ -85,8 +85,8 @@ impl Peer {
         }
     }
 
-    /// Answers what is there; whether the connection goes on. It reads no more while
-    /// its answers wait.
+    /// Answers what has arrived. Returns whether the connection is still open. Does not
+    /// read while answers wait to be written.
     fn advance(&mut self, buffer: &mut [u8]) -> Result<bool> {
         loop {
             if !self.write()? {
@@ -100,10 +100,10 @@ impl Peer {
         }
     }
 
-    /// Reads once, and makes answers.
+    /// Reads once, and adds the answers to the output.
     fn read(&mut self, buffer: &mut [u8]) -> Result<Read> {
         let missing = self.missing();
-        // A long message is read to where it stays.
+        // A long message is read directly into the input.
         let is_direct = missing >= buffer.len();
         let before = self.input.len();
         let result = if is_direct {
@@ -141,7 +141,7 @@ impl Peer {
         Ok(if count < room { Read::All } else { Read::Some })
     }
 
-    /// How many bytes of a message that has begun are missing.
+    /// Returns how many bytes of a partial message are missing.
     fn missing(&self) -> usize {
         Head::parse(&self.input)
             .filter(|_| self.is_upgraded)
@@ -150,8 +150,8 @@ impl Peer {
             })
     }
 
-    /// Makes an answer of the input without copying it, if it is one whole message:
-    /// a head without a key takes less room than one with it.
+    /// If the input is exactly one message, makes the answer in the input's buffer,
+    /// without a copy. The head of the answer fits, because it has no key.
     fn answer_in_place(&mut self) -> bool {
         let Some(head) = Head::parse(&self.input) else {
             return false;
@@ -170,7 +170,7 @@ impl Peer {
         true
     }
 
-    /// Answers the opening handshake, once it is here.
+    /// Answers the opening handshake, if it has arrived.
     fn upgrade(&mut self) -> Result<()> {
         let Some(end) = self.input.windows(4).position(|end| end == b"\r\n\r\n") else {
             return Ok(());
@@ -194,7 +194,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Writes the answers; whether the socket has taken all.
+    /// Writes the answers. Returns whether the socket has taken all of them.
     fn write(&mut self) -> Result<bool> {
         while self.written < self.output.len() {
             match self.socket.write(&self.output[self.written..]) {
@@ -210,7 +210,7 @@ impl Peer {
     }
 }
 
-/// Answers each whole frame of the input; how much of it they are.
+/// Answers each whole frame of the input. Returns the length of these frames.
 fn answer(input: &mut [u8], output: &mut Vec<u8>) -> usize {
     let mut at = 0;
     while let Some(head) = Head::parse(&input[at..]) {

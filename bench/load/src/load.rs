@@ -1,4 +1,4 @@
-//! The loop that all clients are served from.
+//! The event loop of all clients.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -8,17 +8,17 @@ use mio::{Events, Poll, Token};
 
 use crate::client::{Client, Common, Received};
 
-/// The most clients that connect at a time: more than a server's backlog holds would
-/// be turned away for a second.
+/// The maximum number of clients that connect at the same time. If there are more than
+/// the server's backlog holds, the others have to wait for a second.
 const MAX_CONNECTING: usize = 100;
 
-/// The most bytes that are read at once.
+/// The maximum number of bytes per read.
 const READ: usize = 256 * 1024;
 
-/// How long a server may be silent.
+/// How long the server may be silent.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The clients.
+/// All clients.
 pub(crate) struct Load {
     common: Rc<Common>,
     poll: Poll,
@@ -40,7 +40,7 @@ impl Load {
         })
     }
 
-    /// Adds a client, which begins to connect.
+    /// Adds a client, which starts to connect.
     pub(crate) fn add(&mut self) -> Result<()> {
         let token = Token(self.clients.len());
         let client = Client::connect(&self.common, self.poll.registry(), token)?;
@@ -48,13 +48,13 @@ impl Load {
         Ok(())
     }
 
-    /// Replaces a client by one that begins to connect.
+    /// Replaces a client with a new one, which starts to connect.
     pub(crate) fn replace(&mut self, index: usize) -> Result<()> {
         self.clients[index] = Client::connect(&self.common, self.poll.registry(), Token(index))?;
         Ok(())
     }
 
-    /// Opens so many clients.
+    /// Opens `count` clients.
     pub(crate) fn open(&mut self, count: usize) -> Result<()> {
         let first = self.clients.len();
         let mut opened = 0;
@@ -73,7 +73,7 @@ impl Load {
         Ok(())
     }
 
-    /// Turns until `deadline`.
+    /// Runs the loop until `deadline`.
     pub(crate) fn turn_until(
         &mut self,
         deadline: Instant,
@@ -85,8 +85,8 @@ impl Load {
         Ok(())
     }
 
-    /// Waits for events, and tells what clients have received; then writes what is to
-    /// be sent on that.
+    /// Waits for events, and calls `handle` with what clients have received. Then
+    /// writes what they have to send.
     pub(crate) fn turn(
         &mut self,
         mut handle: impl FnMut(&mut Client, usize, Received) -> Result<()>,

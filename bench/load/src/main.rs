@@ -1,11 +1,11 @@
 //! Generates load for a WebSocket server on this machine:
 //!
 //! ```text
-//! oxws-bench-load run PLAN    loads a server, and prints what was measured, as JSON
-//! oxws-bench-load limit       is a server: the least that one can do
+//! oxws-bench-load run PLAN    loads a server, and prints the results as JSON
+//! oxws-bench-load limit       runs the server that does the least possible
 //! ```
 //!
-//! `PLAN` is a [`Plan`](plan::Plan) as JSON.
+//! `PLAN` is a [`Plan`](plan::Plan) in JSON.
 
 mod client;
 mod corpus;

@@ -1,4 +1,4 @@
-//! Counts, once it is told to.
+//! Measures messages, bytes and times, once it has been started.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use hdrhistogram::Histogram;
 use crate::plan::Report;
 use crate::usage::{peak_memory, reset_peak_memory, Usage};
 
-/// The longest time that is told apart, in nanoseconds.
+/// The longest time that is measured, in nanoseconds.
 const MAX_TIME: u64 = 60_000_000_000;
 
-/// What is counted.
+/// The measurements.
 pub(crate) struct Meter {
     pid: u32,
     start: Option<Start>,
@@ -19,17 +19,17 @@ pub(crate) struct Meter {
     times: Histogram<u64>,
 }
 
-/// Where it began to count.
+/// The state when the measurement was started.
 struct Start {
     at: Instant,
-    /// What the server had used until then.
+    /// What the server had used.
     server: Option<Usage>,
-    /// What the load had used.
+    /// What the load generator had used.
     load: Option<Usage>,
 }
 
 impl Meter {
-    /// A meter that watches this process.
+    /// Creates a meter for the server with this process ID.
     pub(crate) fn new(pid: u32) -> Self {
         Self {
             pid,
@@ -40,7 +40,7 @@ impl Meter {
         }
     }
 
-    /// Counts from now on.
+    /// Starts to measure.
     pub(crate) fn start(&mut self) {
         reset_peak_memory(self.pid);
         self.start = Some(Start {
@@ -50,7 +50,7 @@ impl Meter {
         });
     }
 
-    /// Counts so many messages.
+    /// Counts messages.
     pub(crate) fn count(&mut self, messages: u64) {
         if self.start.is_some() {
             self.count += messages;
@@ -64,14 +64,14 @@ impl Meter {
         }
     }
 
-    /// Notes how long a message took.
+    /// Records how long a message took.
     pub(crate) fn time(&mut self, time: Duration) {
         if self.start.is_some() {
             self.times.saturating_record(time.as_nanos() as u64);
         }
     }
 
-    /// What was counted until now.
+    /// Returns the measurements so far.
     pub(crate) fn report(&self) -> Report {
         let Some(start) = &self.start else {
             return Report::default();

@@ -1,4 +1,4 @@
-//! What to do, as the harness says it, and what came of it: both are JSON.
+//! The plan that the harness passes in, and the report that it gets back, both in JSON.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Scenario {
-    /// Each client sends, and waits for what it sent to come back.
+    /// Each client sends messages, and waits for them to come back.
     Echo,
-    /// One client sends, and the server sends it on to all.
+    /// One client sends messages, and the server sends them to all clients.
     Broadcast,
-    /// All clients send; the server confirms every so many messages.
+    /// All clients send messages, and the server confirms 100 at a time.
     FanIn,
-    /// Clients connect, open a WebSocket and close it, over and over.
+    /// Clients connect, open a WebSocket and close it, repeatedly.
     Handshakes,
-    /// Clients connect and are quiet.
+    /// Clients connect, exchange one message each, and are then idle.
     Idle,
 }
 
-/// How permessage-deflate (RFC 7692) is asked for.
+/// How permessage-deflate (RFC 7692) is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Deflate {
-    /// Contexts are kept from message to message.
+    /// Contexts are kept between messages.
     Takeover,
     NoTakeover,
 }
 
-/// What a load is.
+/// What to measure.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Plan {
@@ -36,53 +36,53 @@ pub(crate) struct Plan {
     pub(crate) connections: usize,
     /// The length of a message, in bytes.
     pub(crate) size: usize,
-    /// How many messages of a client may be on their way.
+    /// How many messages of a client may be in flight.
     pub(crate) depth: usize,
     pub(crate) binary: bool,
     pub(crate) deflate: Option<Deflate>,
-    /// The file of the certificate to trust, where the server speaks TLS.
+    /// The file of the certificate to trust, if the server uses TLS.
     pub(crate) authority: Option<String>,
-    /// How long to run before it counts, in seconds.
+    /// How long to run before the measurement, in seconds.
     pub(crate) warm_up: f64,
-    /// How long to count, in seconds.
+    /// How long to measure, in seconds.
     pub(crate) seconds: f64,
-    /// The process of the server, whose use of processor and memory is measured.
+    /// The process ID of the server, whose CPU time and memory are measured.
     pub(crate) pid: u32,
 }
 
-/// What was measured.
+/// The results of a measurement.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
-    /// How long it was counted, in seconds.
+    /// The duration of the measurement, in seconds.
     pub(crate) seconds: f64,
-    /// Messages, or whatever else is counted.
+    /// The number of messages, or of whatever the scenario counts.
     pub(crate) count: u64,
     pub(crate) per_second: f64,
-    /// Bytes received on the wire for each message.
+    /// The number of bytes received for each message.
     pub(crate) wire_bytes: f64,
-    /// Times from sending to receiving, in microseconds.
+    /// Percentiles of the time from sending to receiving, in microseconds.
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     pub(crate) p999: f64,
-    /// Processor time of the server's process for each message, in microseconds.
+    /// The CPU time of the server's process for each message, in microseconds.
     pub(crate) cpu: Option<f64>,
-    /// The same of its main thread, which runs the JavaScript.
+    /// The CPU time of the server's main thread, which runs JavaScript, for each message.
     pub(crate) main_cpu: Option<f64>,
-    /// The share of the time that the load itself was busy: near 1 it, and not the
-    /// server, is what limits.
+    /// The share of the time in which the load generator was busy. If it is near 1, the
+    /// load generator is the limit and not the server.
     pub(crate) load: Option<f64>,
-    /// The most memory that was resident meanwhile, in bytes.
+    /// The maximum resident memory of the server during the measurement, in bytes.
     pub(crate) peak_memory: Option<u64>,
 }
 
-/// What idle connections cost.
+/// The cost of idle connections.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IdleReport {
     pub(crate) connections: usize,
-    /// Resident memory for each connection, in bytes.
+    /// The resident memory for each connection, in bytes.
     pub(crate) memory: f64,
-    /// The same, for connections made after as many were closed.
+    /// The same for new connections after the first ones were closed.
     pub(crate) memory_after_churn: f64,
 }

@@ -1,4 +1,4 @@
-//! What clients do in each scenario.
+//! What the clients do in each scenario.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ use crate::plan::{IdleReport, Plan, Report, Scenario};
 use crate::stream::Address;
 use crate::usage::resident_memory;
 
-/// A server that takes messages without an answer confirms this many at a time.
+/// A server that does not echo messages confirms this many at a time.
 const CONFIRMED: u64 = 100;
 
-/// So many unconfirmed messages a client may have sent.
+/// The maximum number of messages of a client that are not confirmed.
 const UNCONFIRMED: u64 = 40 * CONFIRMED;
 
-/// Connections that are not measured.
+/// The number of connections before the measurement.
 const FIRST: usize = 50;
 
 impl Plan {
@@ -37,7 +37,7 @@ impl Plan {
     }
 }
 
-/// Runs a scenario in which something is counted.
+/// Runs a scenario that counts something.
 pub(crate) fn run(plan: &Plan) -> Result<Report> {
     let mut load = plan.load(plan.scenario != Scenario::FanIn)?;
     let mut meter = Meter::new(plan.pid);
@@ -93,7 +93,7 @@ fn broadcast(plan: &Plan, load: &mut Load, meter: &mut Meter) -> Result<()> {
                 Ok(())
             })?;
             if finished > 0 {
-                // Until the last client has it.
+                // The time until the last client has received the message.
                 meter.time(sent_at.elapsed());
                 sent_at = Instant::now();
                 load.clients[0].send(finished);
@@ -160,7 +160,7 @@ fn handshakes(plan: &Plan, load: &mut Load, meter: &mut Meter) -> Result<()> {
     Ok(())
 }
 
-/// When this part of a run ends; from the second on it counts.
+/// Starts a part of the run: the warm-up or the measurement. Returns when it ends.
 fn begin(plan: &Plan, is_counted: bool, meter: &mut Meter) -> Instant {
     if is_counted {
         meter.start();
@@ -170,10 +170,10 @@ fn begin(plan: &Plan, is_counted: bool, meter: &mut Meter) -> Instant {
     }
 }
 
-/// Measures what idle connections cost.
+/// Measures the cost of idle connections.
 pub(crate) fn idle(plan: &Plan) -> Result<IdleReport> {
-    // The first connections make what all share. They are few: what they leave behind
-    // would be used again, and not be seen.
+    // The first connections allocate what all connections share. They are few, because
+    // the memory that they leave is used again, and would be missing in the measurement.
     let few = Plan {
         connections: FIRST.min(plan.connections),
         ..plan.clone()
@@ -193,7 +193,7 @@ pub(crate) fn idle(plan: &Plan) -> Result<IdleReport> {
     })
 }
 
-/// Clients, each of which has sent and received a message.
+/// Opens clients, each of which sends and receives a message.
 fn crowd(plan: &Plan) -> Result<Load> {
     let mut load = plan.load(true)?;
     load.open(plan.connections)?;
@@ -212,7 +212,7 @@ fn crowd(plan: &Plan) -> Result<Load> {
     Ok(load)
 }
 
-/// The memory of the server after it has collected its garbage.
+/// Returns the memory of the server after a garbage collection.
 fn settled_memory(plan: &Plan) -> Result<u64> {
     let plain = Plan {
         deflate: None,

@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use socket2::SockRef;
 
-/// How a client reaches the server.
+/// The address of the server.
 #[derive(Clone)]
 pub(crate) struct Address {
     port: u16,
@@ -21,8 +21,8 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// The server of this machine with this port; `authority` is the file of the
-    /// certificate that its own is signed by, where it speaks TLS.
+    /// Creates the address of a server on this machine. `authority` is the file of the
+    /// certificate that signed the server's, if the server uses TLS.
     pub(crate) fn new(port: u16, authority: Option<&str>) -> Result<Self> {
         let tls = match authority {
             None => None,
@@ -41,19 +41,20 @@ impl Address {
     }
 }
 
-/// The socket.
+/// A socket, plain or with TLS.
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Stream {
-    /// Begins to connect.
+    /// Starts to connect.
     pub(crate) fn connect(address: &Address, registry: &Registry, token: Token) -> Result<Self> {
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, address.port));
         let mut socket = TcpStream::connect(target)?;
         socket.set_nodelay(true)?;
-        // Thousands of connections would leave as many ports waiting behind.
+        // Closing resets the connection, so that the ports of thousands of connections
+        // do not stay in the state TIME_WAIT.
         SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(match &address.tls {

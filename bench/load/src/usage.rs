@@ -1,14 +1,14 @@
-//! What a process uses, as Linux tells it in `/proc`; nothing elsewhere.
+//! What a process uses, as shown in Linux's `/proc`. Not available on other systems.
 
 use std::fs;
 use std::time::Duration;
 
-/// The use of a process until now.
+/// What a process has used so far.
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
-    /// Processor time of all its threads that are still there.
+    /// The CPU time of all its threads that still run.
     pub(crate) process: Duration,
-    /// Processor time of its main thread.
+    /// The CPU time of its main thread.
     pub(crate) main: Duration,
 }
 
@@ -32,18 +32,18 @@ impl Usage {
     }
 }
 
-/// Forgets the most memory that was resident.
+/// Resets the maximum resident memory.
 pub(crate) fn reset_peak_memory(pid: u32) {
-    // Where it cannot be forgotten, the peak is that of the process's life.
+    // If this fails, the maximum is that of the process's whole life.
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
 }
 
-/// The most memory that was resident, in bytes.
+/// Returns the maximum resident memory, in bytes.
 pub(crate) fn peak_memory(pid: u32) -> Option<u64> {
     status(pid, "VmHWM:")
 }
 
-/// The memory that is resident, in bytes.
+/// Returns the resident memory, in bytes.
 pub(crate) fn resident_memory(pid: u32) -> Option<u64> {
     status(pid, "VmRSS:")
 }
