@@ -23,7 +23,6 @@ pub(crate) struct Manner {
     pub(crate) texts_are_strings: bool,
 }
 
-/// One connection.
 pub(crate) struct Connection {
     pub(crate) id: u32,
     pub(crate) manner: Manner,

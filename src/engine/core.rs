@@ -86,7 +86,7 @@ impl Command {
     }
 }
 
-/// The engine.
+/// The engine of one thread: its connections, and the events for JavaScript.
 pub(crate) struct Core {
     pub(crate) inbox: RefCell<Inbox>,
     /// The pool of buffers for long messages.

@@ -45,7 +45,6 @@ pub(crate) enum Received {
     Closed,
 }
 
-/// One client.
 pub(crate) struct Client {
     common: Rc<Common>,
     stream: Stream,

@@ -55,7 +55,6 @@ impl Head {
     }
 }
 
-/// Appends the head of a frame.
 pub(crate) fn append_head(
     out: &mut Vec<u8>,
     opcode: u8,
@@ -81,7 +80,6 @@ pub(crate) fn append_head(
     }
 }
 
-/// Appends a whole frame.
 pub(crate) fn append(
     out: &mut Vec<u8>,
     opcode: u8,

@@ -64,7 +64,6 @@ enum Read {
     Closed,
 }
 
-/// A connection.
 struct Peer {
     socket: TcpStream,
     is_upgraded: bool,
