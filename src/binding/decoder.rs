@@ -119,7 +119,7 @@ impl Limits {
                 Some(false) => Masking::Forbidden,
             },
             validates: self.validates,
-            keeps_ends: self.keeps_ends,
+            report_fragment_ends: self.keeps_ends,
             heavy_frame: HEAVY_FRAME,
             heavy_message: HEAVY_MESSAGE,
             ..DecoderOptions::default()
@@ -191,7 +191,7 @@ impl Decoder {
                         if let Payload::Owned(bytes) = &event.payload {
                             owned_bytes += bytes.len();
                         }
-                        self.describe(event, inner.take_ends())
+                        self.describe(event, inner.take_fragment_ends())
                     }
                     Err(error) => Described::violation(error, std::mem::take(&mut self.wire)),
                 };
@@ -237,7 +237,7 @@ impl Decoder {
             let next = decoded.0.as_mut().and_then(|done| {
                 let (event, wire) = done.events.pop_front()?;
                 let ends = match event.kind {
-                    EventKind::Text | EventKind::Binary => done.decoder.take_ends(),
+                    EventKind::Text | EventKind::Binary => done.decoder.take_fragment_ends(),
                     _ => Vec::new(),
                 };
                 Some((event, ends, wire))

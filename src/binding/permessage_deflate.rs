@@ -248,7 +248,7 @@ impl<T> Clone for Slot<T> {
 /// Compresses a frame's payload, and puts the context back.
 fn deflate(slot: &Slot<Deflater>, mut deflater: Deflater, data: &[u8], fin: bool) -> Vec<u8> {
     let mut out = Vec::new();
-    deflater.compress_to_border(data, fin, &mut out);
+    deflater.compress_to_boundary(data, fin, &mut out);
     slot.put(deflater);
     out
 }

@@ -228,7 +228,7 @@ impl Driver {
             }
             let ends = match (&mut self.state, event.kind) {
                 (State::Decoding(decoder), EventKind::Text | EventKind::Binary) => {
-                    decoder.take_ends()
+                    decoder.take_fragment_ends()
                 }
                 _ => Vec::new(),
             };
@@ -312,14 +312,14 @@ impl Driver {
             return self.read_elsewhere(context);
         }
         if self.rest.bytes().is_empty() {
-            if let Some((data, room)) = decoder.direct(DIRECT) {
+            if let Some((data, room)) = decoder.payload_buffer(DIRECT) {
                 let from = data.len();
                 return match self.socket.poll_append(context, data, room) {
                     Poll::Pending => Step::Wait,
                     Poll::Ready(Ok(0)) => self.finish(Last::Eof),
                     Poll::Ready(Err(error)) => self.finish(Last::Failed(error)),
                     Poll::Ready(Ok(count)) => {
-                        let result = decoder.filled(from);
+                        let result = decoder.advance_payload(from);
                         self.wire = self.wire.saturating_add(count as u32);
                         match result {
                             Ok(None) => {}
@@ -386,7 +386,7 @@ impl Driver {
                     is_used |= matches!(event.payload, Payload::Input(_));
                     let wire = std::mem::take(&mut self.wire);
                     let ends = match event.payload {
-                        Payload::Owned(_) => decoder.take_ends(),
+                        Payload::Owned(_) => decoder.take_fragment_ends(),
                         // A payload that is in the input was not fragmented.
                         Payload::Input(_) => Vec::new(),
                     };

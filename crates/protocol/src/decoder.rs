@@ -48,8 +48,8 @@ pub struct DecoderOptions {
     /// Whether texts and close reasons have to be UTF-8. If not, they may be any bytes,
     /// and `max_binary` limits texts instead of `max_text`.
     pub validates: bool,
-    /// Whether [`Decoder::take_ends`] returns where the fragments of a binary message end.
-    pub keeps_ends: bool,
+    /// Whether [`Decoder::take_fragment_ends`] returns where the fragments of a binary message end.
+    pub report_fragment_ends: bool,
     /// A compressed message is [heavy](Decoder::is_heavy) if the payload of one of its
     /// frames has at least this length, in bytes.
     pub heavy_frame: u64,
@@ -81,7 +81,7 @@ impl Default for DecoderOptions {
             max_fragments: 1 << 20,
             masking: Masking::Any,
             validates: true,
-            keeps_ends: false,
+            report_fragment_ends: false,
             heavy_frame: u64::MAX,
             heavy_message: usize::MAX,
         }
@@ -208,7 +208,7 @@ impl Frame {
     }
 
     /// Puts back the last `count` bytes that were taken, and masks them again.
-    fn give_back(&mut self, input: &mut [u8], at: &mut usize, count: usize) {
+    fn put_back(&mut self, input: &mut [u8], at: &mut usize, count: usize) {
         *at -= count;
         self.remaining += count as u64;
         if let Some(key) = self.mask {
@@ -305,11 +305,11 @@ impl Decoder {
     /// The caller can then read from the network directly into this buffer, instead of
     /// passing the bytes to [`next`](Self::next), which saves a copy. The buffer has
     /// the capacity for the returned number of bytes. After appending, call
-    /// [`filled`](Self::filled).
+    /// [`advance_payload`](Self::advance_payload).
     ///
     /// Also returns `None` if the buffer cannot grow. [`next`](Self::next) then
     /// reports the error.
-    pub fn direct(&mut self, least: usize) -> Option<(&mut Vec<u8>, usize)> {
+    pub fn payload_buffer(&mut self, least: usize) -> Option<(&mut Vec<u8>, usize)> {
         let message = self.message.as_mut()?;
         let is_data = matches!(
             self.frame.opcode,
@@ -330,7 +330,7 @@ impl Decoder {
     }
 
     /// Processes the bytes that were appended to the buffer of
-    /// [`direct`](Self::direct), and unmasks them in place. `from` is the length that
+    /// [`payload_buffer`](Self::payload_buffer), and unmasks them in place. `from` is the length that
     /// the buffer had before. Returns the message if it is complete.
     ///
     /// # Errors
@@ -340,7 +340,7 @@ impl Decoder {
     /// # Panics
     ///
     /// If there is no current message, or more bytes were appended than allowed.
-    pub fn filled(&mut self, from: usize) -> Result<Option<Event>, ProtocolError> {
+    pub fn advance_payload(&mut self, from: usize) -> Result<Option<Event>, ProtocolError> {
         let message = self.message.as_mut().expect("a message is under way");
         let added = &mut message.data[from..];
         let phase = (self.frame.len - self.frame.remaining) % 4;
@@ -374,7 +374,7 @@ impl Decoder {
     /// Returns where the fragments of the last message end, as offsets in its payload.
     /// The list is empty unless the message was binary and fragmented, and the options
     /// ask for it. Each list is returned only once.
-    pub fn take_ends(&mut self) -> Vec<usize> {
+    pub fn take_fragment_ends(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.ends)
     }
 
@@ -622,7 +622,7 @@ impl Decoder {
             let data = &input[range.clone()];
             decoded = inflater
                 .decompress_some(data, &mut message.data, limit, most)
-                .map(|len| self.frame.give_back(input, at, range.len() - len));
+                .map(|len| self.frame.put_back(input, at, range.len() - len));
             message.heavy |= message.data.len() >= self.options.heavy_message;
             ends &= self.frame.remaining == 0;
             if ends {
@@ -658,7 +658,7 @@ impl Decoder {
             return Ok(None);
         };
         let is_split = message.fragments > 1 || !self.frame.fin;
-        if self.options.keeps_ends && is_split && !message.text {
+        if self.options.report_fragment_ends && is_split && !message.text {
             message.ends.push(message.data.len());
         }
         if self.frame.fin {

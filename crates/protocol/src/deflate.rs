@@ -169,13 +169,13 @@ impl Deflater {
         if data.is_empty() && !fin {
             self.flush(data, fin, DeflateFlush::PartialFlush, out);
         } else {
-            self.compress_to_border(data, fin, out);
+            self.compress_to_boundary(data, fin, out);
         }
     }
 
     /// Like [`compress`](Self::compress), but an empty fragment also ends at a byte
     /// boundary. It is then five bytes long instead of one.
-    pub fn compress_to_border(&mut self, data: &[u8], fin: bool, out: &mut Vec<u8>) {
+    pub fn compress_to_boundary(&mut self, data: &[u8], fin: bool, out: &mut Vec<u8>) {
         self.flush(data, fin, DeflateFlush::SyncFlush, out);
     }
 
@@ -532,7 +532,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_fragment_may_end_at_a_border() {
+    fn an_empty_fragment_may_end_at_a_boundary() {
         let fragment = |compress: fn(&mut Deflater, &[u8], bool, &mut Vec<u8>)| {
             let mut deflater = deflater(DeflateOptions::default());
             let (mut first, mut last) = (Vec::new(), Vec::new());
@@ -545,7 +545,7 @@ mod tests {
         };
         assert_eq!(fragment(Deflater::compress).len(), 1);
         assert_eq!(
-            fragment(Deflater::compress_to_border),
+            fragment(Deflater::compress_to_boundary),
             [0x00, 0x00, 0x00, 0xff, 0xff]
         );
     }

@@ -35,12 +35,12 @@ pub struct Encoder {
     deflater: Option<Box<Deflater>>,
     /// Messages whose first fragment is shorter than this, in bytes, are not compressed.
     threshold: usize,
-    within: Within,
+    open: OpenMessage,
 }
 
 /// The fragmented message that is open, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Within {
+enum OpenMessage {
     None,
     Plain,
     Compressed,
@@ -54,16 +54,16 @@ impl Encoder {
         Self {
             deflater: deflater.map(Box::new),
             threshold,
-            within: Within::None,
+            open: OpenMessage::None,
         }
     }
 
     /// Returns whether a message or fragment of `len` bytes would be compressed.
     pub fn compresses(&self, len: usize, compress: bool) -> bool {
-        match self.within {
-            Within::None => compress && self.deflater.is_some() && len >= self.threshold,
-            Within::Plain => false,
-            Within::Compressed => true,
+        match self.open {
+            OpenMessage::None => compress && self.deflater.is_some() && len >= self.threshold,
+            OpenMessage::Plain => false,
+            OpenMessage::Compressed => true,
         }
     }
 
@@ -124,11 +124,11 @@ impl Encoder {
         options: MessageOptions,
         compressed: bool,
     ) -> FrameHead {
-        let first = self.within == Within::None;
-        self.within = match (options.fin, compressed) {
-            (true, _) => Within::None,
-            (false, true) => Within::Compressed,
-            (false, false) => Within::Plain,
+        let first = self.open == OpenMessage::None;
+        self.open = match (options.fin, compressed) {
+            (true, _) => OpenMessage::None,
+            (false, true) => OpenMessage::Compressed,
+            (false, false) => OpenMessage::Plain,
         };
         FrameHead {
             fin: options.fin,

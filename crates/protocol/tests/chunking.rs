@@ -115,7 +115,7 @@ const HEAVY: DecoderOptions = DecoderOptions {
     max_fragments: u32::MAX,
     masking: Masking::Any,
     validates: true,
-    keeps_ends: false,
+    report_fragment_ends: false,
 };
 
 fn decoder(options: DecoderOptions, takeover: bool) -> Decoder {
@@ -285,13 +285,13 @@ fn a_long_payload_can_be_read_right_into_its_message() {
         let mut seen = Vec::new();
         let mut direct = 0;
         while !stream.is_empty() {
-            if let Some((data, room)) = decoder.direct(1000) {
+            if let Some((data, room)) = decoder.payload_buffer(1000) {
                 let (piece, rest) = stream.split_at(room.min(7777).min(stream.len()));
                 let from = data.len();
                 data.extend_from_slice(piece);
                 stream = rest;
                 direct += piece.len();
-                seen.extend(decoder.filled(from).unwrap());
+                seen.extend(decoder.advance_payload(from).unwrap());
                 continue;
             }
             let (piece, rest) = stream.split_at(stream.len().min(500));
@@ -313,10 +313,10 @@ fn what_is_read_right_into_its_message_is_judged_as_well() {
     let mut decoder = Decoder::new(DecoderOptions::default(), None);
     let mut head = b"\x81\x7f\0\0\0\0\0\x10\0\0text".to_vec();
     assert_eq!(decoder.next(&mut head, &mut 0), Ok(Decoded::NeedsInput));
-    let (data, _) = decoder.direct(100).unwrap();
+    let (data, _) = decoder.payload_buffer(100).unwrap();
     data.extend_from_slice(b"more\xff");
-    assert_eq!(decoder.filled(4), Err(ProtocolError::InvalidUtf8));
-    assert!(decoder.direct(100).is_none());
+    assert_eq!(decoder.advance_payload(4), Err(ProtocolError::InvalidUtf8));
+    assert!(decoder.payload_buffer(100).is_none());
 }
 
 /// Returns a compressed message of `len` zeros, with `frame` zeros in each frame.
@@ -510,17 +510,17 @@ fn a_message_in_small_fragments_is_moved_seldom() {
     for _ in 0..100_000 {
         let mut input = b"\x00\x01x".to_vec();
         assert_eq!(decoder.next(&mut input, &mut 0), Ok(Decoded::NeedsInput));
-        // The head of a frame is enough for `direct` to return the buffer of the message.
+        // The head of a frame is enough for `payload_buffer` to return the buffer of the message.
         let mut begun = b"\x00\x01".to_vec();
         assert_eq!(decoder.next(&mut begun, &mut 0), Ok(Decoded::NeedsInput));
-        let (data, _) = decoder.direct(0).unwrap();
+        let (data, _) = decoder.payload_buffer(0).unwrap();
         if data.capacity() != room {
             room = data.capacity();
             moves += 1;
         }
         let from = data.len();
         data.push(b'x');
-        assert_eq!(decoder.filled(from), Ok(None));
+        assert_eq!(decoder.advance_payload(from), Ok(None));
     }
     assert!(moves < 40, "{moves}");
 }
@@ -528,7 +528,7 @@ fn a_message_in_small_fragments_is_moved_seldom() {
 #[test]
 fn it_is_told_where_fragments_end() {
     let options = DecoderOptions {
-        keeps_ends: true,
+        report_fragment_ends: true,
         ..DecoderOptions::default()
     };
     let mut deflater = Deflater::new(DeflateOptions::default(), ContextPool::default());
@@ -550,11 +550,11 @@ fn it_is_told_where_fragments_end() {
             let mut told = None;
             for input in bytes.clone().chunks_mut(piece) {
                 if let Ok(Decoded::Event(_)) = decoder.next(input, &mut 0) {
-                    told = Some(decoder.take_ends());
+                    told = Some(decoder.take_fragment_ends());
                 }
             }
             assert_eq!(told.as_ref(), Some(&ends), "{bytes:x?} by {piece}");
-            assert_eq!(decoder.take_ends(), [], "each is told once");
+            assert_eq!(decoder.take_fragment_ends(), [], "each is told once");
         }
     }
 }
