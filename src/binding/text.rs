@@ -10,16 +10,16 @@ use oxws_protocol::BufferPool;
 /// The minimum length of an external string, in bytes. A shorter text is copied into
 /// V8's heap. A longer one would have its own pages there, which the system has to
 /// clear for each string. That takes several times as long as the copy.
-const EXTERNAL: usize = 128 * 1024;
+const MIN_EXTERNAL: usize = 128 * 1024;
 
 /// The maximum length of a string in V8, in bytes.
 const MAX_EXTERNAL: usize = (1 << 29) - 25;
 
 /// A string of at most this many UTF-16 code units is encoded without measuring it first.
-const UNMEASURED: usize = 8 << 20;
+const MAX_UNMEASURED: usize = 8 << 20;
 
 /// The maximum number of UTF-8 bytes for one UTF-16 code unit.
-const BYTES_PER_UNIT: usize = 3;
+const MAX_BYTES_PER_UNIT: usize = 3;
 
 /// Converts UTF-8 bytes to a string. The buffer is given to `buffers` when it is no
 /// longer needed.
@@ -35,7 +35,7 @@ pub(super) fn decode<'env>(
         buffers.give(bytes);
         return string;
     }
-    if (EXTERNAL..=MAX_EXTERNAL).contains(&bytes.len()) {
+    if (MIN_EXTERNAL..=MAX_EXTERNAL).contains(&bytes.len()) {
         if let Some(create) = external::find() {
             return external::string(env, create, bytes, buffers);
         }
@@ -48,7 +48,7 @@ pub(super) fn decode<'env>(
 /// Converts a string to UTF-8, in a buffer from `buffers`.
 pub(super) fn encode(string: JsString<'_>, buffers: &BufferPool) -> Result<Vec<u8>> {
     let units = string.utf16_len()?;
-    if units > UNMEASURED {
+    if units > MAX_UNMEASURED {
         return Ok(string.into_utf8()?.into_owned()?.into_bytes());
     }
     let raw = string.value();
@@ -56,7 +56,7 @@ pub(super) fn encode(string: JsString<'_>, buffers: &BufferPool) -> Result<Vec<u
     // If there is space for the longest possible result, V8 does not have to measure
     // the string. The part of the space that is not written to takes no memory.
     let mut bytes = Vec::new();
-    buffers.grow(&mut bytes, BYTES_PER_UNIT * units + 1);
+    buffers.grow(&mut bytes, MAX_BYTES_PER_UNIT * units + 1);
     // SAFETY: V8 writes at most `room` bytes, which are the capacity. The first
     // `len` are text.
     unsafe {

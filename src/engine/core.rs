@@ -411,7 +411,7 @@ impl Core {
 /// Adds the number of sent messages of a connection to the inbox. Returns whether
 /// there was space.
 fn push_sent(inbox: &mut Inbox, connection: &Connection) -> bool {
-    if !inbox.has_kept_row() {
+    if !inbox.has_reserved_row() {
         return false;
     }
     let count = connection.take_acked();

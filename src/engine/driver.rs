@@ -24,19 +24,19 @@ use crate::border::{ends_as_bytes, kind};
 const MAX_READS: usize = 8;
 
 /// The maximum number of bytes of earlier input that are decoded at a time.
-const PIECE: usize = 4 * 1024;
+const MAX_PIECE: usize = 4 * 1024;
 
 /// If at least this many bytes of an uncompressed payload are still to come, they are
 /// read directly into the buffer that JavaScript will own.
-const DIRECT: usize = 64 * 1024;
+const MIN_DIRECT: usize = 64 * 1024;
 
 /// The minimum length of a payload, in bytes, that JavaScript gets in its own buffer. A
 /// shorter one is copied to the inbox, which costs less than the finalizer of a buffer.
-const LARGE: usize = 32 * 1024;
+const MIN_LARGE: usize = 32 * 1024;
 
 /// The minimum length of a text, in bytes, that is checked for being ASCII. JavaScript
 /// decodes ASCII in two thirds of the time.
-const LONG_TEXT: usize = 512;
+const MIN_ASCII_CHECK: usize = 512;
 
 /// The task of one connection.
 pub(crate) struct Driver {
@@ -312,7 +312,7 @@ impl Driver {
             return self.read_elsewhere(context);
         }
         if self.rest.bytes().is_empty() {
-            if let Some((data, room)) = decoder.payload_buffer(DIRECT) {
+            if let Some((data, room)) = decoder.payload_buffer(MIN_DIRECT) {
                 let from = data.len();
                 return match self.socket.poll_append(context, data, room) {
                     Poll::Pending => Step::Wait,
@@ -341,7 +341,11 @@ impl Driver {
     fn read(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
         let rest = self.rest.bytes();
         let is_read = !rest.is_empty();
-        let len = if is_read { rest.len().min(PIECE) } else { READ };
+        let len = if is_read {
+            rest.len().min(MAX_PIECE)
+        } else {
+            READ
+        };
         let has_row = inbox.has_row(&self.share);
         let Some((room, start)) = inbox.room(len).filter(|_| has_row) else {
             return self.wait_for_room(inbox, context);
@@ -457,7 +461,7 @@ impl Driver {
         }
         let (start, end) = match event.payload {
             Payload::Input(range) => (chunk + range.start, chunk + range.end),
-            Payload::Owned(bytes) => match inbox.copy(&bytes, LARGE) {
+            Payload::Owned(bytes) => match inbox.copy(&bytes, MIN_LARGE) {
                 Some(start) => {
                     let end = start + bytes.len();
                     self.core.buffers.give(bytes);
@@ -472,7 +476,7 @@ impl Driver {
         };
         let is_here = kind & kind::LARGE == 0;
         let is_string = event.kind == EventKind::Text && self.connection.manner.texts_are_strings;
-        if is_string && is_here && end - start >= LONG_TEXT {
+        if is_string && is_here && end - start >= MIN_ASCII_CHECK {
             let is_ascii = inbox.slice(start, end - start).is_ascii();
             kind |= if is_ascii { kind::ASCII } else { 0 };
         }
@@ -546,7 +550,7 @@ impl Driver {
         let State::Ending(last) = &self.state else {
             return Step::Wait;
         };
-        if !inbox.has_kept_row() {
+        if !inbox.has_reserved_row() {
             return self.wait_for_room(inbox, context);
         }
         let id = self.connection.id;

@@ -13,11 +13,11 @@ pub(crate) const ROW: usize = event::WIDTH as usize;
 pub(crate) const READ: usize = 128 * 1024;
 
 /// The number of bytes of payloads in their own buffers from which on the inbox is full.
-const MAX_LARGE: usize = 4 * 1024 * 1024;
+const MAX_LARGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// One in this many rows is reserved for events other than received data: messages that were
 /// sent, and ends. They are reported with the next batch, however much data is received.
-const KEPT_PART: usize = 8;
+const RESERVED_PART: usize = 8;
 
 /// The maximum number of events of one connection in a batch. Other connections
 /// can use the rest.
@@ -103,7 +103,7 @@ impl Inbox {
             rows,
             bytes,
             row_count: 0,
-            event_rows: capacity - capacity / KEPT_PART,
+            event_rows: capacity - capacity / RESERVED_PART,
             byte_count: 0,
             large: Vec::new(),
             large_bytes: 0,
@@ -150,7 +150,7 @@ impl Inbox {
         self.row_count < self.event_rows
             && share.rows < MAX_SHARE_ROWS
             && share.bytes < MAX_SHARE_BYTES
-            && self.large_bytes < MAX_LARGE
+            && self.large_bytes < MAX_LARGE_BYTES
     }
 
     /// Returns space for `len` bytes, and its position. It is only used after a call to
@@ -191,7 +191,7 @@ impl Inbox {
     }
 
     /// Returns whether there is a row for an event other than received data.
-    pub(crate) fn has_kept_row(&self) -> bool {
+    pub(crate) fn has_reserved_row(&self) -> bool {
         (self.row_count + 1) * ROW <= self.rows.len()
     }
 

@@ -13,26 +13,26 @@ use super::socket::Socket;
 use super::traffic::{Tally, Traffic};
 
 /// The minimum length of a payload, in bytes, that is compressed on another thread.
-const HEAVY: usize = 64 * 1024;
+const MIN_OFFLOADED: usize = 64 * 1024;
 
 /// The maximum length of the automatic pongs that wait for the socket, in bytes. After
 /// that, only the latest ping is answered (RFC 6455, 5.5.3).
 const MAX_WAITING_PONGS: usize = 16 * 1024;
 
 /// The maximum memory for frames that a connection with nothing to write keeps, in bytes.
-const MAX_KEPT: usize = 4 * 1024;
+const MAX_IDLE_CAPACITY: usize = 4 * 1024;
 
 /// The minimum length of a payload, in bytes, that waits in its own buffer.
-const LONG: usize = 64 * 1024;
+const MIN_SEGMENT: usize = 64 * 1024;
 
 /// The maximum length of a payload, in bytes, that is copied to write it with its head.
-const SHORT: usize = 256;
+const MAX_JOINED: usize = 256;
 
 /// The maximum number of slices that one system call writes.
 const MAX_SLICES: usize = 64;
 
 /// The maximum number of items for which an empty list keeps memory.
-const MAX_KEPT_ENTRIES: usize = 64;
+const MAX_IDLE_ENTRIES: usize = 64;
 
 /// A message or control frame that waits for a message that is being compressed.
 pub(crate) struct Held {
@@ -155,7 +155,7 @@ impl Out {
     /// Returns whether a message or frame cannot be appended now, because the encoder
     /// is in use or because the message has to be compressed on another thread.
     pub(crate) fn must_copy(&self, flags: Flags, len: usize) -> bool {
-        self.encoder.is_none() || (len >= HEAVY && self.compresses(flags, len))
+        self.encoder.is_none() || (len >= MIN_OFFLOADED && self.compresses(flags, len))
     }
 
     /// Appends a message or frame, or keeps it if it has to wait. Returns it if it has
@@ -234,7 +234,7 @@ impl Out {
         let (Some(What::Message(kind)), Some(encoder)) = (flags.what(), &mut self.encoder) else {
             return;
         };
-        let mut frame = [0; MAX_HEAD_LEN + SHORT];
+        let mut frame = [0; MAX_HEAD_LEN + MAX_JOINED];
         let head_len = encoder
             .plain_head(kind, payload.len(), plain(flags))
             .write(frame.first_chunk_mut().expect("it has room for a head"));
@@ -247,7 +247,7 @@ impl Out {
         if flags.ack() {
             self.acks.push_back(self.appended);
         }
-        let result = if payload.len() <= SHORT {
+        let result = if payload.len() <= MAX_JOINED {
             // One slice costs the system less than two.
             frame[head_len..len].copy_from_slice(&payload);
             socket.write(&[IoSlice::new(&frame[..len])])
@@ -276,7 +276,7 @@ impl Out {
     /// Appends a payload from position `from` on.
     fn keep(&mut self, payload: Cow<'_, [u8]>, from: usize) {
         match payload {
-            Cow::Borrowed(bytes) if bytes.len() - from < LONG => {
+            Cow::Borrowed(bytes) if bytes.len() - from < MIN_SEGMENT => {
                 self.tail.extend_from_slice(&bytes[from..]);
             }
             Cow::Borrowed(bytes) => {
@@ -424,7 +424,7 @@ impl Out {
             self.advance(written);
             if written == self.tail.len() {
                 self.tail.clear();
-                if self.tail.capacity() > MAX_KEPT {
+                if self.tail.capacity() > MAX_IDLE_CAPACITY {
                     self.buffers.give(std::mem::take(&mut self.tail));
                 }
                 return Ok(());
@@ -506,7 +506,7 @@ impl Out {
 
 /// Frees the memory of an empty list that has grown long.
 fn give_back<T>(list: &mut VecDeque<T>) {
-    if list.is_empty() && list.capacity() > MAX_KEPT_ENTRIES {
+    if list.is_empty() && list.capacity() > MAX_IDLE_ENTRIES {
         *list = VecDeque::new();
     }
 }

@@ -17,7 +17,7 @@ const MIN_RESERVE: usize = 4 * 1024;
 /// How much is reserved ahead for a message, as a multiple of what has arrived. A peer
 /// that announces much but sends little occupies little memory, and a long message
 /// moves to a larger buffer only once or twice.
-const AHEAD: usize = 15;
+const RESERVE_FACTOR: usize = 15;
 
 /// Whether the peer has to mask its frames (RFC 6455, 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -322,7 +322,7 @@ impl Decoder {
         }
         let data = &mut message.data;
         if data.capacity() == data.len() {
-            let more = (AHEAD * data.len()).max(least).min(remaining);
+            let more = (RESERVE_FACTOR * data.len()).max(least).min(remaining);
             self.buffers.try_grow(data, data.len() + more).ok()?;
         }
         let room = (data.capacity() - data.len()).min(remaining);
@@ -738,7 +738,7 @@ fn reserve(
     }
     let to_come = usize::try_from(to_come).unwrap_or(usize::MAX);
     let len = data.len() + here;
-    let ahead = (AHEAD * len).max(MIN_RESERVE).min(to_come);
+    let ahead = (RESERVE_FACTOR * len).max(MIN_RESERVE).min(to_come);
     buffers.try_grow(data, len.saturating_add(ahead).max(least))
 }
 
