@@ -7,10 +7,10 @@ use std::task::{Context, Poll, Waker};
 
 use oxws_protocol::{BufferPool, Encoder};
 
-use super::out::{Compression, Held, Out};
 use super::outbox::{Deferred, Entry, Flags};
 use super::socket::Socket;
 use super::traffic::Traffic;
+use super::write_queue::{Compression, Held, WriteQueue};
 
 /// The options of a connection.
 #[derive(Clone, Copy)]
@@ -28,7 +28,7 @@ pub(crate) struct Connection {
     pub(crate) manner: Manner,
     /// `None` once the connection is destroyed.
     socket: RefCell<Option<Rc<Socket>>>,
-    out: RefCell<Out>,
+    queue: RefCell<WriteQueue>,
     /// Wakes the task, which reads, and waits for the socket to become writable.
     driver: RefCell<Option<Waker>>,
     /// Set while the connection is queued in `Core::dirty`.
@@ -63,7 +63,7 @@ impl Connection {
             id,
             manner,
             socket: RefCell::new(Some(socket)),
-            out: RefCell::new(Out::new(encoder, traffic, buffers)),
+            queue: RefCell::new(WriteQueue::new(encoder, traffic, buffers)),
             driver: RefCell::new(None),
             dirty: Cell::new(false),
             deferred: Cell::new(None),
@@ -79,12 +79,12 @@ impl Connection {
     /// Appends a message or control frame. Returns it if it has to be compressed on
     /// another thread.
     pub(crate) fn send(&self, flags: Flags, payload: &[u8]) -> Option<Compression> {
-        let out = &mut *self.out.borrow_mut();
-        if out.must_copy(flags, payload.len()) {
+        let queue = &mut *self.queue.borrow_mut();
+        if queue.must_copy(flags, payload.len()) {
             let payload = payload.to_vec();
-            return out.hold(Held { flags, payload });
+            return queue.hold(Held { flags, payload });
         }
-        out.append(flags, payload);
+        queue.append(flags, payload);
         None
     }
 
@@ -92,7 +92,7 @@ impl Connection {
     /// no other message follows it there.
     pub(crate) fn may_defer(&self, entry: &Entry<'_>) -> bool {
         let is_writable = self.socket.borrow().is_some();
-        is_writable && (self.out.borrow()).may_send_through(entry.flags, entry.payload.len())
+        is_writable && (self.queue.borrow()).may_send_through(entry.flags, entry.payload.len())
     }
 
     pub(crate) fn defer(&self, deferred: Deferred) {
@@ -106,39 +106,39 @@ impl Connection {
     /// Writes a deferred message. `counted` tells whether JavaScript's thread has
     /// counted it as posted.
     pub(crate) fn send_through(&self, flags: Flags, payload: &[u8], counted: bool) {
-        let out = &mut *self.out.borrow_mut();
+        let queue = &mut *self.queue.borrow_mut();
         if let Some(socket) = self.socket.borrow().as_ref() {
-            out.send_through(flags, payload.into(), counted, socket);
-            self.look_at(out);
+            queue.send_through(flags, payload.into(), counted, socket);
+            self.look_at(queue);
         }
     }
 
     /// Sends a long message. Only what the socket does not take at once is copied.
     /// Returns the message if it has to be compressed on another thread.
     pub(crate) fn send_long(&self, flags: Flags, payload: Cow<'_, [u8]>) -> Option<Compression> {
-        let out = &mut *self.out.borrow_mut();
+        let queue = &mut *self.queue.borrow_mut();
         let len = payload.len();
-        if out.must_copy(flags, len) {
+        if queue.must_copy(flags, len) {
             let payload = payload.into_owned();
-            return out.hold(Held { flags, payload });
+            return queue.hold(Held { flags, payload });
         }
         let socket = self.socket.borrow();
         match socket.as_ref() {
-            Some(socket) if out.may_send_through(flags, len) => {
-                out.send_through(flags, payload, false, socket);
-                self.look_at(out);
+            Some(socket) if queue.may_send_through(flags, len) => {
+                queue.send_through(flags, payload, false, socket);
+                self.look_at(queue);
             }
-            _ if flags.raw() || flags.mask() || out.compresses(flags, len) => {
-                out.append(flags, &payload);
+            _ if flags.raw() || flags.mask() || queue.compresses(flags, len) => {
+                queue.append(flags, &payload);
             }
-            _ => out.append_segment(flags, payload),
+            _ => queue.append_segment(flags, payload),
         }
         None
     }
 
     /// Wakes the task if the socket takes no more for now, or has failed.
-    fn look_at(&self, out: &Out) {
-        if out.is_blocked() || out.error().is_some() {
+    fn look_at(&self, queue: &WriteQueue) {
+        if queue.is_blocked() || queue.error().is_some() {
             self.wake();
         }
     }
@@ -146,37 +146,37 @@ impl Connection {
     /// Takes the encoder and the frame of a finished compression, and appends what waited
     /// for it. Returns the next message that has to be compressed on another thread.
     pub(crate) fn end_compression(&self, done: Compression) -> Option<Compression> {
-        self.out.borrow_mut().end_compression(done)
+        self.queue.borrow_mut().end_compression(done)
     }
 
     /// Counts posted bytes as arrived, so that they are not counted twice.
     pub(crate) fn settle(&self, bytes: usize) {
-        self.out.borrow_mut().settle(bytes);
+        self.queue.borrow_mut().settle(bytes);
     }
 
     /// Answers a ping, unless the sending direction of the socket is ending.
     pub(crate) fn answer(&self, payload: &[u8]) {
         if !self.ending.get() {
             let masks = self.manner.masks;
-            self.out.borrow_mut().answer(payload, masks);
+            self.queue.borrow_mut().answer(payload, masks);
         }
     }
 
     /// Writes as much as the socket takes.
     pub(crate) fn flush(&self) {
-        let out = &mut *self.out.borrow_mut();
+        let queue = &mut *self.queue.borrow_mut();
         if let Some(socket) = self.socket.borrow().as_ref() {
-            if !out.is_blocked() {
-                self.write(out, socket);
+            if !queue.is_blocked() {
+                self.write(queue, socket);
             }
         }
-        out.publish();
+        queue.publish();
     }
 
-    fn write(&self, out: &mut Out, socket: &Socket) {
-        out.flush(socket);
-        self.look_at(out);
-        let is_sent = out.is_idle() && !out.has_failed();
+    fn write(&self, queue: &mut WriteQueue, socket: &Socket) {
+        queue.flush(socket);
+        self.look_at(queue);
+        let is_sent = queue.is_idle() && !queue.has_failed();
         if self.ending.get() && is_sent && !self.has_ended.replace(true) {
             socket.shutdown();
             self.wake();
@@ -186,7 +186,7 @@ impl Connection {
     /// Writes more when the socket becomes writable. Returns `Pending` while something
     /// waits for that.
     pub(crate) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<()> {
-        while self.out.borrow().is_blocked() {
+        while self.queue.borrow().is_blocked() {
             match self.socket.borrow().as_ref() {
                 None => return Poll::Ready(()),
                 Some(socket) => {
@@ -195,7 +195,7 @@ impl Connection {
                     }
                 }
             }
-            self.out.borrow_mut().unblock(self.manner.masks);
+            self.queue.borrow_mut().unblock(self.manner.masks);
             self.flush();
         }
         Poll::Ready(())
@@ -204,7 +204,7 @@ impl Connection {
     /// Ends the sending direction of the socket when all frames are written. What is
     /// not yet framed is dropped.
     pub(crate) fn end(&self) {
-        self.out.borrow_mut().end();
+        self.queue.borrow_mut().end();
         self.finish();
     }
 
@@ -225,7 +225,7 @@ impl Connection {
     /// Releases the connection at once.
     pub(crate) fn destroy(&self) {
         self.released.set(true);
-        self.out.borrow_mut().fail(None);
+        self.queue.borrow_mut().fail(None);
         // The other end notices when Node closes its own descriptor.
         self.socket.replace(None);
         self.wake();
@@ -244,12 +244,12 @@ impl Connection {
 
     /// Returns whether everything has been written.
     pub(crate) fn is_idle(&self) -> bool {
-        self.out.borrow().is_idle()
+        self.queue.borrow().is_idle()
     }
 
     /// Returns the system's error number if a write failed.
     pub(crate) fn write_error(&self) -> Option<i32> {
-        self.out.borrow().error()
+        self.queue.borrow().error()
     }
 
     /// Returns whether the sending direction of the socket has ended.
@@ -306,11 +306,11 @@ impl Connection {
 
     /// Takes the number of messages that have been sent but not reported.
     pub(crate) fn take_acked(&self) -> u32 {
-        self.out.borrow_mut().take_acked()
+        self.queue.borrow_mut().take_acked()
     }
 
     /// Returns whether messages have been sent but not reported.
     pub(crate) fn has_news(&self) -> bool {
-        self.out.borrow().has_news()
+        self.queue.borrow().has_news()
     }
 }

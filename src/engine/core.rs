@@ -14,10 +14,10 @@ use super::blocking;
 use super::connection::{Connection, Manner};
 use super::driver::Driver;
 use super::inbox::{Inbox, Row};
-use super::out::Compression;
 use super::outbox::{self, Flags};
 use super::socket::Adopted;
 use super::traffic::Traffic;
+use super::write_queue::Compression;
 use crate::border::{kind, PLACE_BITS};
 
 /// Returns the index of a connection in the table.

@@ -68,7 +68,7 @@ impl Compression {
 }
 
 /// The frames that one connection has to write, and what is not yet framed.
-pub(crate) struct Out {
+pub(crate) struct WriteQueue {
     /// `None` while another thread compresses with it.
     encoder: Option<Encoder>,
     /// What waits for the encoder.
@@ -104,7 +104,7 @@ pub(crate) struct Out {
     error: Option<i32>,
 }
 
-impl Out {
+impl WriteQueue {
     pub(crate) fn new(encoder: Encoder, traffic: Traffic, buffers: BufferPool) -> Self {
         Self {
             encoder: Some(encoder),
