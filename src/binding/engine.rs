@@ -13,7 +13,7 @@ use super::decoder::{payload_limit, Limits};
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
 use super::{bytes, text};
-use crate::engine::connection::Manner;
+use crate::engine::connection::ConnectionOptions;
 use crate::engine::core::{Command, Opening};
 use crate::engine::host::inline::Inline;
 use crate::engine::host::thread::Threaded;
@@ -264,7 +264,7 @@ impl Engine {
                 socket,
                 decoder: limits.decoder(deflate),
                 encoder: Encoder::new(deflate.map(PerMessageDeflate::deflater), threshold),
-                manner: Manner {
+                options: ConnectionOptions {
                     masks: adoption.masks,
                     answers: adoption.answers,
                     texts_are_strings: adoption.texts_are_strings,

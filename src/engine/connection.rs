@@ -14,7 +14,7 @@ use super::write_queue::{Compression, Held, WriteQueue};
 
 /// The options of a connection.
 #[derive(Clone, Copy)]
-pub(crate) struct Manner {
+pub(crate) struct ConnectionOptions {
     /// Whether automatic pongs are masked.
     pub(crate) masks: bool,
     /// Whether pings are answered automatically. Otherwise JavaScript answers them.
@@ -25,7 +25,7 @@ pub(crate) struct Manner {
 
 pub(crate) struct Connection {
     pub(crate) id: u32,
-    pub(crate) manner: Manner,
+    pub(crate) options: ConnectionOptions,
     /// `None` once the connection is destroyed.
     socket: RefCell<Option<Rc<Socket>>>,
     queue: RefCell<WriteQueue>,
@@ -55,13 +55,13 @@ impl Connection {
         id: u32,
         socket: Rc<Socket>,
         encoder: Encoder,
-        manner: Manner,
+        options: ConnectionOptions,
         traffic: Traffic,
         buffers: BufferPool,
     ) -> Self {
         Self {
             id,
-            manner,
+            options,
             socket: RefCell::new(Some(socket)),
             queue: RefCell::new(WriteQueue::new(encoder, traffic, buffers)),
             driver: RefCell::new(None),
@@ -80,7 +80,7 @@ impl Connection {
     /// another thread.
     pub(crate) fn send(&self, flags: Flags, payload: &[u8]) -> Option<Compression> {
         let queue = &mut *self.queue.borrow_mut();
-        if queue.must_copy(flags, payload.len()) {
+        if queue.must_hold(flags, payload.len()) {
             let payload = payload.to_vec();
             return queue.hold(Held { flags, payload });
         }
@@ -92,7 +92,7 @@ impl Connection {
     /// no other message follows it there.
     pub(crate) fn may_defer(&self, entry: &Entry<'_>) -> bool {
         let is_writable = self.socket.borrow().is_some();
-        is_writable && (self.queue.borrow()).may_send_through(entry.flags, entry.payload.len())
+        is_writable && (self.queue.borrow()).may_write_directly(entry.flags, entry.payload.len())
     }
 
     pub(crate) fn defer(&self, deferred: Deferred) {
@@ -105,11 +105,11 @@ impl Connection {
 
     /// Writes a deferred message. `counted` tells whether JavaScript's thread has
     /// counted it as posted.
-    pub(crate) fn send_through(&self, flags: Flags, payload: &[u8], counted: bool) {
+    pub(crate) fn write_directly(&self, flags: Flags, payload: &[u8], counted: bool) {
         let queue = &mut *self.queue.borrow_mut();
         if let Some(socket) = self.socket.borrow().as_ref() {
-            queue.send_through(flags, payload.into(), counted, socket);
-            self.look_at(queue);
+            queue.write_directly(flags, payload.into(), counted, socket);
+            self.wake_if_blocked(queue);
         }
     }
 
@@ -118,15 +118,15 @@ impl Connection {
     pub(crate) fn send_long(&self, flags: Flags, payload: Cow<'_, [u8]>) -> Option<Compression> {
         let queue = &mut *self.queue.borrow_mut();
         let len = payload.len();
-        if queue.must_copy(flags, len) {
+        if queue.must_hold(flags, len) {
             let payload = payload.into_owned();
             return queue.hold(Held { flags, payload });
         }
         let socket = self.socket.borrow();
         match socket.as_ref() {
-            Some(socket) if queue.may_send_through(flags, len) => {
-                queue.send_through(flags, payload, false, socket);
-                self.look_at(queue);
+            Some(socket) if queue.may_write_directly(flags, len) => {
+                queue.write_directly(flags, payload, false, socket);
+                self.wake_if_blocked(queue);
             }
             _ if flags.raw() || flags.mask() || queue.compresses(flags, len) => {
                 queue.append(flags, &payload);
@@ -137,7 +137,7 @@ impl Connection {
     }
 
     /// Wakes the task if the socket takes no more for now, or has failed.
-    fn look_at(&self, queue: &WriteQueue) {
+    fn wake_if_blocked(&self, queue: &WriteQueue) {
         if queue.is_blocked() || queue.error().is_some() {
             self.wake();
         }
@@ -150,14 +150,14 @@ impl Connection {
     }
 
     /// Counts posted bytes as arrived, so that they are not counted twice.
-    pub(crate) fn settle(&self, bytes: usize) {
-        self.queue.borrow_mut().settle(bytes);
+    pub(crate) fn count_arrived(&self, bytes: usize) {
+        self.queue.borrow_mut().count_arrived(bytes);
     }
 
     /// Answers a ping, unless the sending direction of the socket is ending.
     pub(crate) fn answer(&self, payload: &[u8]) {
         if !self.ending.get() {
-            let masks = self.manner.masks;
+            let masks = self.options.masks;
             self.queue.borrow_mut().answer(payload, masks);
         }
     }
@@ -175,7 +175,7 @@ impl Connection {
 
     fn write(&self, queue: &mut WriteQueue, socket: &Socket) {
         queue.flush(socket);
-        self.look_at(queue);
+        self.wake_if_blocked(queue);
         let is_sent = queue.is_idle() && !queue.has_failed();
         if self.ending.get() && is_sent && !self.has_ended.replace(true) {
             socket.shutdown();
@@ -195,7 +195,7 @@ impl Connection {
                     }
                 }
             }
-            self.queue.borrow_mut().unblock(self.manner.masks);
+            self.queue.borrow_mut().unblock(self.options.masks);
             self.flush();
         }
         Poll::Ready(())

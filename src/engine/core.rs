@@ -11,7 +11,7 @@ use std::task::{Context, Waker};
 use oxws_protocol::{BufferPool, Decoder, Encoder};
 
 use super::blocking;
-use super::connection::{Connection, Manner};
+use super::connection::{Connection, ConnectionOptions};
 use super::driver::Driver;
 use super::inbox::{Inbox, Row};
 use super::outbox::{self, Flags};
@@ -31,7 +31,7 @@ pub(crate) struct Opening {
     pub(crate) socket: Adopted,
     pub(crate) decoder: Decoder,
     pub(crate) encoder: Encoder,
-    pub(crate) manner: Manner,
+    pub(crate) options: ConnectionOptions,
     pub(crate) traffic: Traffic,
     /// What Node has read already.
     pub(crate) head: Vec<u8>,
@@ -102,13 +102,13 @@ pub(crate) struct Core {
     /// none, because it checks by itself.
     watcher: RefCell<Option<Waker>>,
     /// Whether JavaScript's thread counts messages when it posts them.
-    counts_ahead: bool,
+    counts_posted: bool,
 }
 
 impl Core {
-    pub(crate) fn new(inbox: Inbox, buffers: BufferPool, counts_ahead: bool) -> Rc<Self> {
+    pub(crate) fn new(inbox: Inbox, buffers: BufferPool, counts_posted: bool) -> Rc<Self> {
         Rc::new(Self {
-            counts_ahead,
+            counts_posted,
             inbox: RefCell::new(inbox),
             buffers,
             connections: RefCell::default(),
@@ -190,8 +190,8 @@ impl Core {
         if let Some(connection) = self.get(id) {
             let len = payload.len();
             self.compress(&connection, connection.send_long(flags, payload));
-            if self.counts_ahead {
-                connection.settle(len);
+            if self.counts_posted {
+                connection.count_arrived(len);
             }
             connection.flush();
             self.note_sent(&connection);
@@ -217,7 +217,7 @@ impl Core {
             id,
             socket.clone(),
             opening.encoder,
-            opening.manner,
+            opening.options,
             opening.traffic,
             self.buffers.clone(),
         ));
@@ -290,8 +290,8 @@ impl Core {
     fn append(self: &Rc<Self>, connection: &Rc<Connection>, flags: Flags, payload: &[u8]) {
         let compression = connection.send(flags, payload);
         self.compress(connection, compression);
-        if self.counts_ahead {
-            connection.settle(payload.len());
+        if self.counts_posted {
+            connection.count_arrived(payload.len());
         }
     }
 
@@ -313,7 +313,7 @@ impl Core {
             connection.dirty.set(false);
             if let Some(deferred) = connection.take_deferred() {
                 let payload = deferred.payload(bytes);
-                connection.send_through(deferred.flags, payload, self.counts_ahead);
+                connection.write_directly(deferred.flags, payload, self.counts_posted);
             }
             connection.flush();
             self.note_sent(&connection);

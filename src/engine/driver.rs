@@ -451,7 +451,7 @@ impl Driver {
         if event.masked {
             kind |= kind::MASKED;
         }
-        if event.kind == EventKind::Ping && self.connection.manner.answers {
+        if event.kind == EventKind::Ping && self.connection.options.answers {
             let payload = match &event.payload {
                 Payload::Input(range) => &*inbox.slice(chunk + range.start, range.len()),
                 Payload::Owned(bytes) => bytes,
@@ -475,7 +475,7 @@ impl Driver {
             },
         };
         let is_here = kind & kind::LARGE == 0;
-        let is_string = event.kind == EventKind::Text && self.connection.manner.texts_are_strings;
+        let is_string = event.kind == EventKind::Text && self.connection.options.texts_are_strings;
         if is_string && is_here && end - start >= MIN_ASCII_CHECK {
             let is_ascii = inbox.slice(start, end - start).is_ascii();
             kind |= if is_ascii { kind::ASCII } else { 0 };

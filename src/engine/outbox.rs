@@ -41,13 +41,13 @@ impl Flags {
     }
 
     /// Returns the type of the message or the opcode of the control frame.
-    pub(crate) fn what(self) -> Option<What> {
+    pub(crate) fn kind(self) -> Option<FrameKind> {
         Some(match self.0 & flag::OPCODE {
-            0x1 => What::Message(MessageKind::Text),
-            0x2 => What::Message(MessageKind::Binary),
-            0x8 => What::Control(Opcode::Close),
-            0x9 => What::Control(Opcode::Ping),
-            0xa => What::Control(Opcode::Pong),
+            0x1 => FrameKind::Message(MessageKind::Text),
+            0x2 => FrameKind::Message(MessageKind::Binary),
+            0x8 => FrameKind::Control(Opcode::Close),
+            0x9 => FrameKind::Control(Opcode::Ping),
+            0xa => FrameKind::Control(Opcode::Pong),
             _ => return None,
         })
     }
@@ -55,7 +55,7 @@ impl Flags {
 
 /// A message or control frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum FrameKind {
     Message(MessageKind),
     Control(Opcode),
 }

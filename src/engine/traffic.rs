@@ -41,7 +41,7 @@ pub(crate) struct Tally {
     /// What it was given to send, including the heads of frames.
     pub(crate) accepted: u64,
     /// What JavaScript's thread has posted and counted, and has now arrived.
-    pub(crate) settled: u64,
+    pub(crate) arrived: u64,
     pub(crate) written: u64,
 }
 
@@ -68,7 +68,7 @@ impl Traffic {
 
     /// Publishes the counts of the engine's thread.
     pub(crate) fn publish(&self, tally: &Tally) {
-        let accepted = tally.accepted.wrapping_sub(tally.settled);
+        let accepted = tally.accepted.wrapping_sub(tally.arrived);
         let queued = accepted.wrapping_sub(tally.written);
         self.0.accepted.store(accepted, Ordering::Relaxed);
         self.0.queued.store(queued, Ordering::Relaxed);

@@ -8,7 +8,7 @@ use oxws_protocol::frame::{FrameHead, Opcode, MAX_HEAD_LEN};
 use oxws_protocol::{mask, BufferPool, Encoder, MessageOptions};
 
 use super::mask_keys;
-use super::outbox::{Flags, What};
+use super::outbox::{Flags, FrameKind};
 use super::socket::Socket;
 use super::traffic::{Tally, Traffic};
 
@@ -53,7 +53,7 @@ pub(crate) struct Compression {
 impl Compression {
     /// Compresses the message.
     pub(crate) fn run(mut self) -> Self {
-        if let Some(What::Message(kind)) = self.held.flags.what() {
+        if let Some(FrameKind::Message(kind)) = self.held.flags.kind() {
             let options = MessageOptions {
                 fin: self.held.flags.fin(),
                 compress: true,
@@ -146,7 +146,7 @@ impl WriteQueue {
     }
 
     pub(crate) fn compresses(&self, flags: Flags, len: usize) -> bool {
-        let is_message = matches!(flags.what(), Some(What::Message(_)));
+        let is_message = matches!(flags.kind(), Some(FrameKind::Message(_)));
         is_message
             && (self.encoder.as_ref())
                 .is_some_and(|encoder| encoder.compresses(len, flags.compress()))
@@ -154,7 +154,7 @@ impl WriteQueue {
 
     /// Returns whether a message or frame cannot be appended now, because the encoder
     /// is in use or because the message has to be compressed on another thread.
-    pub(crate) fn must_copy(&self, flags: Flags, len: usize) -> bool {
+    pub(crate) fn must_hold(&self, flags: Flags, len: usize) -> bool {
         self.encoder.is_none() || (len >= MIN_OFFLOADED && self.compresses(flags, len))
     }
 
@@ -165,7 +165,7 @@ impl WriteQueue {
         if self.failed {
             return None;
         }
-        if !self.must_copy(held.flags, len) {
+        if !self.must_hold(held.flags, len) {
             self.append(held.flags, &held.payload);
             return None;
         }
@@ -196,9 +196,9 @@ impl WriteQueue {
             let capacity = needed.max(2 * self.tail.capacity());
             self.buffers.grow(&mut self.tail, capacity);
         }
-        match (flags.what(), &mut self.encoder) {
+        match (flags.kind(), &mut self.encoder) {
             _ if flags.raw() => self.tail.extend_from_slice(payload),
-            (Some(What::Message(kind)), Some(encoder)) => {
+            (Some(FrameKind::Message(kind)), Some(encoder)) => {
                 let options = MessageOptions {
                     fin: flags.fin(),
                     compress: flags.compress(),
@@ -206,7 +206,7 @@ impl WriteQueue {
                 };
                 encoder.message(kind, payload, options, &mut self.tail);
             }
-            (Some(What::Control(opcode)), _) => {
+            (Some(FrameKind::Control(opcode)), _) => {
                 self.closing |= opcode == Opcode::Close;
                 control(opcode, payload, mask, &mut self.tail);
             }
@@ -216,22 +216,23 @@ impl WriteQueue {
     }
 
     /// Returns whether a message can be written directly, without being appended first.
-    pub(crate) fn may_send_through(&self, flags: Flags, len: usize) -> bool {
+    pub(crate) fn may_write_directly(&self, flags: Flags, len: usize) -> bool {
         let is_clear = !self.blocked && !self.failed && self.is_idle();
         let is_plain = !flags.raw() && !flags.mask() && !self.compresses(flags, len);
-        is_clear && is_plain && matches!(flags.what(), Some(What::Message(_)))
+        is_clear && is_plain && matches!(flags.kind(), Some(FrameKind::Message(_)))
     }
 
     /// Writes a message directly. Only what the socket does not take at once is appended.
     /// `counted` tells whether JavaScript's thread has counted the message as posted.
-    pub(crate) fn send_through(
+    pub(crate) fn write_directly(
         &mut self,
         flags: Flags,
         payload: Cow<'_, [u8]>,
         counted: bool,
         socket: &Socket,
     ) {
-        let (Some(What::Message(kind)), Some(encoder)) = (flags.what(), &mut self.encoder) else {
+        let (Some(FrameKind::Message(kind)), Some(encoder)) = (flags.kind(), &mut self.encoder)
+        else {
             return;
         };
         let mut frame = [0; MAX_HEAD_LEN + MAX_JOINED];
@@ -242,7 +243,7 @@ impl WriteQueue {
         self.appended += len as u64;
         self.tally.accepted += len as u64;
         if counted {
-            self.settle(payload.len());
+            self.count_arrived(payload.len());
         }
         if flags.ack() {
             self.acks.push_back(self.appended);
@@ -266,7 +267,7 @@ impl WriteQueue {
         if written < len {
             self.tail
                 .extend_from_slice(&frame[written.min(head_len)..head_len]);
-            self.keep(payload, written.saturating_sub(head_len));
+            self.append_payload(payload, written.saturating_sub(head_len));
             self.blocked = true;
         } else if let Cow::Owned(bytes) = payload {
             self.buffers.give(bytes);
@@ -274,7 +275,7 @@ impl WriteQueue {
     }
 
     /// Appends a payload from position `from` on.
-    fn keep(&mut self, payload: Cow<'_, [u8]>, from: usize) {
+    fn append_payload(&mut self, payload: Cow<'_, [u8]>, from: usize) {
         match payload {
             Cow::Borrowed(bytes) if bytes.len() - from < MIN_SEGMENT => {
                 self.tail.extend_from_slice(&bytes[from..]);
@@ -301,7 +302,8 @@ impl WriteQueue {
 
     /// Appends a frame with a long payload, which is neither masked nor compressed.
     pub(crate) fn append_segment(&mut self, flags: Flags, payload: Cow<'_, [u8]>) {
-        let (Some(What::Message(kind)), Some(encoder)) = (flags.what(), &mut self.encoder) else {
+        let (Some(FrameKind::Message(kind)), Some(encoder)) = (flags.kind(), &mut self.encoder)
+        else {
             return;
         };
         if self.failed {
@@ -315,7 +317,7 @@ impl WriteQueue {
         self.appended += len as u64;
         self.tally.accepted += len as u64;
         self.count(before, flags);
-        self.keep(payload, 0);
+        self.append_payload(payload, 0);
     }
 
     /// Takes the encoder and the frame of a finished compression, and appends what waited
@@ -330,7 +332,7 @@ impl WriteQueue {
         self.tail.extend_from_slice(&done.frame);
         self.count(before, done.held.flags);
         while let Some(held) = self.held.pop_front() {
-            give_back(&mut self.held);
+            shrink_if_empty(&mut self.held);
             self.tally.accepted -= held.payload.len() as u64;
             if let Some(next) = self.hold(held) {
                 return Some(next);
@@ -340,8 +342,8 @@ impl WriteQueue {
     }
 
     /// Counts posted bytes as arrived, so that they are not counted twice.
-    pub(crate) fn settle(&mut self, bytes: usize) {
-        self.tally.settled += bytes as u64;
+    pub(crate) fn count_arrived(&mut self, bytes: usize) {
+        self.tally.arrived += bytes as u64;
     }
 
     /// Publishes the byte counts to JavaScript's thread.
@@ -452,7 +454,7 @@ impl WriteQueue {
                 self.first_written = 0;
                 if let Some(bytes) = self.segments.pop_front() {
                     self.buffers.give(bytes);
-                    give_back(&mut self.segments);
+                    shrink_if_empty(&mut self.segments);
                 }
             }
         }
@@ -467,7 +469,7 @@ impl WriteQueue {
             self.acks.pop_front();
             self.acked += 1;
             self.traffic.send();
-            give_back(&mut self.acks);
+            shrink_if_empty(&mut self.acks);
         }
         if self.appended == self.written {
             self.waiting_pongs = 0;
@@ -505,7 +507,7 @@ impl WriteQueue {
 }
 
 /// Frees the memory of an empty list that has grown long.
-fn give_back<T>(list: &mut VecDeque<T>) {
+fn shrink_if_empty<T>(list: &mut VecDeque<T>) {
     if list.is_empty() && list.capacity() > MAX_IDLE_ENTRIES {
         *list = VecDeque::new();
     }
