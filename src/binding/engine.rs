@@ -448,8 +448,10 @@ unsafe fn start(
         match unsafe { Inline::start(uv_loop, boundary, dispatch) } {
             Ok(host) => return Ok(host),
             Err(failed) => match failed.reason {
-                Unavailable::Here => (boundary, dispatch) = (failed.boundary, failed.dispatch),
-                reason @ Unavailable::Now(_) => return Err(reason),
+                Unavailable::Unsupported => {
+                    (boundary, dispatch) = (failed.boundary, failed.dispatch)
+                }
+                reason @ Unavailable::Exhausted(_) => return Err(reason),
             },
         }
     }
@@ -463,8 +465,8 @@ unsafe fn start(
 /// may start later.
 fn unavailable(reason: &Unavailable) -> Error {
     match reason {
-        Unavailable::Here => Error::from_reason("the engine has no host here"),
-        Unavailable::Now(error) => Error::new(Status::Cancelled, error.to_string()),
+        Unavailable::Unsupported => Error::from_reason("the engine has no host here"),
+        Unavailable::Exhausted(error) => Error::new(Status::Cancelled, error.to_string()),
     }
 }
 

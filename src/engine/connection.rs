@@ -310,7 +310,7 @@ impl Connection {
     }
 
     /// Returns whether messages have been sent but not reported.
-    pub(crate) fn has_news(&self) -> bool {
-        self.queue.borrow().has_news()
+    pub(crate) fn has_acked(&self) -> bool {
+        self.queue.borrow().has_acked()
     }
 }

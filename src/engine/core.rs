@@ -328,7 +328,7 @@ impl Core {
     /// Schedules the report of sent messages. It does not go to the inbox now, because
     /// JavaScript may be reading the inbox.
     fn note_sent(&self, connection: &Rc<Connection>) {
-        if connection.has_news() {
+        if connection.has_acked() {
             self.acked.borrow_mut().push(connection.clone());
         }
     }
@@ -336,8 +336,8 @@ impl Core {
     /// Reports sent messages before any other event of the task. If the other end is in
     /// the same process, the sender then learns that a message was sent before the
     /// other end receives it.
-    pub(crate) fn tell_sent(&self, connection: &Rc<Connection>) {
-        if !connection.has_news() {
+    pub(crate) fn report_sent(&self, connection: &Rc<Connection>) {
+        if !connection.has_acked() {
             return;
         }
         if !push_sent(&mut self.inbox.borrow_mut(), connection) {
@@ -347,7 +347,7 @@ impl Core {
 
     /// Adds the reports of sent messages and failed connections to the inbox, as
     /// far as it has space.
-    pub(crate) fn tell_news(&self) {
+    pub(crate) fn report_pending(&self) {
         let inbox = &mut *self.inbox.borrow_mut();
         drain_while(&mut self.acked.borrow_mut(), |connection| {
             push_sent(inbox, connection)
@@ -356,17 +356,17 @@ impl Core {
     }
 
     /// Returns whether there is something to report.
-    pub(crate) fn has_news(&self) -> bool {
+    pub(crate) fn has_reports(&self) -> bool {
         !self.inbox.borrow().is_empty()
             || !self.acked.borrow().is_empty()
             || !self.failures.borrow().is_empty()
     }
 
-    /// Returns whether there is something to write, or to report if `can_tell` is true.
+    /// Returns whether there is something to write, or to report if `can_report` is true.
     /// Otherwise the task is woken when that may have changed.
-    pub(crate) fn poll_news(&self, context: &Context<'_>, can_tell: bool) -> bool {
+    pub(crate) fn poll_work(&self, context: &Context<'_>, can_report: bool) -> bool {
         *self.watcher.borrow_mut() = Some(context.waker().clone());
-        !self.dirty.borrow().is_empty() || (can_tell && self.has_news())
+        !self.dirty.borrow().is_empty() || (can_report && self.has_reports())
     }
 
     /// Wakes the task that waits for something to write or report.
@@ -401,7 +401,7 @@ impl Core {
                 };
                 next = connection.end_compression(done);
                 connection.flush();
-                core.tell_sent(&connection);
+                core.report_sent(&connection);
                 core.wake_watcher();
             }
         });

@@ -58,7 +58,7 @@ pub(crate) struct Driver {
     /// still be unread.
     sends_no_more: bool,
     /// Whether the end of the sending direction has been reported.
-    has_told_end: bool,
+    has_reported_end: bool,
 }
 
 type HangUp = Pin<Box<dyn Future<Output = io::Result<()>>>>;
@@ -151,7 +151,7 @@ impl Driver {
             share: Share::default(),
             hang_up: None,
             sends_no_more: false,
-            has_told_end: false,
+            has_reported_end: false,
         }
     }
 
@@ -159,7 +159,7 @@ impl Driver {
         let connection = self.connection.clone();
         connection.set_driver(context);
         let _ = connection.poll_flush(context);
-        self.core.tell_sent(&connection);
+        self.core.report_sent(&connection);
         if connection.is_destroyed() {
             return Poll::Ready(());
         }
@@ -167,7 +167,7 @@ impl Driver {
             if connection.is_released() {
                 return self.release(context);
             }
-            self.tell_end(context);
+            self.report_end(context);
             match self.step(context) {
                 Step::Again => {}
                 Step::Full | Step::Wait => return Poll::Pending,
@@ -179,13 +179,13 @@ impl Driver {
     }
 
     /// Reports the end of the sending direction, once.
-    fn tell_end(&mut self, context: &Context<'_>) {
-        if self.has_told_end || !self.connection.has_ended() {
+    fn report_end(&mut self, context: &Context<'_>) {
+        if self.has_reported_end || !self.connection.has_ended() {
             return;
         }
         let inbox = &mut *self.core.inbox.borrow_mut();
-        self.has_told_end = inbox.push(Row::bare(self.connection.id, kind::ENDED, 0));
-        if !self.has_told_end {
+        self.has_reported_end = inbox.push(Row::bare(self.connection.id, kind::ENDED, 0));
+        if !self.has_reported_end {
             inbox.wait(context, &self.share);
         }
     }

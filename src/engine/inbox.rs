@@ -89,9 +89,9 @@ pub(crate) struct Inbox {
     /// The number of the current batch.
     batch: u64,
     /// Tasks that wait for space and have used none of this batch. They are woken first.
-    waiting: Vec<Waker>,
+    unserved: Vec<Waker>,
     /// Tasks that wait for space and have used some of this batch.
-    sated: Vec<Waker>,
+    served: Vec<Waker>,
 }
 
 impl Inbox {
@@ -108,8 +108,8 @@ impl Inbox {
             large: Vec::new(),
             large_bytes: 0,
             batch: 1,
-            waiting: Vec::new(),
-            sated: Vec::new(),
+            unserved: Vec::new(),
+            served: Vec::new(),
         }
     }
 
@@ -229,9 +229,9 @@ impl Inbox {
     /// Wakes the task when [`clear`](Self::clear) has made space.
     pub(crate) fn wait(&mut self, context: &Context<'_>, share: &Share) {
         let list = if share.batch == self.batch && share.rows > 0 {
-            &mut self.sated
+            &mut self.served
         } else {
-            &mut self.waiting
+            &mut self.unserved
         };
         list.push(context.waker().clone());
     }
@@ -248,7 +248,7 @@ impl Inbox {
         self.large.clear();
         self.large_bytes = 0;
         self.batch += 1;
-        for waker in self.waiting.drain(..).chain(self.sated.drain(..)) {
+        for waker in self.unserved.drain(..).chain(self.served.drain(..)) {
             waker.wake();
         }
     }

@@ -401,7 +401,7 @@ impl WriteQueue {
         std::mem::take(&mut self.acked)
     }
 
-    pub(crate) fn has_news(&self) -> bool {
+    pub(crate) fn has_acked(&self) -> bool {
         self.acked > 0
     }
 

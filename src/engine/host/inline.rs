@@ -25,7 +25,7 @@ use super::super::inbox::Inbox;
 use super::super::outbox::{Flags, ROW};
 use super::super::region::Region;
 use super::super::uv::{Async, AsyncSender, Backend, Loop, Poll, Uv};
-use super::{Boundary, Cleared, Dispatch, Host, NotStarted, Unavailable};
+use super::{Boundary, ClearOnDrop, Dispatch, Host, NotStarted, Unavailable};
 
 /// The maximum duration of a pump, even if no other handle of the loop seems to be ready.
 const MAX_TIME: Duration = Duration::from_millis(4);
@@ -33,14 +33,14 @@ const MAX_TIME: Duration = Duration::from_millis(4);
 /// A pump ends once it has found both the loop's and the engine's descriptor readable
 /// this many times. The loop watches the engine's descriptor, so it is then unknown
 /// whether another handle is ready.
-const MAX_DOUBTS: u32 = 2;
+const MAX_AMBIGUOUS: u32 = 2;
 
 /// The inline host.
 pub(crate) struct Inline {
     core: Rc<Core>,
     runtime: RefCell<Option<Runtime>>,
     tasks: RefCell<Option<LocalSet>>,
-    alarm: Arc<Alarm>,
+    loop_waker: Arc<LoopWaker>,
     outbox_rows: RefCell<Region<u32>>,
     outbox_bytes: RefCell<Region<u8>>,
     dispatch: Dispatch,
@@ -53,20 +53,20 @@ pub(crate) struct Inline {
 }
 
 /// Records that tasks were woken. If another thread woke them, it also wakes the loop.
-struct Alarm {
-    rung: AtomicBool,
-    home: ThreadId,
+struct LoopWaker {
+    woken: AtomicBool,
+    loop_thread: ThreadId,
     doorbell: Mutex<Option<AsyncSender>>,
 }
 
-impl Wake for Alarm {
+impl Wake for LoopWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let was_rung = self.rung.swap(true, Ordering::AcqRel);
-        if !was_rung && std::thread::current().id() != self.home {
+        let was_woken = self.woken.swap(true, Ordering::AcqRel);
+        if !was_woken && std::thread::current().id() != self.loop_thread {
             let doorbell = self.doorbell.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(doorbell) = *doorbell {
                 // SAFETY: the handle still exists. `close` removes the sender under
@@ -111,10 +111,10 @@ impl Inline {
             ),
             runtime: RefCell::new(Some(runtime)),
             tasks: RefCell::new(Some(LocalSet::new())),
-            alarm: Arc::new(Alarm {
+            loop_waker: Arc::new(LoopWaker {
                 // The tasks have no waker until they run for the first time.
-                rung: AtomicBool::new(true),
-                home: std::thread::current().id(),
+                woken: AtomicBool::new(true),
+                loop_thread: std::thread::current().id(),
                 doorbell: Mutex::new(None),
             }),
             outbox_rows: RefCell::new(boundary.outbox_rows),
@@ -141,7 +141,7 @@ impl Inline {
         match (poll, doorbell) {
             (Some(poll), Some(doorbell)) => {
                 let mut sender = host
-                    .alarm
+                    .loop_waker
                     .doorbell
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner);
@@ -154,7 +154,7 @@ impl Inline {
             _ => {
                 let (boundary, dispatch) = host.dismantle();
                 Err(Box::new(NotStarted {
-                    reason: Unavailable::Here,
+                    reason: Unavailable::Unsupported,
                     boundary,
                     dispatch,
                 }))
@@ -184,24 +184,24 @@ impl Inline {
         if self.pumping.replace(true) {
             return;
         }
-        let pumping = Cleared(&self.pumping);
+        let pumping = ClearOnDrop(&self.pumping);
         let start = Instant::now();
-        let mut doubts = 0;
+        let mut ambiguous = 0;
         loop {
             let ran = self.turn();
-            let told = self.tell();
-            let is_quiet = !ran && !told;
-            if is_quiet || self.others_wait(start.elapsed(), &mut doubts) {
+            let dispatched = self.dispatch_events();
+            let is_quiet = !ran && !dispatched;
+            if is_quiet || self.must_yield(start.elapsed(), &mut ambiguous) {
                 break;
             }
         }
         drop(pumping);
-        self.ring_if_needed();
+        self.request_pump_if_needed();
     }
 
     /// Returns whether other handles of the loop have to run. `elapsed` is the time
     /// since the pump began.
-    fn others_wait(&self, elapsed: Duration, doubts: &mut u32) -> bool {
+    fn must_yield(&self, elapsed: Duration, ambiguous: &mut u32) -> bool {
         if elapsed > MAX_TIME {
             return true;
         }
@@ -214,8 +214,8 @@ impl Inline {
         match are_readable([backend, self.epoll]) {
             [true, false] => true,
             [true, true] => {
-                *doubts += 1;
-                *doubts >= MAX_DOUBTS
+                *ambiguous += 1;
+                *ambiguous >= MAX_AMBIGUOUS
             }
             [false, _] => false,
         }
@@ -229,12 +229,12 @@ impl Inline {
             return false;
         };
         runtime.block_on(tokio::task::yield_now());
-        let waker = Waker::from(self.alarm.clone());
+        let waker = Waker::from(self.loop_waker.clone());
         let mut context = Context::from_waker(&waker);
         // Report sent messages before the other end receives them, if it is in this process.
-        self.core.tell_news();
+        self.core.report_pending();
         let mut ran = false;
-        while self.alarm.rung.swap(false, Ordering::AcqRel) {
+        while self.loop_waker.woken.swap(false, Ordering::AcqRel) {
             ran = true;
             let _runtime = runtime.enter();
             if let Some(tasks) = self.tasks.borrow_mut().as_mut() {
@@ -249,8 +249,8 @@ impl Inline {
     }
 
     /// Calls JavaScript with the events in the inbox. Returns whether there were any.
-    fn tell(&self) -> bool {
-        self.core.tell_news();
+    fn dispatch_events(&self) -> bool {
+        self.core.report_pending();
         let filled = self.core.inbox.borrow().filled();
         if filled.rows == 0 {
             return false;
@@ -261,8 +261,8 @@ impl Inline {
     }
 
     /// Requests another pump if something is left to do.
-    fn ring_if_needed(&self) {
-        if self.alarm.rung.load(Ordering::Acquire) || self.core.has_news() {
+    fn request_pump_if_needed(&self) {
+        if self.loop_waker.woken.load(Ordering::Acquire) || self.core.has_reports() {
             if let Some(doorbell) = self.doorbell.borrow().as_ref() {
                 doorbell.send();
             }
@@ -291,14 +291,14 @@ impl Host for Inline {
         self.within(|| self.core.run(command));
         if !self.pumping.get() {
             self.core.flush();
-            self.ring_if_needed();
+            self.request_pump_if_needed();
         }
     }
 
     fn send_long(&self, id: u32, flags: Flags, payload: Cow<'_, [u8]>) {
         self.within(|| self.core.send_long(id, flags, payload));
         if !self.pumping.get() {
-            self.ring_if_needed();
+            self.request_pump_if_needed();
         }
     }
 
@@ -311,7 +311,7 @@ impl Host for Inline {
             });
         }
         if !self.pumping.get() {
-            self.ring_if_needed();
+            self.request_pump_if_needed();
         }
     }
 
@@ -331,7 +331,7 @@ impl Host for Inline {
 
     fn close(&self) {
         let mut sender = self
-            .alarm
+            .loop_waker
             .doorbell
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
@@ -350,7 +350,7 @@ impl Host for Inline {
 
 /// Creates a runtime, and checks that the epoll descriptor of its driver works.
 fn prepare() -> Result<(&'static Uv, Runtime, RawFd), Unavailable> {
-    let uv = Uv::find().ok_or(Unavailable::Here)?;
+    let uv = Uv::find().ok_or(Unavailable::Unsupported)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
@@ -362,7 +362,7 @@ fn prepare() -> Result<(&'static Uv, Runtime, RawFd), Unavailable> {
         runtime.block_on(tokio::task::yield_now());
         other.try_write(b"x")?;
         if are_readable([epoll]) != [true] {
-            return Err(Unavailable::Here);
+            return Err(Unavailable::Unsupported);
         }
         epoll
     };
@@ -379,7 +379,9 @@ fn epoll_that_watches(fd: RawFd) -> Result<RawFd, Unavailable> {
             .is_some_and(|number| number.parse() == Ok(fd))
     };
     let entries = match std::fs::read_dir("/proc/self/fd") {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unavailable::Here),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Unavailable::Unsupported)
+        }
         entries => entries?,
     };
     let numbers = entries
@@ -395,7 +397,7 @@ fn epoll_that_watches(fd: RawFd) -> Result<RawFd, Unavailable> {
             return Ok(number);
         }
     }
-    Err(Unavailable::Here)
+    Err(Unavailable::Unsupported)
 }
 
 /// Returns which of these descriptors are readable now.

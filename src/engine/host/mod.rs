@@ -31,14 +31,14 @@ pub(crate) struct Boundary {
 #[derive(Debug)]
 pub(crate) enum Unavailable {
     /// This program or system does not support it.
-    Here,
+    Unsupported,
     /// Descriptors, memory or threads are used up. It may start later.
-    Now(io::Error),
+    Exhausted(io::Error),
 }
 
 impl From<io::Error> for Unavailable {
     fn from(error: io::Error) -> Self {
-        Self::Now(error)
+        Self::Exhausted(error)
     }
 }
 
@@ -53,9 +53,9 @@ pub(crate) struct NotStarted {
 }
 
 /// Clears a flag when it is dropped, also during a panic.
-pub(crate) struct Cleared<'a>(pub(crate) &'a Cell<bool>);
+pub(crate) struct ClearOnDrop<'a>(pub(crate) &'a Cell<bool>);
 
-impl Drop for Cleared<'_> {
+impl Drop for ClearOnDrop<'_> {
     fn drop(&mut self) {
         self.0.set(false);
     }

@@ -22,7 +22,7 @@ use super::super::outbox::{entries, Flags, ROW};
 use super::super::region::Region;
 use super::super::traffic::Counters;
 use super::super::uv::{Async, AsyncSender, Loop, Uv};
-use super::{Boundary, Cleared, Dispatch, Host, Unavailable};
+use super::{Boundary, ClearOnDrop, Dispatch, Host, Unavailable};
 
 /// The maximum number of batches of each thread with which JavaScript is called before
 /// other handles of the loop have their turn.
@@ -100,7 +100,7 @@ impl Threaded {
         threads: usize,
         counters: Counters,
     ) -> Result<Rc<Self>, Unavailable> {
-        let uv = Uv::find().ok_or(Unavailable::Here)?;
+        let uv = Uv::find().ok_or(Unavailable::Unsupported)?;
         let inbox_size = (boundary.inbox_rows.len(), boundary.inbox_bytes.len());
         let host = Rc::new(Self {
             workers: RefCell::default(),
@@ -118,7 +118,8 @@ impl Threaded {
             }
         });
         // SAFETY: promised by the caller.
-        let doorbell = unsafe { Async::start(uv, loop_, receive) }.ok_or(Unavailable::Here)?;
+        let doorbell =
+            unsafe { Async::start(uv, loop_, receive) }.ok_or(Unavailable::Unsupported)?;
         let sender = doorbell.sender();
         host.doorbell.replace(Some(doorbell));
         for number in 0..threads.max(1) {
@@ -147,7 +148,7 @@ impl Threaded {
         if self.dispatching.replace(true) {
             return;
         }
-        let dispatching = Cleared(&self.dispatching);
+        let dispatching = ClearOnDrop(&self.dispatching);
         let mut left = MAX_BATCHES;
         while left > 0 && self.receive_one_each() {
             left -= 1;
@@ -368,12 +369,12 @@ async fn work(shared: &Shared, core: &Rc<Core>) {
             }
         }
         core.flush();
-        core.tell_news();
-        let can_tell = publish(shared, core);
+        core.report_pending();
+        let can_report = publish(shared, core);
 
         let mut ring = std::pin::pin!(shared.bell.notified());
         poll_fn(|context| {
-            if core.poll_news(context, can_tell) {
+            if core.poll_work(context, can_report) {
                 return Poll::Ready(());
             }
             std::future::Future::poll(ring.as_mut(), context)
