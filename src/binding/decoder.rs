@@ -39,7 +39,7 @@ impl Table<'_> {
     }
 
     /// Writes the event with this number.
-    fn write(&mut self, number: usize, event: Described) {
+    fn write(&mut self, number: usize, event: EventRow) {
         let row = 1 + number;
         self.set(row, event::KIND, event.kind);
         self.set(row, event::START, event.start);
@@ -50,7 +50,7 @@ impl Table<'_> {
 }
 
 /// An event, as the values of its row.
-struct Described {
+struct EventRow {
     kind: u32,
     start: u32,
     end: u32,
@@ -58,7 +58,7 @@ struct Described {
     extra: u32,
 }
 
-impl Described {
+impl EventRow {
     fn violation(error: ProtocolError, wire: u32) -> Self {
         Self {
             kind: kind::VIOLATION,
@@ -171,7 +171,7 @@ impl Decoder {
         if table.capacity() == 0 || at > chunk.len() {
             return Err(Error::from_status(Status::InvalidArg));
         }
-        let mut inner = self.inner.take().ok_or_else(not_here)?;
+        let mut inner = self.inner.take().ok_or_else(in_use)?;
         let count = guard(|| {
             self.owned.clear();
             let mut owned_bytes = 0;
@@ -191,9 +191,9 @@ impl Decoder {
                         if let Payload::Owned(bytes) = &event.payload {
                             owned_bytes += bytes.len();
                         }
-                        self.describe(event, inner.take_fragment_ends())
+                        self.event_row(event, inner.take_fragment_ends())
                     }
-                    Err(error) => Described::violation(error, std::mem::take(&mut self.wire)),
+                    Err(error) => EventRow::violation(error, std::mem::take(&mut self.wire)),
                 };
                 let is_last = event.kind == kind::VIOLATION;
                 table.write(count, event);
@@ -216,7 +216,7 @@ impl Decoder {
     /// call any other method.
     #[napi]
     pub fn decode_heavy(&mut self, chunk: &[u8]) -> Result<AsyncTask<HeavyTask>> {
-        let inner = self.inner.take().ok_or_else(not_here)?;
+        let inner = self.inner.take().ok_or_else(in_use)?;
         let wire = std::mem::take(&mut self.wire);
         Ok(AsyncTask::new(HeavyTask(Some((
             inner,
@@ -249,14 +249,14 @@ impl Decoder {
                 self.wire = done.wire;
                 if let Some(error) = done.error {
                     let wire = std::mem::take(&mut self.wire);
-                    table.write(count, Described::violation(error, wire));
+                    table.write(count, EventRow::violation(error, wire));
                     count += 1;
                 }
                 self.inner = Some(done.decoder);
                 break;
             };
             self.wire = wire;
-            let event = self.describe(event, ends);
+            let event = self.event_row(event, ends);
             table.write(count, event);
             count += 1;
         }
@@ -264,7 +264,7 @@ impl Decoder {
     }
 
     /// Returns the row of an event. `ends` is where its fragments end, if that is reported.
-    fn describe(&mut self, event: Event, ends: Vec<usize>) -> Described {
+    fn event_row(&mut self, event: Event, ends: Vec<usize>) -> EventRow {
         let (mut kind, mut extra) = match event.kind {
             EventKind::Text => (kind::TEXT, 0),
             EventKind::Binary => (kind::BINARY, 0),
@@ -285,7 +285,7 @@ impl Decoder {
         if !ends.is_empty() {
             extra = 1 + self.push(ends_as_bytes(&ends));
         }
-        Described {
+        EventRow {
             kind,
             start,
             end,
@@ -359,7 +359,7 @@ impl Decoder {
     }
 }
 
-fn not_here() -> Error {
+fn in_use() -> Error {
     Error::from_reason("the decoder is closed, or in use by decodeHeavy")
 }
 
@@ -392,7 +392,7 @@ impl Task for HeavyTask {
 
     fn compute(&mut self) -> Result<HeavyDecoded> {
         guard(|| {
-            let (inner, chunk, wire) = self.0.take().ok_or_else(not_here)?;
+            let (inner, chunk, wire) = self.0.take().ok_or_else(in_use)?;
             Ok(HeavyDecoded(Some(decode_heavy(inner, chunk, wire))))
         })
     }

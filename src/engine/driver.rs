@@ -17,7 +17,7 @@ use super::blocking;
 use super::connection::Connection;
 use super::core::Core;
 use super::inbox::{Inbox, Row, Share, READ};
-use super::socket::{Other, Socket};
+use super::socket::{PeerState, Socket};
 use crate::border::{ends_as_bytes, kind};
 
 /// The maximum number of reads before other connections have their turn.
@@ -56,7 +56,7 @@ pub(crate) struct Driver {
     hang_up: Option<HangUp>,
     /// Whether the other end has ended its sending direction. Its last data may
     /// still be unread.
-    sends_no_more: bool,
+    read_closed: bool,
     /// Whether the end of the sending direction has been reported.
     has_reported_end: bool,
 }
@@ -68,11 +68,11 @@ enum State {
     /// It decodes the input. The decoder is taken out during each read.
     Decoding(Box<Decoder>),
     /// Another thread decodes a heavy message.
-    Elsewhere(Receiver<HeavyDone>),
+    Offloaded(Receiver<HeavyDone>),
     /// It drops the input, because a violation has been reported.
     Dropping,
     /// It has to report this.
-    Ending(Last),
+    Ending(EndReason),
     /// It has reported that the other end has ended its sending direction. The
     /// connection may still fail.
     HalfClosed,
@@ -80,13 +80,13 @@ enum State {
 }
 
 /// What ends the connection, or its receiving direction.
-enum Last {
+enum EndReason {
     /// The other end has ended its sending direction.
     Eof,
     Violation(ProtocolError),
     Failed(io::Error),
     /// Writing failed, with this error number of the system.
-    NotWritten(i32),
+    WriteFailed(i32),
 }
 
 /// Input that has been read but not decoded. Node had read it, the inbox was full, or
@@ -150,7 +150,7 @@ impl Driver {
             wire: 0,
             share: Share::default(),
             hang_up: None,
-            sends_no_more: false,
+            read_closed: false,
             has_reported_end: false,
         }
     }
@@ -205,9 +205,9 @@ impl Driver {
     }
 
     fn step(&mut self, context: &mut Context<'_>) -> Step {
-        if let State::Elsewhere(receiver) = &mut self.state {
+        if let State::Offloaded(receiver) = &mut self.state {
             if let Poll::Ready(result) = Pin::new(receiver).poll(context) {
-                self.come_back(result.ok());
+                self.take_back(result.ok());
             }
         }
         if matches!(self.state, State::Ended) {
@@ -236,7 +236,7 @@ impl Driver {
         }
         let step = match &mut self.state {
             State::Decoding(_) => self.receive(inbox, context),
-            State::Elsewhere(_) => Step::Wait,
+            State::Offloaded(_) => Step::Wait,
             State::Dropping => self.drop_input(context),
             State::Ending(_) => return self.end(inbox, context),
             State::HalfClosed | State::Ended => return Step::Wait,
@@ -244,8 +244,8 @@ impl Driver {
         match (step, self.connection.write_error()) {
             // Everything received has been reported, unless another thread still
             // has some of it.
-            (Step::Wait, Some(error)) if !matches!(self.state, State::Elsewhere(_)) => {
-                self.finish(Last::NotWritten(error))
+            (Step::Wait, Some(error)) if !matches!(self.state, State::Offloaded(_)) => {
+                self.finish(EndReason::WriteFailed(error))
             }
             (step, _) => step,
         }
@@ -262,35 +262,35 @@ impl Driver {
     fn watch(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
         let holds = !self.rest.bytes().is_empty() || !self.events.is_empty();
         match &self.state {
-            State::Ending(Last::Failed(_) | Last::NotWritten(_)) => {
+            State::Ending(EndReason::Failed(_) | EndReason::WriteFailed(_)) => {
                 return self.end(inbox, context)
             }
-            State::Ending(Last::Eof) if !holds => return self.end(inbox, context),
+            State::Ending(EndReason::Eof) if !holds => return self.end(inbox, context),
             _ => {}
         }
         // Another thread still has data to report before the end, or the end has
         // been reported.
         let holds = holds || !matches!(self.state, State::Decoding(_));
         if let Some(error) = self.connection.write_error() {
-            return self.finish(Last::NotWritten(error));
+            return self.finish(EndReason::WriteFailed(error));
         }
-        if self.sends_no_more && !holds && matches!(self.socket.other(), Other::HasEnded) {
-            return self.finish(Last::Eof);
+        if self.read_closed && !holds && matches!(self.socket.peer_state(), PeerState::Ended) {
+            return self.finish(EndReason::Eof);
         }
         let watched = self.hang_up.get_or_insert_with(|| {
             let socket = self.socket.clone();
-            Box::pin(socket.hung_up(self.sends_no_more))
+            Box::pin(socket.hung_up(self.read_closed))
         });
         let Poll::Ready(result) = watched.as_mut().poll(context) else {
             return Step::Wait;
         };
         self.hang_up = None;
-        match result.map_or_else(Other::Failed, |()| self.socket.other()) {
-            Other::Failed(error) => self.finish(Last::Failed(error)),
-            Other::HasEnded if !holds => self.finish(Last::Eof),
+        match result.map_or_else(PeerState::Failed, |()| self.socket.peer_state()) {
+            PeerState::Failed(error) => self.finish(EndReason::Failed(error)),
+            PeerState::Ended if !holds => self.finish(EndReason::Eof),
             // Data that is not yet read comes before the end. The connection may still fail.
-            _ if !self.sends_no_more => {
-                self.sends_no_more = true;
+            _ if !self.read_closed => {
+                self.read_closed = true;
                 Step::Again
             }
             _ => Step::Wait,
@@ -309,15 +309,15 @@ impl Driver {
             decoder.set_validates(validates);
         }
         if decoder.is_heavy() {
-            return self.read_elsewhere(context);
+            return self.read_heavy(context);
         }
         if self.rest.bytes().is_empty() {
             if let Some((data, room)) = decoder.payload_buffer(MIN_DIRECT) {
                 let from = data.len();
                 return match self.socket.poll_append(context, data, room) {
                     Poll::Pending => Step::Wait,
-                    Poll::Ready(Ok(0)) => self.finish(Last::Eof),
-                    Poll::Ready(Err(error)) => self.finish(Last::Failed(error)),
+                    Poll::Ready(Ok(0)) => self.finish(EndReason::Eof),
+                    Poll::Ready(Err(error)) => self.finish(EndReason::Failed(error)),
                     Poll::Ready(Ok(count)) => {
                         let result = decoder.advance_payload(from);
                         self.wire = self.wire.saturating_add(count as u32);
@@ -327,7 +327,7 @@ impl Driver {
                                 let wire = std::mem::take(&mut self.wire);
                                 self.events.push_back((event, wire));
                             }
-                            Err(error) => return self.finish(Last::Violation(error)),
+                            Err(error) => return self.finish(EndReason::Violation(error)),
                         }
                         Step::Again
                     }
@@ -356,8 +356,8 @@ impl Driver {
         } else {
             match self.socket.poll_read(context, room) {
                 Poll::Pending => return Step::Wait,
-                Poll::Ready(Ok(0)) => return self.finish(Last::Eof),
-                Poll::Ready(Err(error)) => return self.finish(Last::Failed(error)),
+                Poll::Ready(Ok(0)) => return self.finish(EndReason::Eof),
+                Poll::Ready(Err(error)) => return self.finish(EndReason::Failed(error)),
                 Poll::Ready(Ok(count)) => count,
             }
         };
@@ -416,8 +416,8 @@ impl Driver {
             inbox.give_back(start, start + count);
         }
         match violation {
-            Some(error) => self.finish(Last::Violation(error)),
-            None if is_heavy => self.decode_elsewhere(decoder),
+            Some(error) => self.finish(EndReason::Violation(error)),
+            None if is_heavy => self.offload(decoder),
             None => {
                 self.state = State::Decoding(decoder);
                 Step::Again
@@ -492,62 +492,62 @@ impl Driver {
     }
 
     /// Reads a piece of a heavy message, and decodes it on another thread.
-    fn read_elsewhere(&mut self, context: &mut Context<'_>) -> Step {
+    fn read_heavy(&mut self, context: &mut Context<'_>) -> Step {
         if self.rest.bytes().is_empty() {
             let mut input = Vec::with_capacity(READ);
             match self.socket.poll_append(context, &mut input, READ) {
                 Poll::Pending => return Step::Wait,
-                Poll::Ready(Ok(0)) => return self.finish(Last::Eof),
-                Poll::Ready(Err(error)) => return self.finish(Last::Failed(error)),
+                Poll::Ready(Ok(0)) => return self.finish(EndReason::Eof),
+                Poll::Ready(Err(error)) => return self.finish(EndReason::Failed(error)),
                 Poll::Ready(Ok(_)) => self.rest = Rest::new(input),
             }
         }
         match std::mem::replace(&mut self.state, State::Dropping) {
-            State::Decoding(decoder) => self.decode_elsewhere(decoder),
+            State::Decoding(decoder) => self.offload(decoder),
             _ => Step::Wait,
         }
     }
 
     /// Decodes the earlier input on another thread. There may be none: a heavy message
     /// may end without needing more bytes.
-    fn decode_elsewhere(&mut self, decoder: Box<Decoder>) -> Step {
+    fn offload(&mut self, decoder: Box<Decoder>) -> Step {
         let input = self.rest.take();
         let wire = std::mem::take(&mut self.wire);
         let receiver = blocking::run(move || decode_heavy(*decoder, input, wire));
-        self.state = State::Elsewhere(receiver);
+        self.state = State::Offloaded(receiver);
         Step::Again
     }
 
     /// Takes the decoder back. `result` is `None` if the other thread panicked.
-    fn come_back(&mut self, result: Option<HeavyDone>) {
+    fn take_back(&mut self, result: Option<HeavyDone>) {
         let Some(result) = result else {
-            self.finish(Last::Failed(io::ErrorKind::Other.into()));
+            self.finish(EndReason::Failed(io::ErrorKind::Other.into()));
             return;
         };
         self.rest = Rest::new(result.rest);
         self.events = result.events;
         self.wire = result.wire;
         self.state = match result.error {
-            Some(error) => State::Ending(Last::Violation(error)),
+            Some(error) => State::Ending(EndReason::Violation(error)),
             None => State::Decoding(Box::new(result.decoder)),
         };
     }
 
-    fn finish(&mut self, last: Last) -> Step {
-        self.sends_no_more |= matches!(last, Last::Eof);
+    fn finish(&mut self, reason: EndReason) -> Step {
+        self.read_closed |= matches!(reason, EndReason::Eof);
         // The system reports a failure only once. If a write gets it, a later read
         // finds only the end of the stream.
-        let last = match (last, self.connection.write_error()) {
-            (Last::Eof, Some(error)) => Last::NotWritten(error),
-            (last, _) => last,
+        let reason = match (reason, self.connection.write_error()) {
+            (EndReason::Eof, Some(error)) => EndReason::WriteFailed(error),
+            (reason, _) => reason,
         };
-        self.state = State::Ending(last);
+        self.state = State::Ending(reason);
         Step::Again
     }
 
     /// Reports what ends the connection.
     fn end(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
-        let State::Ending(last) = &self.state else {
+        let State::Ending(reason) = &self.state else {
             return Step::Wait;
         };
         if !inbox.has_reserved_row() {
@@ -555,14 +555,14 @@ impl Driver {
         }
         let id = self.connection.id;
         let number = |error: &io::Error| error.raw_os_error().unwrap_or_default() as u32;
-        let (row, next) = match last {
-            Last::Eof => (Row::bare(id, kind::END, 0), State::HalfClosed),
-            Last::Failed(error) => (Row::bare(id, kind::ERROR, number(error)), State::Ended),
-            Last::NotWritten(error) => {
+        let (row, next) = match reason {
+            EndReason::Eof => (Row::bare(id, kind::END, 0), State::HalfClosed),
+            EndReason::Failed(error) => (Row::bare(id, kind::ERROR, number(error)), State::Ended),
+            EndReason::WriteFailed(error) => {
                 let kind = kind::ERROR | kind::WRITE;
                 (Row::bare(id, kind, *error as u32), State::Ended)
             }
-            Last::Violation(error) => {
+            EndReason::Violation(error) => {
                 let row = Row {
                     start: error.number() as u32,
                     end: error.detail().into(),
@@ -583,9 +583,9 @@ impl Driver {
         let mut waste = [0; 4096];
         match self.socket.poll_read(context, &mut waste) {
             Poll::Pending => Step::Wait,
-            Poll::Ready(Ok(0)) => self.finish(Last::Eof),
+            Poll::Ready(Ok(0)) => self.finish(EndReason::Eof),
             Poll::Ready(Ok(_)) => Step::Again,
-            Poll::Ready(Err(error)) => self.finish(Last::Failed(error)),
+            Poll::Ready(Err(error)) => self.finish(EndReason::Failed(error)),
         }
     }
 }

@@ -48,7 +48,7 @@ impl Adopted {
         let fd = unsafe { AsyncFd::register_with_interest(self.0, interest) }?;
         Ok(Socket {
             fd,
-            is_unasked: Cell::new(false),
+            may_have_data: Cell::new(false),
             traffic,
         })
     }
@@ -58,17 +58,17 @@ impl Adopted {
 pub(crate) struct Socket {
     fd: AsyncFd<OwnedFd>,
     /// Whether there may be data to read, although tokio's readiness was cleared.
-    is_unasked: Cell<bool>,
+    may_have_data: Cell<bool>,
     traffic: Traffic,
 }
 
 /// The state of the other end, as far as it is known without reading.
 #[derive(Debug)]
-pub(crate) enum Other {
+pub(crate) enum PeerState {
     /// It has not ended its sending direction, or there is data to read before the end.
-    Lives,
+    Open,
     /// It has ended its sending direction, and all its data has been read.
-    HasEnded,
+    Ended,
     /// The connection failed.
     Failed(io::Error),
 }
@@ -113,12 +113,12 @@ impl Socket {
         mut receive: impl FnMut(&SockRef<'_>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         let mut receive = || uninterrupted(|| receive(&self.socket()));
-        if self.is_unasked.take() {
+        if self.may_have_data.take() {
             match receive() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 result => {
                     // There may be more data, of which tokio does not know either.
-                    self.is_unasked.set(true);
+                    self.may_have_data.set(true);
                     return Poll::Ready(self.counted(result));
                 }
             }
@@ -148,9 +148,9 @@ impl Socket {
     }
 
     /// Waits, without reading, until the other end ends its sending direction or the
-    /// connection fails. If `sends_no_more` is true, waits only for a failure.
-    pub(crate) async fn hung_up(self: Rc<Self>, sends_no_more: bool) -> io::Result<()> {
-        if sends_no_more {
+    /// connection fails. If `read_closed` is true, waits only for a failure.
+    pub(crate) async fn hung_up(self: Rc<Self>, read_closed: bool) -> io::Result<()> {
+        if read_closed {
             self.fd.ready(Interest::ERROR).await?.retain_ready();
             return Ok(());
         }
@@ -161,24 +161,24 @@ impl Socket {
                 return Ok(());
             }
             // There is data, which is not read now. tokio reports only what comes after it.
-            self.is_unasked.set(true);
+            self.may_have_data.set(true);
             guard.clear_ready();
         }
     }
 
     /// Returns the state of the other end, without reading.
-    pub(crate) fn other(&self) -> Other {
+    pub(crate) fn peer_state(&self) -> PeerState {
         let socket = self.socket();
         match socket.take_error() {
             Ok(None) => {}
-            Ok(Some(error)) | Err(error) => return Other::Failed(error),
+            Ok(Some(error)) | Err(error) => return PeerState::Failed(error),
         }
         let mut first = [std::mem::MaybeUninit::uninit()];
         match uninterrupted(|| socket.peek(&mut first)) {
-            Ok(0) => Other::HasEnded,
-            Ok(_) => Other::Lives,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Other::Lives,
-            Err(error) => Other::Failed(error),
+            Ok(0) => PeerState::Ended,
+            Ok(_) => PeerState::Open,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => PeerState::Open,
+            Err(error) => PeerState::Failed(error),
         }
     }
 

@@ -178,14 +178,14 @@ pub(crate) fn idle(plan: &Plan) -> Result<IdleReport> {
         connections: FIRST.min(plan.connections),
         ..plan.clone()
     };
-    drop(crowd(&few)?);
+    drop(idle_clients(&few)?);
     let each = |before: u64, after: u64| (after as f64 - before as f64) / plan.connections as f64;
     let before = settled_memory(plan)?;
-    let first = crowd(plan)?;
+    let first = idle_clients(plan)?;
     let memory = each(before, settled_memory(plan)?);
     drop(first);
     settled_memory(plan)?;
-    let _second = crowd(plan)?;
+    let _second = idle_clients(plan)?;
     Ok(IdleReport {
         connections: plan.connections,
         memory,
@@ -194,7 +194,7 @@ pub(crate) fn idle(plan: &Plan) -> Result<IdleReport> {
 }
 
 /// Opens clients, each of which sends and receives a message.
-fn crowd(plan: &Plan) -> Result<Load> {
+fn idle_clients(plan: &Plan) -> Result<Load> {
     let mut load = plan.load(true)?;
     load.open(plan.connections)?;
     for client in &mut load.clients {
