@@ -38,7 +38,7 @@ pub mod kind {
     /// its end is the number at fault, and its last value is the code to close with.
     #[napi]
     pub const VIOLATION: u32 = 16;
-    /// The other end has ended its sending direction.
+    /// The peer has ended its sending direction.
     #[napi]
     pub const END: u32 = 17;
     /// The connection failed. The row's last value is the system's error number, or 0

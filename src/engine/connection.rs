@@ -226,7 +226,7 @@ impl Connection {
     pub(crate) fn destroy(&self) {
         self.released.set(true);
         self.queue.borrow_mut().fail(None);
-        // The other end notices when Node closes its own descriptor.
+        // The peer notices when Node closes its own descriptor.
         self.socket.replace(None);
         self.wake();
     }

@@ -333,9 +333,8 @@ impl Core {
         }
     }
 
-    /// Reports sent messages before any other event of the task. If the other end is in
-    /// the same process, the sender then learns that a message was sent before the
-    /// other end receives it.
+    /// Reports sent messages before any other event of the task. If the peer is in the same
+    /// process, the sender then learns that a message was sent before the peer receives it.
     pub(crate) fn report_sent(&self, connection: &Rc<Connection>) {
         if !connection.has_acked() {
             return;

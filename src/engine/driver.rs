@@ -52,10 +52,9 @@ pub(crate) struct Driver {
     wire: u32,
     /// What this connection has used of the current batch.
     share: Share,
-    /// Waits for the other end to end its sending direction, while nothing is read.
+    /// Waits for the peer to end its sending direction, while nothing is read.
     hang_up: Option<HangUp>,
-    /// Whether the other end has ended its sending direction. Its last data may
-    /// still be unread.
+    /// Whether the peer has ended its sending direction. Its last data may still be unread.
     read_closed: bool,
     /// Whether the end of the sending direction has been reported.
     has_reported_end: bool,
@@ -71,17 +70,17 @@ enum State {
     Offloaded(Receiver<HeavyDone>),
     /// It drops the input, because a violation has been reported.
     Dropping,
-    /// It has to report this.
+    /// It has to report why receiving ends.
     Ending(EndReason),
-    /// It has reported that the other end has ended its sending direction. The
-    /// connection may still fail.
+    /// It has reported that the peer has ended its sending direction. The connection
+    /// may still fail.
     HalfClosed,
     Ended,
 }
 
 /// What ends the connection, or its receiving direction.
 enum EndReason {
-    /// The other end has ended its sending direction.
+    /// The peer has ended its sending direction.
     Eof,
     Violation(ProtocolError),
     Failed(io::Error),
@@ -577,7 +576,7 @@ impl Driver {
         Step::Again
     }
 
-    /// Reads and drops the input after a violation, until the other end ends its
+    /// Reads and drops the input after a violation, until the peer ends its
     /// sending direction.
     fn drop_input(&mut self, context: &mut Context<'_>) -> Step {
         let mut waste = [0; 4096];

@@ -62,7 +62,7 @@ pub(crate) struct Socket {
     traffic: Traffic,
 }
 
-/// The state of the other end, as far as it is known without reading.
+/// The state of the peer, as far as it is known without reading.
 #[derive(Debug)]
 pub(crate) enum PeerState {
     /// It has not ended its sending direction, or there is data to read before the end.
@@ -147,7 +147,7 @@ impl Socket {
         result
     }
 
-    /// Waits, without reading, until the other end ends its sending direction or the
+    /// Waits, without reading, until the peer ends its sending direction or the
     /// connection fails. If `read_closed` is true, waits only for a failure.
     pub(crate) async fn hung_up(self: Rc<Self>, read_closed: bool) -> io::Result<()> {
         if read_closed {
@@ -166,7 +166,7 @@ impl Socket {
         }
     }
 
-    /// Returns the state of the other end, without reading.
+    /// Returns the state of the peer, without reading.
     pub(crate) fn peer_state(&self) -> PeerState {
         let socket = self.socket();
         match socket.take_error() {
@@ -209,7 +209,7 @@ impl Socket {
 
     /// Ends the sending direction of the socket.
     pub(crate) fn shutdown(&self) {
-        // This fails if the other end no longer exists.
+        // This fails if the peer no longer exists.
         let _ = self.socket().shutdown(Shutdown::Write);
     }
 }

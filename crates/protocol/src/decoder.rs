@@ -48,7 +48,8 @@ pub struct DecoderOptions {
     /// Whether texts and close reasons have to be UTF-8. If not, they may be any bytes,
     /// and `max_binary` limits texts instead of `max_text`.
     pub validates: bool,
-    /// Whether [`Decoder::take_fragment_ends`] returns where the fragments of a binary message end.
+    /// Whether [`Decoder::take_fragment_ends`] returns where the fragments of a binary
+    /// message end.
     pub report_fragment_ends: bool,
     /// A compressed message is [heavy](Decoder::is_heavy) if the payload of one of its
     /// frames has at least this length, in bytes.
@@ -329,9 +330,9 @@ impl Decoder {
         Some((data, room))
     }
 
-    /// Processes the bytes that were appended to the buffer of
-    /// [`payload_buffer`](Self::payload_buffer), and unmasks them in place. `from` is the length that
-    /// the buffer had before. Returns the message if it is complete.
+    /// Processes the bytes that were appended to the
+    /// [`payload_buffer`](Self::payload_buffer), and unmasks them in place. `from` is the
+    /// length that the buffer had before. Returns the message if it is complete.
     ///
     /// # Errors
     ///

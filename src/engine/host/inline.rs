@@ -231,7 +231,7 @@ impl Inline {
         runtime.block_on(tokio::task::yield_now());
         let waker = Waker::from(self.loop_waker.clone());
         let mut context = Context::from_waker(&waker);
-        // Report sent messages before the other end receives them, if it is in this process.
+        // Report sent messages before the peer receives them, if it is in this process.
         self.core.report_pending();
         let mut ran = false;
         while self.loop_waker.woken.swap(false, Ordering::AcqRel) {

@@ -1,5 +1,5 @@
-//! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept`, which prove that the other end
-//! speaks WebSocket (RFC 6455, 4.2.2, step 5.4).
+//! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept`, which prove that the peer speaks
+//! WebSocket (RFC 6455, 4.2.2, step 5.4).
 
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};

@@ -25,7 +25,7 @@ pub enum Role {
 /// The option of one end for the window of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WindowOption {
-    /// No preference: the other end decides.
+    /// No preference: the peer decides.
     #[default]
     Unset,
     /// The parameter is not accepted.
@@ -36,7 +36,7 @@ pub enum WindowOption {
     Bits(u8),
 }
 
-/// The options of one end. The other end decides on options that are not set.
+/// The options of one end. The peer decides on options that are not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
     /// Whether the server compresses each message without the context of the one before.
