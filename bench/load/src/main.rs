@@ -5,7 +5,7 @@
 //! oxws-bench-load limit       runs the server that does the least possible
 //! ```
 //!
-//! `PLAN` is a [`Plan`](plan::Plan) in JSON.
+//! `PLAN` is a [`Plan`] in JSON.
 
 mod client;
 mod corpus;
