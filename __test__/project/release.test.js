@@ -82,54 +82,55 @@ describe('A release', function () {
   let folder;
   let dist;
 
-  before(() => {
+  /** A copy of what is packed, with files in place of the binaries. */
+  let copy;
+
+  before(async () => {
     folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oxws-release-'));
     dist = path.join(folder, 'dist');
+    copy = path.join(folder, 'copy');
+    copyTracked(
+      /^(index|lib|npm|oxws8|package|README|LICENSE|scripts|wrapper|ws8)/,
+      copy,
+    );
+    for (const name of PLATFORMS) {
+      fs.writeFileSync(path.join(copy, `oxws.${name}.node`), name);
+    }
+    const { code, output } = await pack(dist);
+    assert.equal(code, 0, output);
   });
 
   after(() => fs.rmSync(folder, { recursive: true }));
 
+  /** Copies the files of the repository that a pattern matches. */
+  function copyTracked(pattern, target) {
+    const files = execFileSync('git', ['ls-files', '-z'], { cwd: root });
+    for (const file of files.toString().split('\0')) {
+      if (!pattern.test(file)) continue;
+      const to = path.join(target, file);
+      fs.mkdirSync(path.dirname(to), { recursive: true });
+      fs.copyFileSync(path.join(root, file), to);
+    }
+  }
+
+  const pack = (to) =>
+    run(path.join(copy, 'scripts', 'pack.js'), [to, '--all'], {
+      GITHUB_REPOSITORY: 'somebody/oxws',
+      GITHUB_SERVER_URL: 'https://github.com',
+    });
+
   describe('is packed', () => {
-    /** What is packed, with files in place of the binaries. */
-    let copy;
-
-    before(() => {
-      copy = path.join(folder, 'copy');
-      const files = execFileSync('git', ['ls-files', '-z'], { cwd: root });
-      for (const file of files.toString().split('\0')) {
-        if (
-          !/^(index|lib|npm|oxws8|package|README|LICENSE|scripts|wrapper|ws8)/.test(
-            file,
-          )
-        ) {
-          continue;
-        }
-        const target = path.join(copy, file);
-        fs.mkdirSync(path.dirname(target), { recursive: true });
-        fs.copyFileSync(path.join(root, file), target);
-      }
-    });
-
-    const pack = () =>
-      run(path.join(copy, 'scripts', 'pack.js'), [dist, '--all'], {
-        GITHUB_REPOSITORY: 'somebody/oxws',
-        GITHUB_SERVER_URL: 'https://github.com',
-      });
-
-    it('not without the binaries of all platforms', async () => {
-      for (const name of PLATFORMS.slice(1)) {
-        fs.writeFileSync(path.join(copy, `oxws.${name}.node`), name);
-      }
-      const { code, output } = await pack();
-      assert.equal(code, 1);
-      assert.ok(output.includes(`there is no oxws.${PLATFORMS[0]}.node`));
-    });
-
-    it('with all of them', async () => {
-      fs.writeFileSync(path.join(copy, `oxws.${PLATFORMS[0]}.node`), 'x');
-      const { code, output } = await pack();
-      assert.equal(code, 0, output);
+    it('with the binaries of all platforms', () => {
       assert.equal(fs.readdirSync(dist).length, NAMES.length);
+    });
+
+    it('not without one of them', async () => {
+      const binary = `oxws.${PLATFORMS[0]}.node`;
+      fs.renameSync(path.join(copy, binary), path.join(copy, 'away'));
+      const { code, output } = await pack(path.join(folder, 'none'));
+      fs.renameSync(path.join(copy, 'away'), path.join(copy, binary));
+      assert.equal(code, 1);
+      assert.ok(output.includes(`there is no ${binary}`), output);
     });
   });
 
@@ -233,25 +234,17 @@ describe('A release', function () {
     });
 
     it('that is written everywhere at once', async () => {
-      const copy = path.join(folder, 'versions');
-      const files = execFileSync('git', ['ls-files', '-z'], { cwd: root });
-      for (const file of files
-        .toString()
-        .split('\0')
-        .filter((name) => FILES.test(name))) {
-        const target = path.join(copy, file);
-        fs.mkdirSync(path.dirname(target), { recursive: true });
-        fs.copyFileSync(path.join(root, file), target);
-      }
+      const checkout = path.join(folder, 'versions');
+      copyTracked(FILES, checkout);
       const { version } = require('../../oxws8/package.json');
       const { code, output } = await run(
-        path.join(copy, 'scripts', 'set-version.js'),
+        path.join(checkout, 'scripts', 'set-version.js'),
         ['77.1.0-beta.1'],
       );
       assert.equal(code, 0, output);
-      assert.deepEqual(new Set(versions(copy)), new Set(['77.1.0-beta.1']));
+      assert.deepEqual(new Set(versions(checkout)), new Set(['77.1.0-beta.1']));
       const { version: next } = JSON.parse(
-        fs.readFileSync(path.join(copy, 'oxws8', 'package.json'), 'utf8'),
+        fs.readFileSync(path.join(checkout, 'oxws8', 'package.json'), 'utf8'),
       );
       const [major, minor, patch] = version.split('.');
       assert.equal(next, `${major}.${minor}.${Number(patch) + 1}`);
