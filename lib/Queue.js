@@ -1,12 +1,15 @@
 'use strict';
 
-/** What is taken out is forgotten once it is so much, and most of what there is. */
+/**
+ * The array is trimmed at its front when at least this many items were shifted and they
+ * make up more than half of it. An array that has grown this long is not reused.
+ */
 const MANY = 1024;
 
-/** What an empty queue has, which takes no memory. */
+/** Shared by all queues that have not been pushed to, so that these need no array. */
 const NOTHING = Object.freeze([]);
 
-/** First in, first out; unlike an array's, its `shift` seldom moves the rest. */
+/** A first-in, first-out queue. `shift` rarely moves the remaining items. */
 class Queue {
   constructor() {
     this._items = NOTHING;
@@ -17,7 +20,7 @@ class Queue {
     return this._items.length - this._head;
   }
 
-  /** The first item. */
+  /** The first item, or `undefined` if the queue is empty. */
   get first() {
     return this._items[this._head];
   }
@@ -31,7 +34,7 @@ class Queue {
     const item = this._items[this._head];
     this._items[this._head++] = undefined;
     if (this._head === this._items.length) {
-      // Its memory is used again, unless it is much.
+      // Reuse the array unless it has grown large.
       if (this._head >= MANY) this._items = NOTHING;
       else this._items.length = 0;
       this._head = 0;
@@ -42,7 +45,7 @@ class Queue {
     return item;
   }
 
-  /** Empties it, and gives what was in it. */
+  /** Empties the queue. Returns its items as an array. */
   clear() {
     const items = this._items.slice(this._head);
     this._items = NOTHING;

@@ -1,32 +1,43 @@
 'use strict';
 
-// The asynchronous context of listeners and callbacks: what AsyncLocalStorage tells.
+// The asynchronous context that listeners and callbacks run in. It decides what
+// `AsyncLocalStorage#getStore()` returns there.
 
 const { AsyncResource, executionAsyncResource } = require('async_hooks');
 
 const { nextTick, once } = require('./environment');
 
-/** Contexts are frames from this version of Node.js on: they cost little to enter. */
+/**
+ * The first major version of Node.js that keeps contexts in async context frames by
+ * default. They are cheap to enter.
+ */
 const FRAMES_SINCE = 24;
 
 const hasContextFrames =
   Number(process.versions.node.split('.')[0]) >= FRAMES_SINCE;
 
-/** A context to come back to. */
+/** Saves the current asynchronous context. `runInAsyncScope` restores it. */
 class Context extends AsyncResource {
-  /** It does not keep the process alive, as tools that list open handles ask. */
+  /**
+   * Read by tools that list open handles, such as `jest --detectOpenHandles`. A context
+   * does not keep the process alive.
+   */
   hasRef() {
     return false;
   }
 }
 
 /**
- * The context that is nobody's. It is made here, where programs begin, rather than at the
- * first connection.
+ * The context of code that belongs to no connection. It is created when this module is
+ * loaded, usually at the start of the program. Created at the first connection, it
+ * would capture that connection's context.
  */
 const nobodys = once('context', () => new Context('OXWS'));
 
-/** Whether there is something to keep: programs without AsyncLocalStorage do not pay. */
+/**
+ * Whether the current context may hold a store of an AsyncLocalStorage. Programs that
+ * do not use AsyncLocalStorage do not pay for contexts.
+ */
 function hasStore() {
   return (
     hasContextFrames ||
@@ -36,19 +47,19 @@ function hasStore() {
   );
 }
 
-/** The context of now; null where there is none to keep. */
+/** Saves the current context. Returns null if it has no store. */
 function contextOfNow() {
   return hasStore() ? new Context('OXWS.connection') : null;
 }
 
-/** The callback, to be called in the context of now. */
+/** Binds a callback to the current context. */
 function bound(cb) {
   if (!hasStore()) return cb;
   const context = new Context('OXWS.callback');
   return (...args) => context.runInAsyncScope(cb, null, ...args);
 }
 
-/** Runs `callback(arg)` when the tick ends, in nobody's context. */
+/** Calls `callback(arg)` at the end of the tick, in the context `nobodys`. */
 function whenTickEnds(callback, arg) {
   if (hasStore()) nobodys.runInAsyncScope(nextTick, process, callback, arg);
   else nextTick(callback, arg);

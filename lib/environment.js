@@ -1,7 +1,8 @@
 'use strict';
 
-// What there is once in an environment (a thread of Node.js with its globals), however
-// often these modules are evaluated: test runners do so for each file, or more often.
+// Values that exist once in an environment (a Node.js thread with its globals), even
+// when these modules are evaluated several times, as test runners do for each test
+// file.
 
 const timers = require('timers');
 
@@ -9,13 +10,14 @@ const native = require('./native');
 
 const kShared = Symbol.for('oxws.shared');
 
-/** The functions of Node as they are now: test frameworks replace them for a while. */
+// Node's own functions, saved when this module is loaded. Test frameworks replace the
+// globals with fake timers, and a send must not wait for a faked tick.
 exports.nextTick = process.nextTick;
 exports.setImmediate = timers.setImmediate;
 exports.setTimeout = timers.setTimeout;
 exports.clearTimeout = timers.clearTimeout;
 
-/** What belongs to the environment: the addon is loaded once, and has it. */
+/** The state of the environment, stored on the addon, which is loaded only once. */
 const shared = native[kShared] || share();
 
 function share() {
@@ -24,13 +26,18 @@ function share() {
   return made;
 }
 
-/** The environment's value of this name, which `make` makes when it is first needed. */
+/**
+ * Returns the environment's value with this name. `make` creates it at the first call.
+ *
+ * @param {String} name
+ * @param {Function} make
+ */
 exports.once = function once(name, make) {
   if (!shared.values.has(name)) shared.values.set(name, make());
   return shared.values.get(name);
 };
 
-/** Calls back when the process exits. */
+/** Adds a callback for the `'exit'` event of the process, with one listener for all. */
 exports.atExit = function atExit(callback) {
   if (shared.atExit.size === 0) {
     process.on('exit', () => shared.atExit.forEach((each) => each()));
@@ -38,7 +45,10 @@ exports.atExit = function atExit(callback) {
   shared.atExit.add(callback);
 };
 
-/** Calls a function of the program; what it throws is thrown on the next tick. */
+/**
+ * Calls a function of the user. An error that it throws is thrown again on the next
+ * tick, so that it is an uncaught exception and does not stop the caller.
+ */
 exports.callLast = function callLast(callback, ...args) {
   try {
     callback(...args);

@@ -1,19 +1,20 @@
 'use strict';
 
-/** The least length of an ArrayBuffer, in bytes, that V8 allocates outside its heap. */
+/** The smallest length, in bytes, of an ArrayBuffer that is allocated off the V8 heap. */
 const OUTSIDE = 65;
 
 /**
- * Counts memory that native code has handed to a Buffer or a string, so that it is
- * freed early.
+ * Has V8 consider freeing external memory: the native memory that backs a Buffer or a
+ * string.
  *
- * V8 frees what young objects hold in a scavenge, which takes a fraction of a
- * millisecond, once they hold 32 MiB; but it only looks when it allocates such memory
- * itself. Where all of it is handed over, a full collection has to free it: several
- * times the work, and half as much memory again.
+ * V8 starts a scavenge once young objects hold 32 MiB of external memory. A scavenge
+ * takes a fraction of a millisecond. But V8 checks this limit only when it allocates
+ * external memory itself, and the native code allocates this memory. Without the small
+ * allocation here, only a full collection frees it, which takes several times the work
+ * and half as much memory again.
  *
  * @param {Buffer|String} data
- * @returns {Buffer|String} the same
+ * @returns {Buffer|String} `data` itself
  */
 function handedOver(data) {
   new ArrayBuffer(OUTSIDE);

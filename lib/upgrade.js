@@ -1,17 +1,17 @@
 'use strict';
 
-// What stands before an upgrade on its connection, and what Node makes of it: answers to
-// earlier requests that are still under way, and the request's own body.
+// Delays an upgrade until the connection is free for frames: the responses to earlier
+// requests have to be sent, and the body of the upgrade request has to be skipped.
 
 /**
- * Calls back once it is the upgrade's turn, at once in the usual case, with what was read
- * behind the request and its body; or with null if its turn does not come, or the request
- * has a body whose end nobody can tell.
+ * Calls back when the upgrade can be handled. This is usually at once.
  *
  * @param {http.IncomingMessage} request
  * @param {stream.Duplex} socket
- * @param {Buffer} head what was read behind the request's head
- * @param {Function} callback
+ * @param {Buffer} head the bytes read after the head of the request
+ * @param {Function} callback called with the bytes read after the request and its body;
+ *   or with null if the connection ends first, or if the request has a
+ *   `Transfer-Encoding`, so that the end of its body is unknown
  */
 function whenDue(request, socket, head, callback) {
   whenAnswered(request, socket, (isOpen) => {
@@ -21,8 +21,9 @@ function whenDue(request, socket, head, callback) {
 }
 
 /**
- * Calls back when the answers to all earlier requests are sent: an answer must not land
- * among the frames. Node tells of an upgrade as soon as it has read it.
+ * Calls back when the responses to all earlier requests are sent, with whether the
+ * connection is still writable. Node emits 'upgrade' as soon as it has read the
+ * request, but a response must not be written between frames.
  */
 function whenAnswered(request, socket, callback) {
   const connection = request.socket || socket;
@@ -43,12 +44,12 @@ function whenAnswered(request, socket, callback) {
     callback(isOpen);
   };
   const onClose = () => end(false);
-  // Node does not hand this on any more, and an answer that is piped would stop.
+  // Node no longer forwards 'drain' to the response, so a piped response would stall.
   const onDrain = () => {
     const answer = earlierAnswer(request, connection);
     if (answer && answer.writableNeedDrain) answer.emit('drain');
   };
-  // When one is sent the next has its turn.
+  // Node sends pipelined responses one after the other.
   const next = () => {
     const answer = earlierAnswer(request, connection);
     if (answer) answer.once('finish', next);
@@ -61,23 +62,27 @@ function whenAnswered(request, socket, callback) {
 }
 
 /**
- * The answer to an earlier request that is under way on a connection. Programs that route
- * upgrades as other requests may have made an answer to this one: it is not waited for.
+ * Returns the response to an earlier request that is being sent on a connection, or
+ * null. A response to `request` itself does not count: programs that route upgrades
+ * like other requests create one.
  */
 function earlierAnswer(request, { _httpMessage: answer }) {
   return answer && answer.req !== request ? answer : null;
 }
 
-/** Node may have stopped reading for its answers, and goes on with nobody there. */
+/**
+ * Resumes reading. Node's HTTP server may have paused the connection until its
+ * responses are sent, and it does not resume an upgraded connection.
+ */
 function takeOver(connection) {
   const { _handle: handle, _paused: isPaused } = connection;
   if (!isPaused && (!handle || handle.reading !== false)) return;
   connection._paused = false;
-  // The stream takes itself to be reading: it is to ask again.
+  // The stream believes that a read is pending. An empty push makes it read again.
   connection.push('');
 }
 
-/** Calls back with what is behind the body of the request: frames begin there. */
+/** Calls back with the bytes after the body of the request, where the frames begin. */
 function skipBody(request, socket, head, callback) {
   const { headers } = request;
   if (headers['transfer-encoding'] !== undefined) {
@@ -89,7 +94,7 @@ function skipBody(request, socket, head, callback) {
     callback(head);
     return;
   }
-  // Node.js 26 parses the body; before, it is the first that comes.
+  // Node.js 26 parses the body. In earlier versions it is at the start of `head`.
   const isParsed =
     request.complete === false ||
     request.readableLength > 0 ||

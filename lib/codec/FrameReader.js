@@ -12,7 +12,8 @@ const { INTERNAL, failure, violation } = require('./violations');
 const { event, kind, state } = native;
 const { BINARY, CLOSE, LARGE, NUMBER, TEXT, VIOLATION } = kind;
 
-// Where in the row of an event each number is, as constants: they are read for each.
+// The offsets of the fields in an event's row. They are local constants because they
+// are read for every event.
 const {
   KIND: AT_KIND,
   START: AT_START,
@@ -22,31 +23,42 @@ const {
   WIDTH,
 } = event;
 
-/** The events that a table has room for; they stand behind its first row. */
+/** The number of events that a table holds. They follow its first row, the state. */
 const EVENTS = 256;
 
-/** A table for each reader that reads: the handler of one may feed another. */
+/**
+ * The tables of the readers that are reading now, by depth of nesting: the handler of
+ * one reader may call `add` of another.
+ */
 const tables = [];
 let depth = 0;
 
-/** The close code where decoding fails through no fault of the other end. */
+/** The close code for failures that the other end did not cause (RFC 6455, 7.4.1). */
 const INTERNAL_ERROR = 1011;
 
-/** Turns what a connection receives into events. */
+/** Decodes the bytes that a connection receives into events. */
 class FrameReader {
   /**
    * @param {Object} options
    * @param {Object} options.limits see `limitsFor`
-   * @param {Object} [options.deflate] where permessage-deflate is agreed on: `native`
-   * @param {Boolean} options.textsAreStrings what a text arrives as: a string, or its
-   *   bytes
+   * @param {Object} [options.deflate] present if permessage-deflate was negotiated: its
+   *   `native` is passed to the decoder
+   * @param {Boolean} options.textsAreStrings whether text messages are delivered as
+   *   strings; as Buffers otherwise
    * @param {Boolean} [options.isStepwise] see Gate
    * @param {Boolean} [options.endsEndPauses] see Gate
-   * @param {AsyncResource} options.context what handlers are called in that had to wait
-   * @param {Object} handler what is called: `tell(what, data, wire, extra)` for each
-   *   event, with its kind and flags (`native.kind`), its payload, the bytes on the wire
-   *   that it took, and the code of a close frame, or that to close with; `dropped(wire)`
-   *   for one that is not told; `wantsEnds()`, whether it is told where fragments end; and `drained()` when nothing waits to be read any more
+   * @param {AsyncResource} options.context the context in which queued events are
+   *   delivered
+   * @param {Object} handler receives these calls
+   * @param {Function} handler.tell `(what, data, wire, extra)`, called for each event
+   *   with its kind and flags (`native.kind`); its payload, or the violation; the
+   *   number of its bytes on the wire; and, depending on the kind, the code of a close
+   *   frame (0 for none), the code to close with after a violation, or the ends of a
+   *   message's fragments
+   * @param {Function} handler.dropped `(wire)`, called for each event that is dropped
+   * @param {Function} handler.wantsEnds returns whether `tell` needs the ends of
+   *   fragments
+   * @param {Function} handler.drained called when all added bytes have been read
    */
   constructor({ limits, deflate, ...options }, handler) {
     this._handler = handler;
@@ -60,25 +72,30 @@ class FrameReader {
     );
     this._announced = 0;
 
-    /** Whether nothing more is read: after a close frame, an error or `cleanup`. */
+    /** Set after a close frame, a violation or `cleanup`: nothing more is read. */
     this.isDead = false;
 
-    /** The chunk that is being read, and how far it is; and those behind it. */
+    /**
+     * The chunk that is being read, the offset reached in it, and the following chunks.
+     */
     this._chunk = null;
     this._from = 0;
     this._chunks = new Queue();
-    /** Whether a heavy message is being decoded on another thread. */
+    /** Set while a heavy message is decoded on another thread, which owns the decoder. */
     this._isElsewhere = false;
     this._isReading = false;
-    /** What to tell behind all chunks, once promises of their handlers are settled. */
+    /**
+     * The kinds of the events to deliver after all chunks, once the promises of earlier
+     * handlers are settled.
+     */
     this._lasts = new Queue();
     this._isSettling = false;
     this._gate = new Gate(new Events(this), options.context, options);
-    /** The bytes that wait to be decoded. */
+    /** The number of added bytes that are not decoded yet. */
     this.unread = 0;
   }
 
-  /** The longest message in bytes; 0 for no limit. */
+  /** The maximum length of a message in bytes; 0 for no limit. */
   get maxPayload() {
     return this._limit;
   }
@@ -88,7 +105,7 @@ class FrameReader {
     this._configure();
   }
 
-  /** Whether texts have to be UTF-8, from the next message on. */
+  /** Whether text has to be valid UTF-8. A change applies from the next message on. */
   get validates() {
     return this._validates;
   }
@@ -98,25 +115,28 @@ class FrameReader {
     this._configure();
   }
 
-  /** Tells the decoder what it has to keep to; one that is elsewhere is told later. */
+  /**
+   * Passes the limits to the decoder. While another thread owns it, this is left to
+   * `_comeBack`.
+   */
   _configure() {
     if (this._isElsewhere) return;
     this._decoder.setMaxPayload(this._limit);
     this._decoder.setValidates(this._validates);
   }
 
-  /** The bytes of the message under way, as its frames have announced them. */
+  /** The bytes on the wire of the current message, from the heads received so far. */
   get announcedLength() {
     if (!this._isElsewhere) this._announced = this._decoder.announcedLength;
     return this._announced;
   }
 
-  /** How much of the payload of the frame under way is read, in bytes. */
+  /** The bytes read so far of the current frame's payload; 0 between frames. */
   get partialLength() {
     return this._decoder.partialLength;
   }
 
-  /** Takes the next chunk of bytes; payloads are unmasked within it. */
+  /** Decodes the next chunk. Payloads are unmasked in place. */
   add(chunk) {
     if (this.isDead) return;
     this.unread += chunk.length;
@@ -124,27 +144,27 @@ class FrameReader {
     this._read();
   }
 
-  /** Whether chunks that are added wait for `resume`. */
+  /** Whether the reader is paused. */
   get isPaused() {
     return this._gate.isPaused;
   }
 
-  /** Tells nothing more until `resume`; chunks added meanwhile wait. */
+  /** Delivers no events until `resume`. Chunks that are added meanwhile are queued. */
   pause() {
     this._gate.pause();
   }
 
-  /** Goes on where `pause` stopped, on the next tick. */
+  /** Continues after `pause`, on the next tick. */
   resume() {
     this._gate.resume();
   }
 
-  /** Drops, if it is paused, all but what ends the connection. */
+  /** If paused, ends the pause and drops all events but those that end the connection. */
   drop() {
     this._gate.drop();
   }
 
-  /** Tells this kind of event behind all that was added: no more will be. */
+  /** Delivers an event of this kind after all added chunks. Nothing is added after it. */
   end(what) {
     if (this.isDead) {
       this._handler.tell(what, null, 0, 0);
@@ -155,13 +175,13 @@ class FrameReader {
     this._read();
   }
 
-  /** Tells it in the same way, or at once if it is paused, and drops what waits. */
+  /** As `end`; but if paused, drops what is queued and delivers the event at once. */
   fail(what) {
     if (this.isPaused && !this._endsEndPauses) this.cleanup();
     this.end(what);
   }
 
-  /** Reads what waits. A handler may call this reader's methods. */
+  /** Reads the queued chunks. A handler may call any method of this reader meanwhile. */
   _read() {
     if (this._isReading) return;
     this._isReading = true;
@@ -171,7 +191,7 @@ class FrameReader {
       isDone = true;
     } finally {
       this._isReading = false;
-      // An error of a handler is the user's; what came behind it is not lost.
+      // A handler has thrown: deliver what follows on the next tick.
       if (!isDone) nextTick(() => this._read());
     }
     if (!this._isRead) return;
@@ -179,7 +199,9 @@ class FrameReader {
     this._tellLast();
   }
 
-  /** Reads on behind what was held back; promises are settled before the last. */
+  /**
+   * Continues reading after queued events. Promises are settled before the last events.
+   */
   _goOn() {
     this._isSettling = true;
     setImmediate(() => {
@@ -191,13 +213,14 @@ class FrameReader {
 
   _tellLast() {
     while (this._lasts.length > 0) {
-      // What waits may end all, and would take this with it.
+      // A queued event may call `cleanup`, which would discard an event pushed to the
+      // gate.
       if (this._isSettling || this._gate.holds) return;
       this._gate.end(this._lasts.shift(), null, 0, 0);
     }
   }
 
-  /** Whether all that was added is read. */
+  /** Whether all added bytes have been read. */
   get _isRead() {
     const waits = this._chunk !== null || this._chunks.length > 0;
     return !this.isDead && !this._isElsewhere && !waits;
@@ -213,7 +236,7 @@ class FrameReader {
     return this._chunk !== null;
   }
 
-  /** Reads of the chunk what the table has room for. */
+  /** Decodes as much of the current chunk as fits into the table. */
   _readChunk() {
     const table = (tables[depth] = tables[depth] || makeTable());
     const { rows } = table;
@@ -222,14 +245,14 @@ class FrameReader {
     try {
       count = this._decoder.decode(chunk, this._from, table.bytes);
     } catch (error) {
-      // As nothing should; where it stands in the chunk is not known.
+      // An internal error, after which the position in the chunk is unknown.
       this._lose(error);
       return;
     }
     const reached = rows[state.POSITION];
     const isHeavy = rows[state.HEAVY] === 1;
     let at = 0;
-    // Where this goes on, whatever a handler does.
+    // Update the position before any handler is called, since a handler may throw.
     this.unread -= reached - this._from;
     this._from = reached;
     if (reached === chunk.length) this._chunk = null;
@@ -252,7 +275,7 @@ class FrameReader {
     }
   }
 
-  /** Tells the event at this position of the table, or holds it back. */
+  /** Delivers the event at offset `at` of the table, or queues it. */
   _take(chunk, rows, at) {
     let what = rows[at + AT_KIND];
     const wire = rows[at + AT_WIRE];
@@ -262,7 +285,7 @@ class FrameReader {
       data = this._data(chunk, rows, at);
       if (extra > 0 && (what & NUMBER) <= BINARY) extra = this._ends(extra);
     } catch (error) {
-      // There is no memory for it, say: no reason to end the process.
+      // For example, there is no memory for the payload: close only this connection.
       what = VIOLATION;
       data = failure(TOO_LONG, error);
       extra = TOO_BIG;
@@ -271,13 +294,15 @@ class FrameReader {
     else this._tell(what, data, wire, extra);
   }
 
-  /** Where the fragments of a message end, if that is wanted; or 0. */
+  /**
+   * Returns the ends of a message's fragments, or 0 if the handler does not need them.
+   */
   _ends(extra) {
     if (!this._handler.wantsEnds()) return 0;
     return endsIn(this._decoder.takeBuffer(extra - 1));
   }
 
-  /** Has a heavy message, of which this is the next piece, decoded on another thread. */
+  /** Has a heavy message decoded on another thread, beginning with this piece of it. */
   _decodeElsewhere(piece) {
     this._announced = this._decoder.announcedLength;
     this._isElsewhere = true;
@@ -290,7 +315,7 @@ class FrameReader {
     );
   }
 
-  /** Takes what was decoded on another thread. */
+  /** Takes back the decoder and the result from the other thread. */
   _comeBack(decoded) {
     this._isElsewhere = false;
     if (this.isDead) {
@@ -316,7 +341,7 @@ class FrameReader {
     this._read();
   }
 
-  /** The payload of the event at this position of the table. */
+  /** Returns the payload, or the violation, of the event at offset `at` of the table. */
   _data(chunk, rows, at) {
     const what = rows[at + AT_KIND];
     const start = rows[at + AT_START];
@@ -334,7 +359,7 @@ class FrameReader {
       return bytes.length === 0 ? EMPTY : handedOver(bytes);
     }
     if (start === end) return EMPTY;
-    // A small payload does not keep its chunk alive.
+    // Copy a small payload, so that it does not keep the whole chunk alive.
     const bytes = chunk.subarray(start, end);
     return 2 * bytes.length < chunk.length ? Buffer.from(bytes) : bytes;
   }
@@ -352,19 +377,19 @@ class FrameReader {
     }
   }
 
-  /** The decoder is lost, and with it all that follows. */
+  /** Reports that the decoder has failed. Nothing can be decoded any more. */
   _lose(error) {
     if (this.isDead) return;
     this._isElsewhere = false;
     this._tell(VIOLATION, failure(INTERNAL, error), 0, INTERNAL_ERROR);
   }
 
-  /** Frees what is held, and discards what is still to come. */
+  /** Frees the decoder and discards everything that is queued or added later. */
   cleanup() {
     if (this.isDead) return;
     this.isDead = true;
     this._handler.drained();
-    // The thread that decodes has it otherwise.
+    // Otherwise the other thread owns the decoder, and `_comeBack` closes it.
     if (!this._isElsewhere) this._decoder.close();
     this._chunk = null;
     this._chunks.clear();
@@ -376,7 +401,7 @@ class FrameReader {
   }
 }
 
-/** What a reader's gate has to know. */
+/** The source of a reader's gate. */
 class Events {
   constructor(reader) {
     this._reader = reader;
@@ -400,7 +425,7 @@ class Events {
   }
 }
 
-/** Memory for events, as both sides see it. */
+/** Creates a table for events: `rows` is for JavaScript, `bytes` for the native side. */
 function makeTable() {
   const rows = new Uint32Array((1 + EVENTS) * WIDTH);
   return { rows, bytes: Buffer.from(rows.buffer) };

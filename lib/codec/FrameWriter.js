@@ -7,30 +7,32 @@ const native = require('../native');
 
 const { flag, HEAD_ROOM } = native;
 
-/** Payloads at least this long, in bytes, are compressed on another thread. */
+/** The minimum length, in bytes, of payloads that are compressed on another thread. */
 const COMPRESS_ASYNC = 64 * 1024;
 
-/** Turns messages into frames, and writes them to a stream. */
+/** Encodes messages as frames and writes them to a stream. */
 class FrameWriter {
   /**
-   * @param {stream.Writable} socket only its `write` is needed
+   * @param {stream.Writable} socket only its `write` method is required
    * @param {Object} options
-   * @param {Object} [options.deflate] where permessage-deflate is agreed on: `native`,
-   *   and `threshold`, the least length of a message in bytes that is compressed
-   * @param {Function} [options.maskKey] gives the masking key of each masked frame, four
-   *   bytes; by default they are drawn from the system's generator
-   * @param {Object} handler what is called: `notSent(cause, isCompressing)`, which makes
-   *   the error for a callback whose data is not sent, and `lost(error)` where an error
-   *   has no callback
+   * @param {Object} [options.deflate] present if permessage-deflate was negotiated:
+   *   `native`, and `threshold`, the minimum length in bytes of messages that are
+   *   compressed
+   * @param {Function} [options.maskKey] returns the masking key of a frame, a Buffer of
+   *   four bytes; by default the keys come from the system's random generator
+   * @param {Object} handler receives these calls
+   * @param {Function} handler.notSent `(cause, isCompressing)`, returns the error for the
+   *   callback of data that is not sent
+   * @param {Function} handler.lost `(error)`, called for an error that has no callback
    */
   constructor(socket, { deflate, maskKey }, handler) {
     this._handler = handler;
-    /** Whether all that is sent waits for a message that is being compressed. */
+    /** Set while a message is compressed on another thread. All later data is queued. */
     this.isCompressing = false;
-    /** The bytes of all that waits, before compression. */
+    /** The payload bytes of all queued data, before compression. */
     this.queuedBytes = 0;
 
-    /** The bytes of control frames' heads, as long as it is the same tick. */
+    /** The bytes of the heads of control frames written in the tick `_headsAt`. */
     this._heads = 0;
     this._headsAt = -1;
 
@@ -39,22 +41,23 @@ class FrameWriter {
       : new native.Encoder();
     this._mayCompress = !!deflate;
     this._maskKey = maskKey || null;
-    /** Whether fragments of a message are sent, and its last is not. */
+    /** Set from the first fragment of a message until its last one. */
     this._isWithinMessage = false;
     this._socket = socket;
     this._queue = new Queue();
     /** The callback of the message that is being compressed on another thread. */
     this._compressing = null;
-    /** What the socket has to call. */
+    /** The callbacks passed to `socket.write` and not called yet. */
     this._written = new Set();
   }
 
   /**
    * Sends a message, or a fragment of one.
    *
-   * @param {String|Buffer} data which may be changed at once
-   * @param {Number} flags what its frame is to be: see `native.flag`
-   * @param {Function} [cb] called once the system has taken it, or with an error
+   * @param {String|Buffer} data is copied: its memory may be reused when this returns
+   * @param {Number} flags see `native.flag`
+   * @param {Function} [cb] called with null when the socket has written the data, or with
+   *   an error
    */
   send(data, flags, cb) {
     if (cb) cb = bound(cb);
@@ -64,7 +67,7 @@ class FrameWriter {
     }
     const length = Buffer.byteLength(data);
     if (this._mustWait || this._compresses(length, flags)) {
-      // What waits is not the caller's, who may use the memory again.
+      // The caller may reuse the memory of `data` while it is queued.
       const kept = typeof data === 'string' ? data : Buffer.from(data);
       this._enqueue(length, cb, () => this._message(kept, length, flags, cb));
     } else {
@@ -72,7 +75,7 @@ class FrameWriter {
     }
   }
 
-  /** Sends a control frame; its payload is short enough. */
+  /** Sends a control frame. The caller has checked that the payload is not too long. */
   control(payload, flags, cb) {
     if (cb) cb = bound(cb);
     const frame = this._frame(payload, payload.length, flags);
@@ -89,8 +92,8 @@ class FrameWriter {
   }
 
   /**
-   * The bytes of control frames' heads among what the socket holds back until the tick
-   * ends: nobody has sent them as data.
+   * The bytes of the heads of control frames that are corked until the end of this tick.
+   * `bufferedAmount` does not count them.
    */
   get headBytes() {
     return this._headsAt === ticks && corked.has(this._socket)
@@ -98,31 +101,31 @@ class FrameWriter {
       : 0;
   }
 
-  /** Writes bytes as they are, in their place behind what is sent; they are kept. */
+  /** Writes raw bytes after all data that was sent before. The bytes are not copied. */
   write(bytes, cb) {
     if (cb) cb = bound(cb);
     this._writeInTurn(bytes, cb);
   }
 
-  /** Calls back for what a socket that is destroyed has not. */
+  /** Calls the callbacks that a destroyed socket has not called. */
   settle() {
     for (const done of this._written) done();
   }
 
-  /** Fails all that is not yet handed to the socket, and frees what is held. */
+  /** Fails everything that is not yet written to the socket, and frees the encoder. */
   abort() {
     const waiting = this._queue.clear();
     this.queuedBytes = 0;
     this._socket = null;
-    // The thread that compresses has the encoder, which is closed when it comes back.
+    // Otherwise the other thread owns the encoder, and `_comeBack` closes it.
     if (!this.isCompressing) this._encoder.close();
     this._fail(null, this._compressing, true);
     this._compressing = null;
-    // What waits does so for something that is to be compressed.
+    // Data is queued only for or behind a message to be compressed.
     for (const { cb } of waiting) this._fail(null, cb, true);
   }
 
-  /** Whether the next fragment will be compressed. */
+  /** Whether a message or fragment with this length and these flags is compressed. */
   _compresses(length, flags) {
     return this._mayCompress && this._encoder.compresses(length, flags);
   }
@@ -169,28 +172,29 @@ class FrameWriter {
       );
       return;
     }
-    // What does not depend on the encoder is done without it, in half the time.
+    // A whole message does not depend on the state of the encoder. `native.frame`, which
+    // has no state, takes half the time of `Encoder#frame`.
     const frame = isWhole
       ? this._frame(data, length, flags & ~flag.RSV1)
       : this._fragment(data, length, flags);
     this._write(frame, cb);
   }
 
-  /** A frame that is what it is told to be, whatever was sent before it. */
+  /** Returns a frame with exactly these flags, independent of earlier frames. */
   _frame(data, length, flags) {
     const target = behindHead(data, length);
     const start = native.frame(target, flags, this._key(flags));
     return target.subarray(start);
   }
 
-  /** The frame of a fragment, or of a message behind fragments. */
+  /** Returns the frame of a fragment. The encoder chooses the opcode. */
   _fragment(data, length, flags) {
     const target = behindHead(data, length);
     const start = this._encoder.frame(target, flags, this._key(flags));
     return target.subarray(start);
   }
 
-  /** The masking key of the next frame, where it is not drawn by the native side. */
+  /** Returns the key from `maskKey`; undefined if the native side generates the key. */
   _key(flags) {
     const isGiven = this._maskKey !== null && (flags & flag.MASK) !== 0;
     return isGiven ? this._maskKey() : undefined;
@@ -219,12 +223,12 @@ class FrameWriter {
     );
   }
 
-  /** Takes what was compressed on another thread. */
+  /** Takes back the encoder and the compressed frame from the other thread. */
   _comeBack(compressed, length, cb) {
     this._encoder.restore(compressed);
     this.isCompressing = false;
     if (this._socket === null) {
-      // `abort` has called back.
+      // `abort` has already called the callback.
       this._encoder.close();
       return;
     }
@@ -234,7 +238,7 @@ class FrameWriter {
     this._drain();
   }
 
-  /** The encoder is lost, and nothing can follow. */
+  /** Handles a failure of the encoder. Nothing can be sent after it. */
   _lose(error, cb) {
     this.isCompressing = false;
     if (this._socket === null) return;
@@ -260,13 +264,14 @@ class FrameWriter {
   }
 
   /**
-   * What Node calls when the socket has taken something. The program's callback comes on
-   * the next tick: what it throws must not reach Node's code, which has others to call.
+   * Returns the callback to pass to `socket.write`. It calls `cb` on the next tick, so
+   * that an error thrown by `cb` does not reach Node's stream code, which still has other
+   * callbacks to call.
    */
   _calledBack(socket, cb) {
     const done = (error) => {
       if (!this._written.delete(done)) return;
-      // A socket that is destroyed calls back as if it had taken what it has dropped.
+      // A destroyed socket also calls back without an error for data that it discards.
       const isSent = !error && !socket.destroyed;
       if (isSent) nextTick(cb, null);
       else this._fail(error || socket.errored, cb);
@@ -275,7 +280,7 @@ class FrameWriter {
     return done;
   }
 
-  /** Calls back for what is not sent. */
+  /** Calls the callback of data that is not sent. */
   _fail(cause, cb, isCompressing = false) {
     if (cb) nextTick(cb, this._handler.notSent(cause, isCompressing));
   }
@@ -283,13 +288,13 @@ class FrameWriter {
 
 const noop = () => {};
 
-/** Writers whose queue is to be drained on the next tick. */
+/** The writers whose queues are drained at the end of the tick. */
 const scheduled = once('scheduled', () => new Set());
 
-/** Sockets that hold back what is written until the current tick ends. */
+/** The sockets that are corked until the end of the tick. */
 const corked = once('corked', () => new Set());
 
-/** Has what is sent last before `process.exit()` go out as well. */
+/** Writes out everything at `process.exit()`, when no tick ends any more. */
 function sendOnExit() {
   once('sendOnExit', () => {
     atExit(() => {
@@ -300,7 +305,7 @@ function sendOnExit() {
   });
 }
 
-/** Lets one system call take all that is written to the socket in this tick. */
+/** Corks a socket for this tick: one system call then writes everything. */
 function cork(socket) {
   if (typeof socket.cork !== 'function' || corked.has(socket)) return;
   sendOnExit();
@@ -309,7 +314,7 @@ function cork(socket) {
   corked.add(socket);
 }
 
-/** Counts the ticks at whose end something was sent. */
+/** The number of times that corked sockets were flushed, at most once per tick. */
 let ticks = 0;
 
 function flushAll() {
@@ -317,12 +322,12 @@ function flushAll() {
   for (const socket of corked) flush(socket);
 }
 
-/** Hands over what a socket holds back. */
+/** Uncorks a socket, which writes what it has buffered. */
 function flush(socket) {
   if (corked.delete(socket)) callLast(() => socket.uncork());
 }
 
-/** A Buffer with `data` in it, and before that the room for a frame's head. */
+/** Returns a Buffer with `HEAD_ROOM` bytes for a frame's head, followed by `data`. */
 function behindHead(data, length) {
   const target = Buffer.allocUnsafe(HEAD_ROOM + length);
   if (typeof data === 'string') target.utf8Write(data, HEAD_ROOM);
@@ -331,18 +336,18 @@ function behindHead(data, length) {
 }
 
 /**
- * A frame for `data`, whatever was sent before it.
+ * Returns a frame with this payload, independent of earlier frames.
  *
  * @param {String|Buffer} data
  * @param {Number} flags see `native.flag`
- * @param {Buffer} [key] the masking key; it is drawn by default
+ * @param {Buffer} [key] the masking key, four bytes; random by default
  */
 function frame(data, flags, key) {
   const target = behindHead(data, Buffer.byteLength(data));
   return target.subarray(native.frame(target, flags, key));
 }
 
-/** The head of such a frame, whose payload follows by itself and is not masked. */
+/** Returns the head of a frame whose payload is written separately and not masked. */
 function frameHead(length, flags) {
   const target = Buffer.allocUnsafe(HEAD_ROOM);
   return target.subarray(0, native.frameHead(target, length, flags));

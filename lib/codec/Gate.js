@@ -4,29 +4,38 @@ const Queue = require('../Queue');
 const { nextTick, setImmediate } = require('../environment');
 
 /**
- * Where the events of a connection pass on their way to its listeners, in order. Both
- * transports have one, and so the same rules:
+ * Delivers the events of a connection in order, or queues them while it is shut. Both
+ * transports use a gate, so that both follow the same rules:
  *
- * - While it is shut (`pause`), what is received waits for `resume`; so does the end of
- *   what the other end sends, if something waits before it.
- * - That the connection has failed is nothing received: it waits for no `resume`, and
- *   what does is dropped.
- * - `drop` ends a pause for good: nobody can resume a connection that is closing. What is
- *   received from then on is dropped, but for what ends the connection.
- * - A listener that throws stops nothing but itself.
- * - The promises of listeners are settled before the end is told.
- * - Stepwise, each event has a turn of the loop for itself.
- * - Where ends end pauses, what ends the connection and is received while it is shut is
- *   told without `resume`, and all that waits before it.
+ * - While the gate is paused, received events are queued until `resume`. So is the end
+ *   of the received data, if an event is queued before it.
+ * - A failure of the connection does not wait for `resume`: during a pause, the queued
+ *   events are dropped and the failure is delivered at once.
+ * - `drop` ends a pause for good, since nobody can resume a closing connection. From
+ *   then on all received events are dropped, except those that end the connection.
+ * - A listener that throws does not prevent the delivery of later events.
+ * - The promises of earlier listeners are settled before the end of the connection is
+ *   delivered.
+ * - If the gate is stepwise, each event is delivered in its own turn of the event loop.
+ * - With `endsEndPauses`, an event that ends the connection and is received during a
+ *   pause ends the pause: the events queued before it and the event itself are
+ *   delivered without `resume`.
  */
 class Gate {
   /**
-   * @param {Object} source what has the events. Each of its methods is called with what
-   *   was given to `hold`: `tell`; `dropped`, if it is not told; `isLast`, whether it ends the
-   *   connection, or begins its end. And `goOn`, when nothing waits any more
-   * @param {AsyncResource} context what waited is told in it, and not in that of who
-   *   resumes
-   * @param {Object} [options] `isStepwise`, `endsEndPauses`
+   * @param {Object} source receives these calls. The first three have the arguments
+   *   that were given to `hold`
+   * @param {Function} source.tell delivers an event
+   * @param {Function} source.dropped called for an event that is dropped
+   * @param {Function} source.isLast whether an event ends the connection or starts its
+   *   closing
+   * @param {Function} source.goOn called when the queue is empty and more may be
+   *   received
+   * @param {AsyncResource} context queued events are delivered in this context, not in
+   *   that of the caller of `resume`
+   * @param {Object} options
+   * @param {Boolean} [options.isStepwise=false]
+   * @param {Boolean} [options.endsEndPauses=false]
    */
   constructor(source, context, options) {
     const { endsEndPauses = false, isStepwise = false } = options;
@@ -38,7 +47,7 @@ class Gate {
     this._isDraining = false;
     this.isStepwise = isStepwise;
     this._endsEndPauses = endsEndPauses;
-    /** Whether events have to wait: `hold` them. The usual case asks this only. */
+    /** Whether an event has to be passed to `hold` instead of being delivered. */
     this.isShut = isStepwise;
   }
 
@@ -46,12 +55,12 @@ class Gate {
     return this._isPaused;
   }
 
-  /** Whether something waits. */
+  /** Whether events are queued. */
   get holds() {
     return this._held.length > 0;
   }
 
-  /** Whether more may be received now. */
+  /** Whether the source may read more now. */
   get isClear() {
     return !this._isPaused && !this._isDraining && !this.holds;
   }
@@ -62,20 +71,20 @@ class Gate {
     this.isShut = true;
   }
 
-  /** Goes on where `pause` stopped, on the next tick. */
+  /** Delivers the queued events, starting on the next tick. */
   resume() {
     if (!this._isPaused) return;
     this._isPaused = false;
     this._drainSoon(this._soon);
   }
 
-  /** Has what comes wait for the next tick. */
+  /** Has the following events be queued until the next tick. */
   shut() {
     this.isShut = true;
     if (!this._isPaused) this._drainSoon(nextTick);
   }
 
-  /** Takes an event that has to wait. */
+  /** Queues an event, or drops it after `drop`. */
   hold(...event) {
     if (this._drops && !this._source.isLast(...event)) {
       this._source.dropped(...event);
@@ -87,12 +96,12 @@ class Gate {
     if (!this._isPaused) this._drainSoon(this._soon);
   }
 
-  /** When the next event may be told. */
+  /** The function that schedules the delivery of the next event. */
   get _soon() {
     return this.isStepwise ? setImmediate : nextTick;
   }
 
-  /** Takes the event that ends the connection, behind all that was received. */
+  /** Delivers an event that ends the connection, after all queued events. */
   end(...event) {
     if (this.isShut && this.holds) this.hold(...event);
     else this._tellInContext(event);
@@ -103,13 +112,16 @@ class Gate {
     this._context.runInAsyncScope(source.tell, source, ...event);
   }
 
-  /** Takes the event that the connection has failed. */
+  /** Delivers a failure of the connection. If paused, drops the queued events first. */
   fail(...event) {
     if (this._isPaused) this._held.clear();
     this.end(...event);
   }
 
-  /** Drops what is and will be received, if it is paused. */
+  /**
+   * If paused, ends the pause for good: drops the queued and all later events, except
+   * those that end the connection.
+   */
   drop() {
     if (!this._isPaused) return;
     this._drops = true;
@@ -117,7 +129,7 @@ class Gate {
     this.resume();
   }
 
-  /** Forgets what waits. */
+  /** Discards the queued events, without calling `dropped`. */
   clear() {
     this._held.clear();
     this._isPaused = false;
@@ -138,7 +150,7 @@ class Gate {
       isDone = true;
     } finally {
       if (this._isPaused) {
-        // `resume` goes on.
+        // `resume` continues the delivery.
       } else if (this.holds) {
         this._drainSoon(isDone ? setImmediate : this._soon);
       } else {
@@ -149,7 +161,10 @@ class Gate {
     }
   }
 
-  /** Tells what waits: as much of it as goes together. */
+  /**
+   * Delivers queued events up to the next one that needs a turn of its own: any event
+   * if stepwise, otherwise one that ends the connection.
+   */
   _tellHeld() {
     let told = false;
     while (this.holds && !this._isPaused) {

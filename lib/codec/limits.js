@@ -2,32 +2,36 @@
 
 const { constants } = require('buffer');
 
-/** The name and the close code of the violation that a message cannot be had. */
+/**
+ * The name and the close code of the violation that is reported when the string or
+ * Buffer of a message cannot be created.
+ */
 const TOO_LONG = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
 const TOO_BIG = 1009;
 
-/** The most fragments that the native side counts. */
+/** The largest value of `maxFragments` that the native side accepts. */
 const UNLIMITED = 2 ** 32 - 1;
 
 /**
- * The limits of a connection's decoder, as the native side has them.
+ * Returns the limits of a connection's decoder in the form that the native side takes.
  *
  * @param {Object} options
- * @param {Number} [options.maxPayload] the longest message, in bytes; 0 for no limit
- * @param {Number} [options.maxFragments] the most fragments of a message; 0 for the
- *   native side's default
- * @param {Boolean} [options.masked] whether frames have to be masked (`true`) or must
- *   not be (`false`); either is taken by default
- * @param {Boolean} [options.validates=true] whether texts have to be UTF-8
- * @param {Boolean} [options.keepsEnds=false] whether it is told where the fragments of a
- *   message end
+ * @param {Number} [options.maxPayload=0] the maximum length of a message in bytes; 0
+ *   for no limit
+ * @param {Number} [options.maxFragments=0] the maximum number of fragments of a
+ *   message; 0 for the native side's default, 1,048,576
+ * @param {Boolean} [options.masked] `true` if frames have to be masked, `false` if they
+ *   must not be masked; by default both are accepted
+ * @param {Boolean} [options.validates=true] whether text has to be valid UTF-8
+ * @param {Boolean} [options.keepsEnds=false] whether the decoder records where the
+ *   fragments of each message end
  */
 function limitsFor(options) {
   const { maxPayload, maxFragments, masked } = options;
   const { validates = true, keepsEnds = false } = options;
   return {
     maxPayload: toLimit(maxPayload),
-    // What no string and no Buffer can hold is too long, whatever the limit.
+    // No string and no Buffer can be longer, even with `maxPayload` 0.
     maxText: constants.MAX_STRING_LENGTH,
     maxBinary: constants.MAX_LENGTH,
     maxFragments: Math.min(toLimit(maxFragments), UNLIMITED),
@@ -37,12 +41,12 @@ function limitsFor(options) {
   };
 }
 
-/** A limit; 0, for none, of anything that is no number. */
+/** Converts a value to an integer limit; 0 (no limit) unless it is above 0. */
 function toLimit(value) {
   return value > 0 ? Math.floor(value) : 0;
 }
 
-/** A number of fragments, of which 0 and less stand for no limit. */
+/** Returns a number of fragments, where 0 and negative values mean no limit. */
 function orUnlimited(value) {
   return value > 0 ? value : UNLIMITED;
 }

@@ -4,15 +4,15 @@ const { types } = require('util');
 
 const native = require('../native');
 
-/** No bytes. */
+/** The one empty Buffer, used for all empty payloads. */
 const EMPTY = Buffer.alloc(0);
 
 const { MAX_CONTROL } = native;
 
-/** The longest reason of a close frame, in bytes: its code takes two. */
+/** The maximum length of a close frame's reason, in bytes. A 2-byte code precedes it. */
 const MAX_REASON = MAX_CONTROL - 2;
 
-/** Whether something is binary data, whichever realm has made it. */
+/** Whether a value is an ArrayBuffer, a SharedArrayBuffer or a view, from any realm. */
 function isBinary(data) {
   return (
     typeof data === 'object' &&
@@ -20,7 +20,7 @@ function isBinary(data) {
   );
 }
 
-/** The bytes of binary data; they are not copied. */
+/** Returns a Buffer over the memory of binary data, without copying it. */
 function bytesOf(data) {
   if (Buffer.isBuffer(data)) return data;
   return ArrayBuffer.isView(data)
@@ -29,11 +29,12 @@ function bytesOf(data) {
 }
 
 /**
- * The same payload as it may be in a control frame.
+ * Checks the length of a control frame's payload (RFC 6455, 5.5).
  *
  * @param {*} payload
- * @param {Number} [length] how many bytes it has
- * @throws {RangeError} if it is too long
+ * @param {Number} [length=payload.length] its length in bytes
+ * @returns {*} the payload
+ * @throws {RangeError} if it is longer than 125 bytes
  */
 function controlPayload(payload, length = payload.length) {
   if (length > MAX_CONTROL) {
@@ -42,7 +43,12 @@ function controlPayload(payload, length = payload.length) {
   return payload;
 }
 
-/** The payload of a close frame with a code (RFC 6455, 5.5.1). */
+/**
+ * Returns the payload of a close frame (RFC 6455, 5.5.1).
+ *
+ * @param {Number} code
+ * @param {Uint8Array} reason
+ */
 function closePayload(code, reason) {
   const payload = Buffer.allocUnsafe(2 + reason.length);
   payload.writeUInt16BE(code, 0);
@@ -50,14 +56,20 @@ function closePayload(code, reason) {
   return payload;
 }
 
-/** The pieces of a message whose fragments end there. */
+/**
+ * Splits the payload of a message into those of its fragments, without copying.
+ *
+ * @param {Buffer} bytes
+ * @param {Float64Array} ends the offsets at which the fragments end
+ * @returns {Buffer[]}
+ */
 function cutAt(bytes, ends) {
   return Array.from(ends, (end, i) =>
     bytes.subarray(i === 0 ? 0 : ends[i - 1], end),
   );
 }
 
-/** Where fragments end, as the native side tells. */
+/** Reads the offsets of fragment ends from a Buffer of the native side. */
 function endsIn(bytes) {
   const { buffer, byteOffset, byteLength } = bytes;
   return new Float64Array(buffer.slice(byteOffset, byteOffset + byteLength));

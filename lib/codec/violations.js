@@ -2,23 +2,30 @@
 
 const native = require('../native');
 
-/** The names of the violations of the protocol, by their numbers. */
+/** The names of all protocol violations; the index is the violation's number. */
 const names = native.violations();
 
-/** What goes wrong through no fault of the other end. */
+/** The name of an internal failure, which the other end did not cause. */
 const INTERNAL = 'ERR_OXWS_INTERNAL';
 
 /**
- * A violation of the protocol, as transports tell it: each API makes an error of it.
+ * Describes a protocol violation, as transports report it. Each API creates its own
+ * error from this.
  *
- * @param {Number} number which one
- * @param {Number} detail the number in question, an opcode say; 0 where there is none
+ * @param {Number} number the index in `names`
+ * @param {Number} detail the offending opcode, payload length or close code; 0 for
+ *   other violations
  */
 function violation(number, detail) {
   return { name: names[number], detail, cause: null };
 }
 
-/** The same of something that has thrown. */
+/**
+ * Describes a failure by the error that was thrown, in the same form.
+ *
+ * @param {String} name
+ * @param {Error} cause
+ */
 function failure(name, cause) {
   return { name, detail: 0, cause };
 }

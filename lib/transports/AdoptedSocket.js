@@ -5,48 +5,51 @@ const net = require('net');
 const { EMPTY } = require('../codec/payload');
 const { callLast } = require('../environment');
 
-/** A stream's usual mark, in bytes, from which on it asks its writer to wait. */
+/**
+ * The high-water mark in bytes: from this many queued bytes on, `write` returns false.
+ */
 const HIGH_WATER_MARK = 16 * 1024;
 
-/** Where a socket has its `AdoptedSocket`. */
+/** The property of a socket that holds its `AdoptedSocket`. */
 const kAdopted = Symbol('oxws.adopted');
 
 /**
- * Node's socket while the engine reads and writes in its place. It stays the
- * connection's identity, and what programs do with `ws._socket` acts on the engine:
- * writing, ending, pausing, `unref`, and looking for backpressure.
+ * Adapts Node's socket while the engine reads and writes it. The socket stays
+ * `ws._socket`, and its methods and properties act on the engine: writing, ending,
+ * pausing, `ref` and `unref`, and those that report backpressure.
  *
- * As with Node, `bytesRead` counts what the system has handed over, whether or not its
- * events were emitted yet, and `bytesWritten` what was sent, with what is still queued.
- * Both count frames as they are on the wire, after the bytes of the handshake; of what
- * is not framed yet, the payload is counted.
+ * As in Node, `bytesRead` counts the bytes read from the operating system, even if
+ * their events are not emitted yet, and `bytesWritten` includes queued bytes. Both
+ * start with the bytes of the handshake, and count frames as they are on the wire. Of
+ * messages that are not encoded yet, only the payload is counted.
  *
- * The socket gets a prototype between itself and its own: defining as many properties
- * on each socket took a third of the time of a handshake.
+ * The overridden members are in an additional prototype, inserted between the socket and
+ * its class. Defining them on each socket took a third of the time of a handshake.
  */
 class AdoptedSocket {
   constructor(socket, transport, engine) {
     this.transport = transport;
     this.engine = engine;
-    /** The bytes of the handshake; those of the connection once it is over. */
+    /** The bytes of the handshake; after `giveBack`, those of the whole connection. */
     this.bytesRead = socket.bytesRead;
     this.bytesWritten = socket.bytesWritten;
     this._socket = socket;
     this._prototype = Object.getPrototypeOf(socket);
     this._keepsAlive = false;
     this._isDraining = false;
-    /** Whether this direction has ended, and the other one. */
+    /** Set when this direction has ended. */
     this.hasFinished = false;
+    /** Set when the other direction has ended. */
     this.hasEnded = false;
-    // It may be `unref` already.
+    // The program may have called `unref` already.
     this.keepAlive(socket._handle.hasRef());
-    // Node would not let it be written to once the other end has ended.
+    // Otherwise Node would disable `write` at 'end'.
     socket.allowHalfOpen = true;
     socket[kAdopted] = this;
     Object.setPrototypeOf(socket, adopting(this._prototype));
   }
 
-  /** Whether a writer should wait. */
+  /** Whether the queued bytes have reached the high-water mark. */
   get isCongested() {
     return this.transport.bufferedAmount >= HIGH_WATER_MARK;
   }
@@ -58,7 +61,7 @@ class AdoptedSocket {
     }
   }
 
-  /** Emits 'drain' once all that is sent is taken by the system. */
+  /** Emits 'drain' once everything sent is handed to the operating system. */
   drainLater() {
     if (this._isDraining) return;
     this._isDraining = true;
@@ -75,21 +78,21 @@ class AdoptedSocket {
     wait();
   }
 
-  /** The engine has ended what this end sends. */
+  /** Emits 'finish': the engine has ended this direction. */
   finish() {
     if (this.hasFinished) return;
     this.hasFinished = true;
     callLast(() => this._socket.emit('finish'));
   }
 
-  /** The other end sends no more. */
+  /** Emits 'end': the other end has ended its direction. */
   end() {
     if (this.hasEnded) return;
     this.hasEnded = true;
     callLast(() => this._socket.emit('end'));
   }
 
-  /** Makes it Node's own socket again, which a stream goes on with. */
+  /** Restores the socket before any use by the engine, for a StreamTransport. */
   undo() {
     const { _keepsAlive: keepsAlive, _socket: socket } = this;
     this.keepAlive(false);
@@ -98,7 +101,7 @@ class AdoptedSocket {
     if (!keepsAlive) socket.unref();
   }
 
-  /** Makes it Node's own socket again; what was counted stays. */
+  /** Detaches the socket from the engine for good. The counters keep their values. */
   giveBack() {
     const { bytesRead, bytesWritten } = this._socket;
     this.bytesRead = bytesRead;
@@ -108,7 +111,7 @@ class AdoptedSocket {
   }
 }
 
-/** What an adopted socket does in another way. */
+/** The members that an adopted socket overrides. */
 const adopted = {
   write(chunk, encoding, cb) {
     if (typeof encoding === 'function') {
@@ -119,7 +122,7 @@ const adopted = {
     const bytes = isText ? Buffer.from(chunk, encoding) : chunk;
     this[kAdopted].transport.write(bytes, cb);
     if (!this[kAdopted].isCongested) return true;
-    // Who is told to wait is told when to go on.
+    // After `write` has returned false, the program waits for 'drain'.
     this[kAdopted].drainLater();
     return false;
   },
@@ -215,7 +218,7 @@ const adopted = {
   },
 };
 
-/** What a socket that is given back still does in another way. */
+/** The members that a socket still overrides after `giveBack`. */
 const returned = {
   isPaused() {
     return false;
@@ -242,7 +245,7 @@ const returned = {
   },
 };
 
-/** Calls back when a socket has finished, or has closed without that. */
+/** Calls back once, at the socket's 'finish' or 'close'. */
 function callAtEnd(socket, cb) {
   const done = () => {
     socket.removeListener('finish', done);
@@ -257,8 +260,8 @@ const adopting = between(adopted);
 const returning = between(returned);
 
 /**
- * A function that gives the prototype with these members to be put before another: one
- * for each class of sockets.
+ * Returns a function that creates a prototype with these members, derived from a given
+ * one. It creates one for each class of sockets.
  */
 function between(members) {
   const descriptors = Object.getOwnPropertyDescriptors(members);

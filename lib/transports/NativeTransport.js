@@ -23,7 +23,8 @@ const { ASCII, LARGE, NUMBER, WRITE } = kind;
 const { BINARY, CLOSE, TEXT, VIOLATION } = kind;
 const { END, ENDED, ERROR, RELEASED, SENT } = kind;
 
-// Where in the row of an event each number is, as constants: they are read for each.
+// The offsets of the fields in an event's row. They are local constants because they are
+// read for every event.
 const {
   KIND: AT_KIND,
   START: AT_START,
@@ -32,21 +33,27 @@ const {
   EXTRA: AT_EXTRA,
 } = event;
 
-/** Binary messages at least this long, in bytes, do not go through the outbox. */
+/** The minimum length, in bytes, of binary messages that bypass the outbox. */
 const LONG = 64 * 1024;
 
-/** Nor do texts of so many units, which have to be encoded anyway. */
+/**
+ * The minimum length, in UTF-16 code units, of text messages that bypass the outbox. It
+ * is higher because text has to be encoded anyway.
+ */
 const LONG_TEXT = 256 * 1024;
 
 /**
- * Carries a connection whose socket the engine has adopted. It has the methods of
- * StreamTransport, and calls the same handlers.
+ * Carries a connection whose socket the engine adopts: the engine then reads and writes
+ * it instead of Node. It has the methods of StreamTransport, and calls the same methods
+ * of `incoming`.
  *
- * The socket is adopted when the engine is next called, and stays Node's until the end of
- * the tick: who listens for its 'data' by then gets a stream.
+ * The socket is adopted when the engine is next called, usually at the end of the tick.
+ * If it has a listener for 'data' or 'readable' by then, a StreamTransport takes over.
  */
 class NativeTransport {
-  /** Whether the engine can take over a socket: a plain one, with nothing pending. */
+  /**
+   * Whether the engine can adopt a socket: plain TCP or a pipe, with nothing to write.
+   */
   static takes(socket) {
     const handle = socket._handle;
     return (
@@ -70,7 +77,7 @@ class NativeTransport {
     return 'native';
   }
 
-  /** Where the engine runs: `inline` or `thread`. */
+  /** Where the engine runs: `'inline'` or `'thread'`. */
   get host() {
     return this._engine.host;
   }
@@ -85,36 +92,39 @@ class NativeTransport {
     this._masks = masks;
     this._textsAreStrings = textsAreStrings;
     this._threshold = deflate ? deflate.threshold : Infinity;
-    /** The limits, which programs may change. */
+    // Programs may change these limits through `_receiver`.
     this._maxPayload = limits.maxPayload;
     this._validates = limits.validates;
-    /** The callbacks of what is sent, in order. */
+    /** The callbacks of the messages that are being sent, in order. */
     this._callbacks = new Queue();
-    /** How many were called since the system has taken their messages. */
+    /** The number of callbacks called for messages handed to the operating system. */
     this._calledBack = 0;
-    /** How many of all there were at the last message that is to be compressed. */
+    /** The number of all callbacks up to the last message that is compressed. */
     this._lastCompressed = 0;
     this._context = contextOfNow();
     const context = this._context || nobodys;
     this._gate = new Gate(this, context, options);
+    /** Set by `release`: no events are delivered any more. */
     this._released = false;
-    /** Whether the socket is still Node's, and what was read of it. */
+    /** Set between `start` and `adopt`, while Node still owns the socket. */
     this._isOpening = false;
+    /** The bytes that were read after the handshake, until the socket is adopted. */
     this._head = null;
-    /** What carries the connection instead, if the engine does not. */
+    /** The StreamTransport that has taken over, or null. */
     this._stream = null;
-    /** Whether this direction is to end: nothing more is sent. */
+    /** Set when this direction is to end: nothing more can be sent. */
     this.ends = false;
-    /** Whether it has, and whether the other one has. */
+    /** Set when this direction has ended. */
     this._hasEnded = false;
+    /** Set when the end of the other direction was delivered. */
     this._hasHeardEnd = false;
-    /** Why the connection failed, if it did. */
+    /** The error with which the connection failed, or null. */
     this._error = null;
     this._timer = null;
     this._adopted = null;
-    /** Whether the socket has a timeout, which traffic puts off. */
+    /** Set while the socket has a timeout, which traffic restarts. */
     this.isTimed = false;
-    /** The bytes posted, as long as the engine has counted this many flushes. */
+    /** The bytes posted to the outbox since flush number `_postedAt` of the engine. */
     this._posted = 0;
     this._postedAt = -1;
     this.id = this._engine.open(this);
@@ -123,7 +133,7 @@ class NativeTransport {
         this._forget();
         if (this._released) return;
         incoming.closing(ws);
-        // Behind the callbacks, which find the connection closing.
+        // After the callbacks, which run while the connection is closing.
         nextTick(() => this._gate.fail(CLOSED, null, 0, 0));
       },
       error: (error) => {
@@ -132,7 +142,7 @@ class NativeTransport {
     };
   }
 
-  /** Takes the socket; `head` is what was read already. */
+  /** Has the socket adopted soon. `head` are the bytes read after the handshake. */
   start(head) {
     const socket = this._socket;
     this._head = head || EMPTY;
@@ -145,8 +155,8 @@ class NativeTransport {
   }
 
   /**
-   * Has the engine adopt the socket. If it cannot, or somebody listens to what the socket
-   * gives, the connection goes on as a stream.
+   * Has the engine adopt the socket. If that fails, or if the socket has a listener for
+   * 'data' or 'readable', a StreamTransport takes over.
    */
   adopt() {
     if (!this._isOpening) return;
@@ -157,7 +167,7 @@ class NativeTransport {
       this._becomeStream();
       return;
     }
-    // What Node has read and nobody has taken comes behind the head.
+    // Node may have read more bytes after the head.
     const read = unread(socket);
     try {
       this._adopt(Buffer.concat([this._head, ...read]));
@@ -169,7 +179,7 @@ class NativeTransport {
     this._head = null;
     socket.readableFlowing = false;
     socket._handle.readStop();
-    // Node starts to read again unless it takes the handle to be reading.
+    // Node would start reading again if the handle were not marked as reading.
     socket._handle.reading = true;
     if (this._gate.isPaused) this._engine.native.pause(this.id);
   }
@@ -198,7 +208,7 @@ class NativeTransport {
     );
   }
 
-  /** Goes on as a stream, with all that was posted. */
+  /** Hands the connection over to a StreamTransport, with everything that was posted. */
   _becomeStream() {
     const { _context: context } = this;
     const become = () => {
@@ -226,8 +236,8 @@ class NativeTransport {
   }
 
   /**
-   * Has the socket adopted now, for what cannot wait. Whether it is a stream that has the
-   * connection instead, which then has done this.
+   * Has the socket adopted now, for a call that cannot wait. If a StreamTransport takes
+   * over, calls its method `verb` and returns true.
    */
   _leavesToStream(verb, ...args) {
     if (this._isOpening) this.adopt();
@@ -239,27 +249,28 @@ class NativeTransport {
   /**
    * Sends a message, or a fragment of one.
    *
-   * @param {String|Buffer} data which may be changed at once
-   * @param {Number} flags what its frame is to be: see `native.flag`
-   * @param {Function} [cb] called once the system has taken it, or with an error
+   * @param {String|Buffer} data is copied: its memory may be reused when this returns
+   * @param {Number} flags see `native.flag`
+   * @param {Function} [cb] called with null when the data is handed to the operating
+   *   system, or with an error
    */
   send(data, flags, cb) {
     this._post(data, flags, cb);
   }
 
-  /** Sends a control frame; its payload is short enough. */
+  /** Sends a control frame. The caller has checked that the payload is not too long. */
   control(opcode, payload, mask, cb) {
     this._post(payload, opcode | FIN | (mask ? MASK : 0), cb);
   }
 
-  /** Writes bytes to the socket as they are, in their place behind what is sent. */
+  /** Writes raw bytes to the socket, after all data that was sent before. */
   write(bytes, cb) {
     this._post(bytes, RAW, cb);
   }
 
   /**
-   * Writes a frame in pieces, strings or bytes. A list that is sent to many connections
-   * stands in the outbox once.
+   * Writes a frame that is given as a list of strings and Buffers. A list that is sent to
+   * many connections in a row is copied to the outbox only once.
    */
   writeList(list, cb) {
     if (this.ends || list.reduce(addLength, 0) >= LONG) {
@@ -272,12 +283,12 @@ class NativeTransport {
     this._count(length);
   }
 
-  /** Whether it tells nothing that is received until `resume`. */
+  /** Whether the transport is paused. */
   get isPaused() {
     return this._gate.isPaused;
   }
 
-  /** Makes no more calls of `message` and its like until `resume`. */
+  /** Stops reading, and delivers no received events until `resume`. */
   pause() {
     if (this._gate.isPaused) return;
     this._gate.pause();
@@ -286,66 +297,66 @@ class NativeTransport {
     this._socket.emit('pause');
   }
 
-  /** Goes on where `pause` stopped, on the next tick. */
+  /** Continues after `pause`, on the next tick. */
   resume() {
     if (!this._gate.isPaused) return;
     this._gate.resume();
     nextTick(() => this._socket.emit('resume'));
   }
 
-  /** Drops, if it is paused, all but what ends the connection: nobody will resume. */
+  /** If paused, ends the pause and drops all events but those that end the connection. */
   drop() {
     this._gate.drop();
   }
 
-  /** Sets the longest message in bytes, 0 for no limit: of those not yet decoded. */
+  /** Sets the maximum length, in bytes, of messages not yet decoded; 0 for no limit. */
   setMaxPayload(bytes) {
     this._maxPayload = bytes;
     if (!this._isOpening)
       this._engine.native.setMaxPayload(this.id, toLimit(bytes));
   }
 
-  /** Sets whether texts have to be UTF-8: from the next message on. */
+  /** Sets whether text has to be valid UTF-8, from the next message on. */
   setValidates(validates) {
     if (this._isOpening) this._validates = validates;
     else this._engine.native.setValidates(this.id, validates);
   }
 
-  /** The bytes that the system has not yet taken. */
+  /** The bytes sent but not yet handed to the operating system. */
   get bufferedAmount() {
     return this._unflushed + this._engine.native.queuedBytes(this.id);
   }
 
-  /** The bytes that the engine has received from the system. */
+  /** The bytes that the engine has read from the socket. */
   get bytesRead() {
     return this._engine.native.receivedBytes(this.id);
   }
 
-  /** The bytes that were sent, with those that the system has not yet taken. */
+  /** The bytes sent, including those not yet handed to the operating system. */
   get bytesWritten() {
     return this._unflushed + this._engine.native.acceptedBytes(this.id);
   }
 
-  /** The bytes posted that the engine does not count yet. */
+  /** The bytes in the outbox, which the engine does not count before the next flush. */
   get _unflushed() {
     return this._postedAt === this._engine.flushes ? this._posted : 0;
   }
 
-  /** Sends what is framed already, and no more: this direction ends. */
+  /** Ends this direction of the connection after the frames encoded so far. */
   end() {
     if (this.ends || this._leavesToStream('end')) return;
     this._stopSending();
     this._engine.native.end(this.id);
   }
 
-  /** Ends the connection at once. What was received is still told. */
+  /** Destroys the socket. Received events are still delivered. */
   destroy(error) {
     this._socket.destroy(error || this._error);
   }
 
   /**
-   * The socket is about to be destroyed: what was sent before goes out. Whether it is a
-   * stream's from now on.
+   * Called before the socket is destroyed: writes out what was sent before. Returns true
+   * if a StreamTransport has taken over the socket.
    */
   leave() {
     if (this._isOpening) this.adopt();
@@ -355,8 +366,9 @@ class NativeTransport {
   }
 
   /**
-   * Hands over what is framed, and takes back what is to be compressed, as a stream does.
-   * The callbacks wait in their places until the connection is let go of.
+   * Flushes the outbox, but first takes back the messages from the first one that is to
+   * be compressed, as a StreamTransport does. Their callbacks are called when the
+   * connection ends.
    */
   _stopSending() {
     this.ends = true;
@@ -367,7 +379,7 @@ class NativeTransport {
     this._engine.flush();
   }
 
-  /** Lets go of the socket, which ends or, at once, is destroyed. */
+  /** Detaches from the socket, and ends it or, if `destroy` is true, destroys it. */
   release(destroy) {
     if (this._leavesToStream('release', destroy)) return;
     this._released = true;
@@ -381,7 +393,7 @@ class NativeTransport {
     this._timer = setTimeout(() => this._destroy(), LINGER);
   }
 
-  /** Takes an event from this position of the engine's inbox. */
+  /** Called by the engine for each event: `at` is the offset of its row in the inbox. */
   receive(at) {
     const { rows } = this._engine;
     if (this.isTimed) this._socket._unrefTimer();
@@ -414,14 +426,14 @@ class NativeTransport {
       data = this._data(what, rows[at + AT_START], rows[at + AT_END]);
       if (extra > 0 && (what & NUMBER) <= BINARY) extra = this._ends(extra);
     } catch (error) {
-      // There is no memory for it, say: no reason to end the process.
+      // For example, there is no memory for the payload: close only this connection.
       this._pass(VIOLATION, failure(TOO_LONG, error), wire, TOO_BIG);
       return;
     }
     this._pass(what, data, wire, extra);
   }
 
-  /** The payload of an event. */
+  /** Returns the payload, or the violation, of an event. */
   _data(what, start, end) {
     const { native, bytes } = this._engine;
     const number = what & NUMBER;
@@ -435,13 +447,13 @@ class NativeTransport {
     return start === end ? EMPTY : this._engine.bytesAt(start, end);
   }
 
-  /** Where the fragments of a message end, if that is wanted; or 0. */
+  /** Returns the ends of a message's fragments, or 0 if `incoming` does not need them. */
   _ends(extra) {
     if (!this._incoming.wantsEnds(this._ws)) return 0;
     return endsIn(this._engine.native.takeBuffer(extra - 1));
   }
 
-  /** Tells an event, in the context that the connection was made in, or holds it back. */
+  /** Delivers an event in the context of the connection, or queues it. */
   _pass(what, data, wire, extra) {
     const context = this._context;
     if (this._gate.isShut) this._hold(what, data, wire, extra);
@@ -451,34 +463,34 @@ class NativeTransport {
 
   _hold(what, data, wire, extra) {
     const { _gate: gate, _engine: engine } = this;
-    // What is told one by one comes no faster than that.
+    // Read no more while a stepwise gate delivers its queue.
     if (gate.isStepwise && !gate.holds) engine.native.pause(this.id);
     gate.hold(what, data, wire, extra);
   }
 
-  /** What the gate asks: whether an event ends the connection, or begins its end. */
+  /** Called by the gate: whether an event ends the connection or starts its closing. */
   isLast(what) {
     const number = what & NUMBER;
     return number === CLOSE || number >= VIOLATION;
   }
 
-  /** An event is dropped. */
+  /** Called by the gate for each event that is dropped. */
   dropped(what, data, wire) {
     this._incoming.dropped(this._ws, wire);
   }
 
-  /** Nothing waits any more. */
+  /** Called by the gate when its queue is empty. */
   goOn() {
     if (this.id !== -1 && !this._isOpening) this._engine.native.resume(this.id);
   }
 
-  /** Tells an event. */
+  /** Delivers an event. */
   tell(what, data, wire, extra) {
     if ((what & NUMBER) === END) this._tellEnd();
     else tell(this._incoming, this._ws, what, data, wire, extra);
   }
 
-  /** Tells that the other end sends no more; a socket closes once both have ended. */
+  /** Delivers the end of the other direction. Closes the socket if both have ended. */
   _tellEnd() {
     this._hasHeardEnd = true;
     try {
@@ -511,7 +523,7 @@ class NativeTransport {
     this._count(length);
   }
 
-  /** Keeps the callback of a message of this length. */
+  /** Queues the callback of a message of `length` bytes. */
   _await(cb, flags, length) {
     this._callbacks.push(bound(cb));
     if (flags & RSV1 && length >= this._threshold) {
@@ -519,7 +531,7 @@ class NativeTransport {
     }
   }
 
-  /** Counts what is posted. */
+  /** Counts `length` bytes posted to the outbox. */
   _count(length) {
     if (this._postedAt !== this._engine.flushes) {
       this._postedAt = this._engine.flushes;
@@ -528,7 +540,7 @@ class NativeTransport {
     this._posted += length;
   }
 
-  /** Sends what does not go through the outbox, behind all that was posted before it. */
+  /** Sends data that bypasses the outbox, after flushing the outbox. */
   _sendLong(data, flags, cb) {
     const verb = flags & RAW ? 'write' : 'send';
     const args = flags & RAW ? [data, cb] : [data, flags, cb];
@@ -541,7 +553,7 @@ class NativeTransport {
     if (cb) this._await(cb, flags, data.length);
   }
 
-  /** Calls back for as many messages as the system has taken, by the row. */
+  /** Calls the callbacks of sent messages. The row has their number. */
   _callBack(at) {
     const { _engine: engine, _callbacks: callbacks } = this;
     const { rows } = engine;
@@ -555,13 +567,13 @@ class NativeTransport {
         callback(null);
         hasThrown = false;
       } finally {
-        // The others are called all the same.
+        // The callback has thrown: the other callbacks are still called.
         if (hasThrown && rows[count] > 0) engine.repeat();
       }
     }
   }
 
-  /** Calls back for messages that will not be sent. */
+  /** Calls the callbacks of messages that are not sent. */
   _fail(callbacks) {
     const { _calledBack: before, _incoming: incoming } = this;
     callbacks.forEach((cb, i) => {
@@ -575,14 +587,14 @@ class NativeTransport {
     this._socket.destroy(this._error);
   }
 
-  /** Ends what ties the socket to the engine. */
+  /** Detaches the socket from the engine, and calls all remaining callbacks. */
   _forget() {
     if (this.id === -1) return;
     clearTimeout(this._timer);
     this._isOpening = false;
     this.ends = true;
     const { native } = this._engine;
-    // The engine has sent these, and may not have told so yet.
+    // The engine may have sent messages without having reported it yet.
     let sent = native.sentMessages(this.id) - this._calledBack;
     const { id } = this;
     this._adopted.giveBack();
@@ -607,15 +619,15 @@ class NativeTransport {
 
 const noop = () => {};
 
-/** Whether somebody listens to what a socket gives. */
+/** Whether a socket has a listener for 'data' or 'readable'. */
 function isRead(socket) {
   return socket.listenerCount('data') + socket.listenerCount('readable') > 0;
 }
 
-/** All that Node has read of a socket and nobody has taken. */
+/** Takes all chunks that Node has read from a socket and buffered. */
 function unread(socket) {
   const chunks = [];
-  // Since Node.js 26 each call gives what came in one piece.
+  // Since Node.js 26, `read` returns one chunk per call.
   while (socket.readableLength > 0) {
     const chunk = socket.read();
     if (chunk === null) break;
@@ -624,7 +636,7 @@ function unread(socket) {
   return chunks;
 }
 
-/** Posts by a stream what was in the outbox. */
+/** Sends a message taken out of the outbox through a StreamTransport. */
 function postAgain(stream, bytes, flags, cb) {
   const opcode = flags & flag.OPCODE;
   if (flags & RAW) stream.write(bytes, cb);
@@ -632,7 +644,7 @@ function postAgain(stream, bytes, flags, cb) {
   else stream.send(bytes, flags & ~ACK, cb);
 }
 
-/** The bytes of a frame in pieces. */
+/** Concatenates a list of strings and Buffers. */
 function joined(list) {
   return Buffer.concat(list.map(asBytes));
 }
@@ -645,14 +657,21 @@ function addLength(sum, piece) {
   return sum + Buffer.byteLength(piece);
 }
 
-/** Bytes that no other thread changes while they are sent. */
+/**
+ * Copies bytes in shared memory, so that no other thread changes them during the send.
+ */
 function unshared(bytes) {
   return util.types.isSharedArrayBuffer(bytes.buffer)
     ? Buffer.from(bytes)
     : bytes;
 }
 
-/** The error of a system call, as Node has it. */
+/**
+ * Returns the error of a system call, in the form of Node's own errors.
+ *
+ * @param {Number} number the errno of the system; 0 if the engine itself failed
+ * @param {String} syscall `'read'` or `'write'`
+ */
 function systemError(number, syscall) {
   if (number === 0) {
     const error = new Error('the engine failed');

@@ -11,25 +11,25 @@ const { CLOSED, tell } = require('./tell');
 
 const { FIN, MASK } = flag;
 
-/** The close code where something fails through no fault of the other end. */
+/** The close code for failures that the other end did not cause (RFC 6455, 7.4.1). */
 const INTERNAL_ERROR = 1011;
 
 /**
- * The most answers to pings that wait for the socket. Beyond them only the latest
- * ping is answered (RFC 6455, 5.5.3), so that a peer which sends pings and reads no
- * pongs takes no memory.
+ * The maximum number of automatic pongs that wait to be written. When it is reached,
+ * only the latest ping is answered (RFC 6455, 5.5.3). This bounds the memory that a
+ * peer uses by sending pings without reading the pongs.
  */
 const MAX_WAITING_PONGS = 256;
 
 /**
- * So many bytes may wait while a message is decompressed elsewhere, before the socket has
- * to.
+ * The socket is paused when more than this many bytes are queued while a message is
+ * decompressed on another thread.
  */
 const MAX_UNREAD = 256 * 1024;
 
 /**
- * Carries a connection over any Duplex: Node reads and writes, Rust decodes and
- * encodes. What it is given and what it calls: see `open`.
+ * Carries a connection over any Duplex. Node reads and writes, the native side decodes
+ * and encodes. For the arguments and the calls of `incoming` see `open`.
  */
 class StreamTransport {
   constructor(ws, socket, incoming, options) {
@@ -37,15 +37,16 @@ class StreamTransport {
     this._ws = ws;
     this._socket = socket;
     this._incoming = incoming;
-    /** The context that the connection was made in; null for none to keep. */
+    /** The context in which the connection was created; null if it has no store. */
     this._own = context;
     this._context = context || nobodys;
     this._masks = options.masks ? MASK : 0;
     this._answers = options.answers;
     this._waitingPongs = 0;
     this._latestPing = null;
-    /** Whether the other end sends no more; whether the socket waits for us. */
+    /** Set when the other end has ended its direction. */
     this._hasEnded = false;
+    /** Set while the socket is paused because `MAX_UNREAD` is exceeded. */
     this._isHeld = false;
     this._hasFailed = false;
     this._reader = new FrameReader(
@@ -67,10 +68,10 @@ class StreamTransport {
     return null;
   }
 
-  /** Begins to read; `head` is what was read already. */
+  /** Starts reading. `head` are the bytes that were read after the handshake. */
   start(head) {
     const socket = this._socket;
-    // What is held back outlasts the end of what the other end sends.
+    // Queued events may be delivered after the other end has ended, and answered then.
     socket.allowHalfOpen = true;
     if (!Object.prototype.hasOwnProperty.call(socket, 'destroy')) {
       socket.destroy = destroySent;
@@ -92,12 +93,12 @@ class StreamTransport {
     this._writer.control(payload, flags, cb);
   }
 
-  /** Writes bytes as they are, in their place behind what is sent. */
+  /** Writes raw bytes to the socket, after all data that was sent before. */
   write(bytes, cb) {
     this._writer.write(Buffer.from(bytes), cb);
   }
 
-  /** Writes a frame in pieces, strings or bytes. */
+  /** Writes a frame that is given as a list of strings and Buffers. */
   writeList(list, cb) {
     const pieces = list.map((piece) =>
       typeof piece === 'string' ? Buffer.from(piece) : piece,
@@ -105,45 +106,48 @@ class StreamTransport {
     this._writer.write(Buffer.concat(pieces), cb);
   }
 
-  /** Whether it tells nothing that is received until `resume`. */
+  /** Whether the transport is paused. */
   get isPaused() {
     return this._reader.isPaused;
   }
 
-  /** Makes no more calls of `message` and its like until `resume`. */
+  /** Stops reading, and delivers no received events until `resume`. */
   pause() {
     this._reader.pause();
     this._socket.pause();
   }
 
-  /** Goes on where `pause` stopped: what waited is told on the next tick, and first. */
+  /** Continues after `pause`. The queued events are delivered first, on the next tick. */
   resume() {
     this._reader.resume();
-    // Not in the context of who resumes.
+    // Not in the context of the caller of `resume`.
     if (!this._isHeld) {
       this._context.runInAsyncScope(() => this._socket.resume());
     }
   }
 
-  /** Drops, if it is paused, all but what ends the connection: nobody will resume. */
+  /** If paused, ends the pause and drops all events but those that end the connection. */
   drop() {
     this._reader.drop();
     this._flowSoon();
   }
 
-  /** The longest message in bytes, 0 for no limit: of those not yet decoded. */
+  /** Sets the maximum length, in bytes, of messages not yet decoded; 0 for no limit. */
   setMaxPayload(bytes) {
     this._reader.maxPayload = bytes;
   }
 
-  /** Sets whether texts have to be UTF-8: from the next message on. */
+  /** Sets whether text has to be valid UTF-8, from the next message on. */
   setValidates(validates) {
     this._reader.validates = validates;
   }
 
-  /** Has the socket go on, behind what the reader holds, whose handlers may pause. */
+  /**
+   * Resumes the socket on the next tick, after the queued events of the reader, whose
+   * handlers may pause again.
+   */
   _flowSoon() {
-    // Not in the context of who resumes.
+    // Not in the context of the caller.
     this._context.runInAsyncScope(nextTick, process, () => {
       if (!this._reader.isPaused && !this._isHeld) this._socket.resume();
     });
@@ -161,7 +165,8 @@ class StreamTransport {
       this._reader.add(bytes);
       isDone = true;
     } finally {
-      // Node gives up what it has buffered if a listener throws, until more comes.
+      // When a listener throws, Node stops emitting buffered chunks until new data
+      // arrives.
       if (!isDone) this._flowAgain();
     }
     if (this._reader.unread > MAX_UNREAD) {
@@ -170,14 +175,14 @@ class StreamTransport {
     }
   }
 
-  /** What the reader calls: all that was given is read. */
+  /** Called by the reader when all added bytes have been read. */
   drained() {
     if (!this._isHeld) return;
     this._isHeld = false;
     this._flowSoon();
   }
 
-  /** What the reader calls for an event. */
+  /** Called by the reader for each event. */
   tell(what, data, wire, extra) {
     const { _own: context, _incoming: incoming, _ws: ws } = this;
     if (this._answers && (what & kind.NUMBER) === kind.PING) this._answer(data);
@@ -196,35 +201,35 @@ class StreamTransport {
     }
   }
 
-  /** What the reader asks: whether it is told where the fragments of a message end. */
+  /** Called by the reader: whether the ends of fragments are needed. */
   wantsEnds() {
     return this._incoming.wantsEnds(this._ws);
   }
 
-  /** What the reader calls for an event that is not told. */
+  /** Called by the reader for each event that is dropped. */
   dropped(wire) {
     this._incoming.dropped(this._ws, wire);
   }
 
-  /** The bytes that the system has not yet taken. */
+  /** The bytes sent but not yet handed to the operating system. */
   get bufferedAmount() {
     const { _socket: socket, _writer: writer } = this;
     return (socket.writableLength || 0) - writer.headBytes + writer.queuedBytes;
   }
 
-  /** Sends what is framed already, and no more: this direction ends. */
+  /** Ends this direction of the connection after the frames written so far. */
   end() {
     this._writer.abort();
     this._socket.end();
   }
 
-  /** Ends the connection at once. What was received is still told. */
+  /** Destroys the socket. Received events are still delivered. */
   destroy(error) {
     this._writer.abort();
     this._socket.destroy(error);
   }
 
-  /** Lets go of the socket, which ends or, at once, is destroyed. */
+  /** Detaches from the socket, and ends it or, if `destroy` is true, destroys it. */
   release(destroy) {
     const socket = this._socket;
     this._writer.abort();
@@ -242,12 +247,14 @@ class StreamTransport {
     }
   }
 
-  /** Not every version of Node.js calls back for what a socket has dropped. */
+  /**
+   * Some versions of Node.js do not call the callbacks of data that a socket discards.
+   */
   _settle() {
     setImmediate(() => this._writer.settle());
   }
 
-  /** What is sent is lost, and nothing can follow: no close frame either. */
+  /** Fails the connection when the encoder is lost: no close frame can be sent. */
   _lose(error) {
     const { _incoming: incoming, _ws: ws } = this;
     incoming.violation(ws, failure(INTERNAL, error), INTERNAL_ERROR, 0);
@@ -270,7 +277,7 @@ class StreamTransport {
   }
 }
 
-/** What a transport listens to on its socket. */
+/** Returns the listeners of a transport on its socket, by event. */
 function listenersOf(transport) {
   const { _reader: reader, _socket: socket } = transport;
   return {
@@ -295,7 +302,7 @@ function listenersOf(transport) {
   };
 }
 
-/** Destroys a socket, behind what was sent in this tick. */
+/** Replaces `socket.destroy`: first writes the data sent in this tick. */
 function destroySent(error) {
   flush(this);
   return Object.getPrototypeOf(this).destroy.call(this, error);

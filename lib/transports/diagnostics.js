@@ -3,12 +3,13 @@
 const { startedEngine } = require('./engine');
 
 /**
- * How connections are carried, for people who look for a problem.
+ * Describes how connections are carried, for debugging.
  *
- * @param {WebSocket} [ws] a connection; without it, all that the engine has
- * @returns {Object} `transport` (`native`, `stream` or, before and after it is open,
- *   null), `host` (`inline`, `thread` or null), `connections`, and `queuedBytes`, sent
- *   and not yet taken by the system
+ * @param {WebSocket} [ws] a connection; by default, all connections of the engine
+ * @returns {Object} `transport`: `'native'`, `'stream'`, or null if the connection has
+ *   no transport or the engine was never started; `host`: where the engine runs,
+ *   `'inline'` or `'thread'`, or null without the engine; `connections`: their number;
+ *   `queuedBytes`: the bytes sent but not yet handed to the operating system
  */
 function diagnostics(ws) {
   return ws === undefined ? ofEngine() : ofConnection(ws);

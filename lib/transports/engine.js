@@ -1,9 +1,13 @@
 'use strict';
 
-// The engine of this environment, seen from JavaScript: the memory that events and
-// messages are exchanged in, and the table of its connections. There is no call per
-// message in either direction: events come in one call for all that is there, and
-// messages go in one call at the end of the tick, or of that call.
+// The JavaScript side of the engine of this environment: the shared memory through
+// which events and messages are exchanged, and the table of the connections. There is
+// no native call per message: all available events arrive in one call (a dispatch), and
+// all messages are handed over in one call (a flush) at the end of the tick or of the
+// dispatch.
+//
+// The inbox holds events, the outbox holds messages. Each consists of rows of numbers and
+// of bytes, the payloads, to which the rows refer.
 
 const { markAsUntransferable } = require('worker_threads');
 
@@ -15,7 +19,8 @@ const native = require('../native');
 const { PLACE_BITS, event, flag, kind, message } = native;
 const { CLOSE, ERROR, NUMBER, PONG, SENT } = kind;
 
-// The numbers of a row, as constants: these are read for each event and each message.
+// The offsets of the fields in a row. They are local constants because they are used for
+// every event and every message.
 const { ID: EVENT_ID, KIND: EVENT_KIND, WIDTH: EVENT_WIDTH } = event;
 const {
   ID: MESSAGE_ID,
@@ -25,21 +30,26 @@ const {
   WIDTH: MESSAGE_WIDTH,
 } = message;
 
-/** The most bytes of the inbox that are copied together. */
+/** The maximum number of bytes of the inbox that are copied together. */
 const COPY = 16 * 1024;
 
-/** The events and the messages that there is room for, and the bytes of each. */
+/** The number of rows of the inbox and of the outbox. */
 const ROWS = 8192;
+
+/** The number of payload bytes of the inbox and of the outbox. */
 const BYTES = 1 << 20;
 
-/** A connection's number has its place in the table in its low bits. */
+/**
+ * A connection's number has its place in the table in the low bits, and in the high bits
+ * how often that place was used before (its turn).
+ */
 const PLACE_MASK = (1 << PLACE_BITS) - 1;
 const TURNS = 1 << (32 - PLACE_BITS);
 
-/** A string takes at most this many bytes for each of its units, as UTF-8. */
+/** The maximum number of UTF-8 bytes for one UTF-16 code unit of a string. */
 const MAX_BYTES_PER_UNIT = 3;
 
-/** Calls `transport.receive(row)` for each event. */
+/** Calls `transport.receive(at)` for each event. */
 class Engine {
   constructor(host, threads) {
     this.rows = new Uint32Array(EVENT_WIDTH * ROWS);
@@ -48,31 +58,33 @@ class Engine {
     this._outBytes = Buffer.from(new ArrayBuffer(BYTES));
     this._outCount = 0;
     this._outUsed = 0;
-    /** The last text in the outbox, and where it stands. */
+    /** The last text in the outbox, and its position there. */
     this._lastText = null;
     this._lastStart = 0;
     this._lastEnd = 0;
-    /** The last frame that came as a list, and of which pieces. */
+    /** The last list in the outbox, its pieces at that time, and its position there. */
     this._lastList = null;
     this._lastPieces = [];
     this._lastListStart = 0;
     this._lastListEnd = 0;
-    /** The transports whose sockets are to be adopted. */
+    /** The transports whose sockets are adopted at the next flush. */
     this._opening = new Queue();
-    /** Counts the flushes: what was posted before the last is the engine's to count. */
+    /** The number of flushes. The engine itself counts the bytes of flushed messages. */
     this.flushes = 0;
-    /** The batch that is in the inbox, and its next row. */
+    /**
+     * The number of the batch in the inbox, its next row, and the length of its bytes.
+     */
     this._batch = -1;
     this._cursor = 0;
     this._filled = 0;
-    /** A copy of a part of its bytes: from and to where, and what it is. */
+    /** A copy of the inbox's bytes from `_copyStart` to `_copyEnd`. */
     this._copyStart = 0;
     this._copyEnd = 0;
     this._copy = null;
     this._dispatching = false;
     this._scheduled = false;
 
-    /** The transports, by place. */
+    /** The transports and the turns of all places, and the places that are free. */
     this._transports = [];
     this._turns = [];
     this._free = [];
@@ -98,17 +110,17 @@ class Engine {
     });
   }
 
-  /** `inline` or `thread`. */
+  /** Where the engine runs: `'inline'` or `'thread'`. */
   get host() {
     return this.native.host;
   }
 
-  /** The transports. */
+  /** Returns the transports of all connections. */
   transports() {
     return this._transports.filter((transport) => transport !== undefined);
   }
 
-  /** A number for a new connection. */
+  /** Adds a connection. Returns its number. */
   open(transport) {
     let place = this._free.pop();
     if (place === undefined) {
@@ -120,7 +132,7 @@ class Engine {
     return ((this._turns[place] << PLACE_BITS) | place) >>> 0;
   }
 
-  /** Forgets a connection; its number is not used again soon. */
+  /** Removes a connection. Its number is not used again soon. */
   close(id) {
     const place = id & PLACE_MASK;
     this._transports[place] = undefined;
@@ -128,16 +140,19 @@ class Engine {
     this._free.push(place);
   }
 
-  /** Counts the connections that keep the process alive. */
+  /** Changes the number of connections that keep the process alive by 1 or -1. */
   keepAlive(change) {
     const was = this._alive > 0;
     this._alive += change;
     if (was !== this._alive > 0) this.native.keepAlive(!was);
   }
 
-  /** Puts a text, which is not too long, into the outbox; its length in bytes. */
+  /**
+   * Adds a text to the outbox. Returns its length in bytes. The caller sends a text that
+   * may not fit into an empty outbox another way.
+   */
   postText(id, flags, text) {
-    // What is sent to many connections is encoded once.
+    // A text that is sent to many connections in a row is encoded only once.
     if (text === this._lastText && this._outCount < ROWS) {
       this._post(id, flags, this._lastStart, this._lastEnd);
       return this._lastEnd - this._lastStart;
@@ -154,7 +169,7 @@ class Engine {
     return length;
   }
 
-  /** Puts bytes, which are not too long, into the outbox; their number. */
+  /** As `postText`, for bytes. */
   postBytes(id, flags, bytes) {
     this._makeRoom(bytes.length);
     const start = this._outUsed;
@@ -165,8 +180,9 @@ class Engine {
   }
 
   /**
-   * Puts a frame into the outbox that comes as a list of strings and Buffers; its length
-   * in bytes. A list that is sent to many connections stands there once.
+   * Adds a frame to the outbox that is given as a list of strings and Buffers. Returns
+   * its length in bytes. A list that is sent to many connections in a row is copied
+   * only once.
    */
   postList(id, flags, list) {
     if (!this._isLastList(list)) {
@@ -188,7 +204,7 @@ class Engine {
     return this._lastListEnd - this._lastListStart;
   }
 
-  /** Whether a list stands in the outbox already, as it is now. */
+  /** Whether this list, with its present content, is the last list in the outbox. */
   _isLastList(list) {
     if (list !== this._lastList || this._outCount === ROWS) return false;
     let at = this._lastListStart;
@@ -221,22 +237,22 @@ class Engine {
     this._flushSoon();
   }
 
-  /** Flushes at the end of the tick, or of the call that tells of events. */
+  /** Flushes at the end of the tick, or at the end of the current dispatch. */
   _flushSoon() {
     if (this._dispatching || this._scheduled) return;
     this._scheduled = true;
     nextTick(flush, this);
   }
 
-  /** Calls `transport.adopt()` when the engine is next called. */
+  /** Calls `transport.adopt()` at the next flush. */
   adoptSoon(transport) {
     this._opening.push(transport);
     this._flushSoon();
   }
 
   /**
-   * Takes back the messages of a connection that are still here, from the first for
-   * which `matches(flags, length)` holds.
+   * Removes the messages of a connection from the outbox, from the first one for which
+   * `matches(flags, length)` returns true.
    */
   takeBack(id, matches) {
     let found = false;
@@ -246,7 +262,7 @@ class Engine {
     });
   }
 
-  /** Takes out the messages of a connection that are still here. */
+  /** Removes all messages of a connection from the outbox, and returns them. */
   takeOut(id) {
     const found = [];
     this._forEachOf(id, (flags, start, end) => {
@@ -257,7 +273,7 @@ class Engine {
     return found;
   }
 
-  /** Takes back each message of a connection for which `isTaken` returns true. */
+  /** Removes each message of a connection for which `isTaken` returns true. */
   _forEachOf(id, isTaken) {
     const rows = this._outRows;
     const end = this._outCount * MESSAGE_WIDTH;
@@ -270,11 +286,11 @@ class Engine {
     }
   }
 
-  /** Hands over what is in the outbox. */
+  /** Adopts the sockets that wait for it, and hands the outbox to the engine. */
   flush() {
     while (this._opening.length > 0) {
       const transport = this._opening.shift();
-      // Listeners of the socket may throw; the others go on.
+      // A listener of the socket may throw: the others are still adopted.
       callLast(() => transport.adopt());
     }
     const count = this._outCount;
@@ -288,10 +304,14 @@ class Engine {
   }
 
   /**
-   * Called by the engine with the number of rows in the inbox, that of the batch, and that
-   * of the inbox's bytes.
-   * If a listener throws, or what it leaves for the end of the tick, the engine calls
-   * again for the rest; also if this returns true.
+   * Called by the engine to deliver the events in the inbox. The engine calls it again
+   * for the remaining rows of the batch if it returns true, or if a listener, or a
+   * callback that runs at the end of the tick, throws.
+   *
+   * @param {Number} count the number of rows in the inbox
+   * @param {Number} batch the number of the batch
+   * @param {Number} filled the number of payload bytes in the inbox
+   * @returns {Boolean} whether rows are left
    */
   _dispatch(count, batch, filled) {
     if (this._batch !== batch) {
@@ -305,12 +325,12 @@ class Engine {
       return this._deliver(count);
     } finally {
       this._dispatching = false;
-      // Before the ticks and promises of the listeners run, which may send as well.
+      // Flush before the ticks and promises of the listeners run, which may send more.
       this.flush();
     }
   }
 
-  /** Delivers events; whether some are left. */
+  /** Delivers events. Returns whether some are left. */
   _deliver(count) {
     const { rows, _transports: transports } = this;
     let hasTold = false;
@@ -318,10 +338,10 @@ class Engine {
     while (this._cursor < count) {
       const at = this._cursor * EVENT_WIDTH;
       const number = rows[at + EVENT_KIND] & NUMBER;
-      // Kinds up to PONG are what the other end sends for the program, and those up to
-      // ERROR end the connection. Ticks and promises that listeners leave come before
-      // what ends a connection, and those of callbacks before what the other end of
-      // theirs may have been sent.
+      // Kinds up to PONG except CLOSE are data for the program. CLOSE and the kinds above
+      // PONG up to ERROR end a connection. After data, return before an event that ends a
+      // connection, and after SENT, return before any other event: the engine then runs
+      // the ticks and promises of the listeners and callbacks, and calls again.
       if (number === SENT) hasCalled = true;
       else if (hasCalled) return true;
       else if (number <= PONG && number !== CLOSE) hasTold = true;
@@ -335,11 +355,12 @@ class Engine {
   }
 
   /**
-   * A Buffer of bytes that stand in the inbox.
+   * Returns a Buffer with a copy of the inbox's bytes from `start` to `end`.
    *
-   * What comes behind them is copied with them: one memory for many small messages takes
-   * less time than one for each. None of them keeps more than COPY bytes alive beside its
-   * own, of which some may be those of other connections.
+   * The bytes that follow are copied together with these, and later Buffers are views of
+   * the same copy: one allocation for many small messages is faster than one for each. A
+   * Buffer keeps at most COPY bytes alive beside its own. These may be data of other
+   * connections.
    */
   bytesAt(start, end) {
     if (end - start >= COPY)
@@ -349,19 +370,19 @@ class Engine {
       this._copy = this.bytes.buffer.slice(start, most);
       this._copyStart = start;
       this._copyEnd = most;
-      // Who transfers the memory of one message must not take that of others.
+      // Transferring the ArrayBuffer of one message would detach those of others.
       if (most > end) markAsUntransferable(this._copy);
     }
     return Buffer.from(this._copy, start - this._copyStart, end - start);
   }
 
-  /** Has the row that is being delivered delivered again. */
+  /** Delivers the current row again. */
   repeat() {
     this._cursor--;
   }
 }
 
-/** Copies bytes; their number. */
+/** Copies bytes into `target`. Returns their number. */
 function put(bytes, target, at) {
   target.set(bytes, at);
   return bytes.length;
@@ -372,7 +393,7 @@ function flush(engine) {
   engine.flush();
 }
 
-/** How long to wait before another engine is tried, in milliseconds. */
+/** The minimum time between two attempts to start the engine, in milliseconds. */
 const RETRY_AFTER = 1000;
 
 const { hrtime } = process;
@@ -380,11 +401,13 @@ const { hrtime } = process;
 const state = once('engine', () => ({
   engine: null,
   isMissing: native.Engine === undefined,
-  /** When the last attempt failed, as hrtime tells; null without one. */
+  /** The `process.hrtime()` of the last failed attempt, or null. */
   failedAt: null,
 }));
 
-/** The engine, or null where there can be none, or none now. */
+/**
+ * Returns the engine, starting it if needed; null if it cannot be started now or ever.
+ */
 function theEngine() {
   if (state.engine === null && !state.isMissing && !hasJustFailed()) start();
   return state.engine;
@@ -396,7 +419,7 @@ function start() {
   try {
     state.engine = new Engine(process.env.OXWS_HOST || preferred, threads);
   } catch (error) {
-    // Without descriptors, threads or memory now: later there may be some.
+    // No descriptors, threads or memory are left now. A later attempt may succeed.
     if (error.code === 'Cancelled') state.failedAt = hrtime();
     else state.isMissing = true;
   }
@@ -408,7 +431,7 @@ function hasJustFailed() {
   return seconds * 1e3 + nanoseconds / 1e6 < RETRY_AFTER;
 }
 
-/** The engine, if it was needed already. */
+/** Returns the engine if it was started, otherwise null. */
 function startedEngine() {
   return state.engine;
 }

@@ -4,42 +4,48 @@ const NativeTransport = require('./NativeTransport');
 const StreamTransport = require('./StreamTransport');
 
 /**
- * Carries a connection on which both ends have agreed: by the engine where it can take
- * over the socket, and by Node's streams elsewhere.
+ * Opens the transport of a connection after its handshake: a NativeTransport if the
+ * engine can take over the socket, otherwise a StreamTransport.
  *
- * `incoming` is what the transport calls, mostly with the WebSocket first. `wire` is the
- * bytes on the wire since the event before.
+ * The transport calls these methods of `incoming`. `wire` is the number of bytes on the
+ * wire since the previous event.
  *
- * - `message(ws, data, isBinary, isMasked, wire, ends)`: `ends` is where its fragments
- *   end, if it had several and that is wanted, or 0
+ * - `message(ws, data, isBinary, isMasked, wire, ends)`: `ends` are the offsets at
+ *   which the message's fragments end, or 0 for a message of one frame and if
+ *   `wantsEnds` returns false
  * - `ping(ws, data, isMasked, wire)`, `pong(ws, data, isMasked, wire)`
- * - `close(ws, code, reason, isMasked, wire)`: a close frame; its code, 0 for none, and
- *   its reason, a Buffer
+ * - `close(ws, code, reason, isMasked, wire)`: a close frame was received; `code` is 0 if
+ *   it has none, and `reason` is a Buffer
  * - `violation(ws, violation, closeCode, wire)`: see `codec/violations`
- * - `dropped(ws, wire)`: an event that is not told, since the connection is closing
- * - `end(ws)`: the other end sends no more
- * - `failed(ws, error)`: the connection has failed; the error may be missing
- * - `closing(ws)`: the socket is closed; what was received may still be told
- * - `closed(ws)`: nothing more comes
- * - `wantsEnds(ws)`: whether `message` is to be told where fragments end
- * - `moved(ws, transport)`: another transport carries it from now on
- * - `notSent(cause, isCompressing)`: the error for a callback whose data is not sent
+ * - `dropped(ws, wire)`: an event was dropped, since the connection is closing
+ * - `end(ws)`: the other end has ended its direction of the connection
+ * - `failed(ws, error)`: the connection has failed; `error` may be missing
+ * - `closing(ws)`: the socket has closed; received events may still follow
+ * - `closed(ws)`: the socket has closed, and no event follows
+ * - `wantsEnds(ws)`: returns whether `message` needs the ends of fragments
+ * - `moved(ws, transport)`: from now on, this transport carries the connection
+ * - `notSent(cause, isCompressing)`: returns the error for the callback of data that is
+ *   not sent
  *
  * @param {WebSocket} ws
  * @param {stream.Duplex} socket
- * @param {Buffer} [head] what was read already
+ * @param {Buffer} [head] the bytes that were read after the handshake
  * @param {Object} incoming
  * @param {Object} options
- * @param {Object} [options.deflate] where permessage-deflate is agreed on: `native`, and
- *   `threshold`, the least length of a message in bytes that is compressed
+ * @param {Object} [options.deflate] present if permessage-deflate was negotiated:
+ *   `native`, and `threshold`, the minimum length in bytes of messages that are
+ *   compressed
  * @param {Object} options.limits see `codec/limits`
- * @param {Boolean} options.masks whether this end masks what it sends
- * @param {Boolean} options.textsAreStrings what a text arrives as: a string, or its bytes
- * @param {Boolean} options.answers whether pings are answered by the transport
- * @param {Boolean} [options.isStepwise] whether each event has a turn of the loop
- * @param {Boolean} [options.endsEndPauses] whether what ends the connection, and was read
- *   already, is told while it is paused
- * @param {Function} [options.maskKey] gives the masking key of each frame: a stream
+ * @param {Boolean} options.masks whether the transport masks the pongs that it sends
+ * @param {Boolean} options.textsAreStrings whether text messages are delivered as
+ *   strings; as Buffers otherwise
+ * @param {Boolean} options.answers whether the transport answers pings
+ * @param {Boolean} [options.isStepwise=false] whether each event is delivered in its own
+ *   turn of the event loop
+ * @param {Boolean} [options.endsEndPauses=false] whether an event that ends the
+ *   connection ends a pause
+ * @param {Function} [options.maskKey] returns the masking key of a frame; the connection
+ *   is then carried by a StreamTransport
  */
 function open(ws, socket, head, incoming, options) {
   if (typeof socket.setTimeout === 'function') socket.setTimeout(0);

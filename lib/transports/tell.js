@@ -9,12 +9,12 @@ const { BINARY, CLOSE, END, ERROR, PING, PONG, TEXT, VIOLATION } = kind;
  * Calls the method of `incoming` for an event of a connection.
  *
  * @param {Object} incoming see `open`
- * @param {WebSocket} ws the connection
- * @param {Number} what the event's kind and flags
- * @param {*} data its payload; a violation; the error of a connection that failed
- * @param {Number} wire the bytes on the wire that it took
- * @param {Number|Float64Array} extra the code of a close frame, or that to close with;
- *   where the fragments of a message end
+ * @param {WebSocket} ws
+ * @param {Number} what the kind of the event and its flags, see `native.kind`
+ * @param {*} data the payload; the violation; or the error of a failed connection
+ * @param {Number} wire the number of bytes on the wire since the previous event
+ * @param {Number|Float64Array} extra the code of a close frame; the code to close with
+ *   after a violation; or the ends of a message's fragments
  */
 function tell(incoming, ws, what, data, wire, extra) {
   switch (what & NUMBER) {
@@ -47,7 +47,10 @@ function tell(incoming, ws, what, data, wire, extra) {
   }
 }
 
-/** The socket is closed, and nothing more comes: an event that is JavaScript's own. */
+/**
+ * The kind of the last event: the socket has closed. Only JavaScript uses it, so its
+ * number is none of those in `native.kind`.
+ */
 const CLOSED = 31;
 
 module.exports = { CLOSED, tell };
