@@ -376,7 +376,7 @@ class Engine {
     return Buffer.from(this._copy, start - this._copyStart, end - start);
   }
 
-  /** Delivers the current row again. */
+  /** Has the current row delivered again by the next dispatch. */
   repeat() {
     this._cursor--;
   }

@@ -1,6 +1,6 @@
 'use strict';
 
-// The events of the browser's WebSocket, over those of an EventEmitter.
+// The event interface of the browser's WebSocket, on top of an EventEmitter.
 
 class Event {
   constructor(type, target) {
@@ -12,7 +12,7 @@ class Event {
 class MessageEvent extends Event {
   constructor(data, binary, target) {
     super('message', target);
-    /** Whether `data` is binary; browsers do not have this. */
+    /** Whether `data` is binary. This property does not exist in browsers. */
     this.binary = binary;
     this.data = data;
   }
@@ -27,7 +27,7 @@ class CloseEvent extends Event {
   }
 }
 
-/** What makes the argument of a listener from the arguments of an emitted event. */
+/** Functions that create the event object from the arguments of an emitted event. */
 const EVENTS = {
   open: (target) => new Event('open', target),
 
@@ -46,12 +46,12 @@ const EVENTS = {
   error: (target, error) => Object.assign(error, { type: 'error', target }),
 };
 
-/** The bytes of a Buffer in an ArrayBuffer of their own, which can be transferred. */
+/** Copies a Buffer to a new ArrayBuffer, which may be transferred. */
 function toArrayBuffer({ buffer, byteOffset, byteLength }) {
   return buffer.slice(byteOffset, byteOffset + byteLength);
 }
 
-/** Registers a listener; anything but a function is ignored. */
+/** Adds a listener. A value that is not a function is ignored. */
 function addEventListener(type, listener) {
   if (typeof listener !== 'function') return;
   if (!Object.prototype.hasOwnProperty.call(EVENTS, type)) {
@@ -64,7 +64,7 @@ function addEventListener(type, listener) {
   this.on(type, wrapper);
 }
 
-/** Removes a listener that was registered in either way. */
+/** Removes a listener that was added by `addEventListener` or by `on`. */
 function removeEventListener(type, listener) {
   for (const each of this.listeners(type)) {
     if (each === listener || each._listener === listener) {
@@ -73,7 +73,7 @@ function removeEventListener(type, listener) {
   }
 }
 
-/** Gives a class `addEventListener`, `removeEventListener` and the `on…` properties. */
+/** Adds `addEventListener`, `removeEventListener` and the `on…` properties to a class. */
 function mixInto(prototype) {
   Object.assign(prototype, { addEventListener, removeEventListener });
   for (const type of Object.keys(EVENTS)) {
@@ -87,7 +87,7 @@ function mixInto(prototype) {
         return first && (first._listener || first);
       },
 
-      /** Replaces all listeners of the event. */
+      /** Replaces all listeners of the event, also those added by `on`. */
       set(listener) {
         this.removeAllListeners(type);
         this.addEventListener(type, listener);

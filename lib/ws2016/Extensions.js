@@ -3,11 +3,15 @@
 const native = require('../native');
 
 /**
- * Reads the value of a `Sec-WebSocket-Extensions` header (RFC 6455, 9.1).
+ * Parses the value of a `Sec-WebSocket-Extensions` header (RFC 6455, 9.1).
  *
- * The result has a property for each extension: an array with an object for each
- * time it is named, which has a property for each parameter: an array of its
- * values, `true` for none. Names are data, `__proto__` too.
+ * The result has a property for each extension. Its value is an array with one object for
+ * each time that the extension is listed. This object has a property for each parameter.
+ * Its value is an array of the parameter's values, with `true` for a parameter without
+ * value. The name `__proto__` is a property like any other.
+ *
+ * @param {String} [value]
+ * @returns {Object}
  */
 exports.parse = function parse(value) {
   const extensions = {};
@@ -21,7 +25,13 @@ exports.parse = function parse(value) {
   return extensions;
 };
 
-/** Writes the value of a header: the reverse of `parse`, which may leave out arrays. */
+/**
+ * Formats the value of a header: the inverse of `parse`. An array of one item may be
+ * replaced by the item.
+ *
+ * @param {Object} extensions
+ * @returns {String}
+ */
 exports.format = function format(extensions) {
   const list = [];
   for (const [name, offers] of Object.entries(extensions)) {
@@ -31,7 +41,7 @@ exports.format = function format(extensions) {
   return native.formatExtensions(list);
 };
 
-/** Parameters as pairs of a name and a value, `null` for none. */
+/** Converts parameters to pairs of a name and a value; the value may be `null`. */
 exports.flat = flat;
 
 function flat(params) {
@@ -42,7 +52,7 @@ function flat(params) {
   );
 }
 
-/** Adds `value` to the array that is the object's own property `name`. */
+/** Adds `value` to the array in the own property `name`, which is created if missing. */
 function push(object, name, value) {
   if (Object.prototype.hasOwnProperty.call(object, name)) {
     object[name].push(value);

@@ -18,12 +18,11 @@ const OPTIONS = [
 /** The permessage-deflate extension (RFC 7692) of one connection. */
 class PerMessageDeflate {
   /**
-   * @param {Object} [options] see api.md, options.perMessageDeflate; and `level`,
-   *   0 to 9
-   * @param {Boolean} [isServer]
-   * @param {Number} [maxPayload] the most bytes that a message may decompress to; 0
-   *   for no limit
-   * @throws {Error} on an option that is out of its range
+   * @param {Object} [options] see PerMessageDeflateOptions in index.d.ts
+   * @param {Boolean} [isServer=false]
+   * @param {Number} [maxPayload=0] the maximum number of bytes to which one call of
+   *   `decompress` may decompress its data; 0 for no limit
+   * @throws {Error} if an option is out of range
    */
   constructor(options, isServer, maxPayload) {
     this._options = options || {};
@@ -32,55 +31,55 @@ class PerMessageDeflate {
     const { threshold } = this._options;
     this.threshold = threshold === undefined ? DEFAULT_THRESHOLD : threshold;
     this.params = null;
-    /** The native object, which Receiver and Sender take. */
+    /** The native object. */
     this.native = new native.PerMessageDeflate(
       configuration(this._options),
       this._isServer,
     );
   }
 
-  /** What transports take: see `transports/open`. */
+  /** The option `deflate` of transports, see `transports/open`. */
   get forCodec() {
     return { native: this.native, threshold: Number(this.threshold) || 0 };
   }
 
-  /** The parameters that a client offers. */
+  /** Returns the parameters that a client offers. */
   offer() {
     return toObject(this.native.offer());
   }
 
   /**
-   * Agrees on one of the offers (server), or on the answer (client).
+   * A server accepts one of a client's offers, a client accepts the server's response.
    *
-   * @param {Object[]} offers as `Extensions.parse` gives them
-   * @returns {Object} the parameters agreed on
-   * @throws {Error} if none of them will do
+   * @param {Object[]} offers as returned by `Extensions.parse`
+   * @returns {Object} the negotiated parameters
+   * @throws {Error} if an offer is invalid, or none is acceptable
    */
   accept(offers) {
     this.params = toObject(this.native.accept(offers.map(Extensions.flat)));
     return this.params;
   }
 
-  /** Compresses the payload of a frame, which ends its message if `fin`. */
+  /** Compresses the payload of a frame. `fin` is whether it ends its message. */
   compress(data, fin, callback) {
     this._run(callback, () =>
       this.native.compress(data || Buffer.alloc(0), !!fin),
     );
   }
 
-  /** Decompresses the payload of a frame, which ends its message if `fin`. */
+  /** Decompresses the payload of a frame. `fin` is whether it ends its message. */
   decompress(data, fin, callback) {
     this._run(callback, () =>
       this.native.decompress(data, !!fin, this._maxPayload),
     );
   }
 
-  /** Frees the memory that `compress` and `decompress` hold. */
+  /** Frees the compression contexts. */
   cleanup() {
     this.native.cleanup();
   }
 
-  /** In the order of the calls, and to the callback on a later tick. */
+  /** Does the work at once, so that calls keep their order, and calls back later. */
   _run(callback, work) {
     let result = null;
     let failure = null;
@@ -96,7 +95,7 @@ class PerMessageDeflate {
 
 PerMessageDeflate.extensionName = 'permessage-deflate';
 
-/** The options that the native side knows; `null` is as good as none. */
+/** Returns the options for the native side. An option that is `null` is left out. */
 function configuration(options) {
   const known = {};
   for (const name of OPTIONS) {
@@ -107,7 +106,7 @@ function configuration(options) {
   return known;
 }
 
-/** Pairs of a name and a value as an object; numbers become numbers. */
+/** Converts pairs to an object. A missing value becomes `true`, others become numbers. */
 function toObject(params) {
   const object = {};
   for (const [name, value] of params) {

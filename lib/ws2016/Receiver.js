@@ -10,7 +10,7 @@ const { BINARY, CLOSE, MASKED, NUMBER, PING, PONG, TEXT, VIOLATION } = kind;
 
 const noop = () => {};
 
-/** The property that is called for an event. */
+/** The name of the handler property for each kind of event. */
 const HANDLERS = {
   [TEXT]: 'ontext',
   [BINARY]: 'onbinary',
@@ -18,15 +18,17 @@ const HANDLERS = {
   [PONG]: 'onpong',
 };
 
-/** Turns the bytes of a connection into calls of its `on…` properties. */
+/** Decodes the bytes of a connection, and calls its `on…` properties. */
 class Receiver {
   /**
-   * @param {Object} [extensions] the extensions agreed on, by name
-   * @param {Number} [maxPayload] the longest message in bytes; 0 for no limit
+   * @param {Object} [extensions] the negotiated extensions, by name
+   * @param {Number} [maxPayload=0] the maximum length of a message in bytes; 0 for no
+   *   limit
    * @param {Object} [limits] further limits
-   * @param {Number} [limits.maxFragments] the most fragments of a message
-   * @param {Boolean} [limits.masked] whether frames have to be masked (`true`) or
-   *   must not be (`false`); either is taken by default
+   * @param {Number} [limits.maxFragments=1048576] the maximum number of fragments of a
+   *   message
+   * @param {Boolean} [limits.masked] `true` if frames have to be masked, `false` if they
+   *   must not be masked; by default both are accepted
    */
   constructor(extensions, maxPayload, limits) {
     this.extensions = extensions || {};
@@ -46,7 +48,7 @@ class Receiver {
       },
     );
 
-    /** Whether nothing more is read: after a close frame, an error or `cleanup`. */
+    /** Set after a close frame, an error or `cleanup`: nothing more is read. */
     this.dead = false;
 
     this.onbinary = noop;
@@ -57,7 +59,7 @@ class Receiver {
     this.onpong = noop;
   }
 
-  /** The longest message in bytes; 0 for no limit. */
+  /** The maximum length of a message in bytes; 0 for no limit. */
   get maxPayload() {
     return this._reader.maxPayload;
   }
@@ -74,12 +76,12 @@ class Receiver {
     this.maxPayload = bytes;
   }
 
-  /** The bytes of the message under way, as its frames have announced them. */
+  /** The bytes on the wire of the current message, from the heads received so far. */
   get totalPayloadLength() {
     return this._reader.announcedLength;
   }
 
-  /** Takes the next chunk of bytes; payloads are unmasked within it. */
+  /** Decodes the next chunk. Payloads are unmasked in place. */
   add(chunk) {
     this._reader.add(Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk));
   }
@@ -91,7 +93,7 @@ class Receiver {
     switch (number) {
       case CLOSE:
         try {
-          // A close frame without a code reads as a normal closure.
+          // A close frame without a code is reported as 1000 (normal closure).
           this.onclose(extra || 1000, data.toString(), { masked });
         } finally {
           this.cleanup();
@@ -105,7 +107,7 @@ class Receiver {
     }
   }
 
-  /** Reports a violation of the protocol, with the code to close with. */
+  /** Calls `onerror` with an error and the code to close with, and stops reading. */
   error(error, closeCode) {
     if (this.dead) return;
     try {
@@ -115,7 +117,7 @@ class Receiver {
     }
   }
 
-  /** Frees what is held, and discards what is still to come. */
+  /** Frees the decoder and discards everything that is added later. */
   cleanup() {
     if (this.dead) return;
     this.dead = true;

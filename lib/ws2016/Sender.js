@@ -10,15 +10,17 @@ const { flag, kind } = require('../native');
 const { FIN, MASK, RSV1 } = flag;
 const { BINARY, CLOSE, PING, PONG, TEXT } = kind;
 
-/** Turns messages into frames, and writes them to a socket. */
+/** Encodes messages as frames and writes them to a socket. */
 class Sender {
   /**
-   * @param {stream.Writable} socket only its `write` is needed
-   * @param {Object} [extensions] the extensions agreed on, by name
+   * @param {stream.Writable} socket only its `write` method is required
+   * @param {Object} [extensions] the negotiated extensions, by name
    */
   constructor(socket, extensions) {
     this.extensions = extensions || {};
-    /** Called with an error that no callback takes. */
+    /**
+     * A function that is called with an error for which there is no callback, or null.
+     */
     this.onerror = null;
     const extension = this.extensions[PerMessageDeflate.extensionName];
     this._writer = new FrameWriter(
@@ -32,16 +34,17 @@ class Sender {
   }
 
   /**
-   * A frame for `data`, whatever was sent before it, as a list of Buffers.
+   * Returns a frame as a list of Buffers, independent of earlier frames.
    *
    * @param {*} data
    * @param {Object} options `opcode`, `fin`, `rsv1` and `mask`
+   * @returns {Buffer[]}
    */
   static frame(data, options) {
     return [frame(toBuffer(data), flagsOfFrame(options))];
   }
 
-  /** Whether all that is sent waits for a message that is being compressed. */
+  /** Set while a message is compressed on another thread. All later data is queued. */
   get processing() {
     return this._writer.isCompressing;
   }
@@ -50,7 +53,7 @@ class Sender {
     this._writer.isCompressing = isCompressing;
   }
 
-  /** The bytes of all that waits, before compression. */
+  /** The payload bytes of all queued data, before compression. */
   get queuedBytes() {
     return this._writer.queuedBytes;
   }
@@ -59,8 +62,10 @@ class Sender {
    * Sends a message, or a fragment of one.
    *
    * @param {*} data
-   * @param {Object} options `binary`, `compress`, `fin` and `mask`
-   * @param {Function} [cb] called once the system has taken it, or with an error
+   * @param {Object} options `binary`, `compress`, `fin` and `mask`; each is `false` if
+   *   left out
+   * @param {Function} [cb] called with null when the socket has written the data, or with
+   *   an error
    */
   send(data, options, cb) {
     const payload = typeof data === 'string' ? data : toBuffer(data);
@@ -80,11 +85,13 @@ class Sender {
   /**
    * Sends a close frame.
    *
-   * @param {Number} [code] 1000 by default
-   * @param {String|Buffer} [reason] at most 123 bytes
-   * @param {Boolean} [mask]
-   * @param {Function} [cb]
-   * @throws {Error} on a code that must not be sent, and a reason that is too long
+   * @param {Number} [code=1000]
+   * @param {String|Buffer} [reason] at most 123 bytes of UTF-8
+   * @param {Boolean} [mask=false]
+   * @param {Function} [cb] as that of `send`
+   * @throws {Error} if the code must not be sent (RFC 6455, 7.4)
+   * @throws {RangeError} if the reason is too long
+   * @throws {TypeError} if the reason is not valid UTF-8
    */
   close(code, reason, mask, cb) {
     this._control(CLOSE, closing(code, reason), mask, cb);
@@ -95,18 +102,18 @@ class Sender {
     this._writer.control(controlPayload(data), flags, cb);
   }
 
-  /** Writes a frame that is what it is told to be, whatever was sent before it. */
+  /** Writes a frame with exactly these flags, independent of earlier frames. */
   frameAndSend(opcode, data, readOnly, fin, mask, rsv1, cb) {
     this.sendFrame(Sender.frame(data, { opcode, fin, mask, rsv1 }), cb);
   }
 
-  /** Writes a frame that is a list of Buffers, of which nothing is kept. */
+  /** Writes a frame that is given as a list of Buffers. They are copied. */
   sendFrame(list, cb) {
     this._writer.write(Buffer.concat(list), cb);
   }
 }
 
-/** The flags of a message whose options are all given. */
+/** Returns the flags (`native.flag`) for the options of `send`. */
 function flagsOfMessage({ binary, compress, fin, mask }) {
   return (
     (binary ? BINARY : TEXT) |
@@ -116,7 +123,7 @@ function flagsOfMessage({ binary, compress, fin, mask }) {
   );
 }
 
-/** The flags of a frame. */
+/** Returns the flags (`native.flag`) for the options of `Sender.frame`. */
 function flagsOfFrame({ opcode, fin, mask, rsv1 }) {
   return (
     (opcode & flag.OPCODE) |

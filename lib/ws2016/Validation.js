@@ -3,6 +3,6 @@
 const native = require('../native');
 
 exports.Validation = {
-  /** Whether a Buffer is UTF-8. */
+  /** Whether a Buffer is valid UTF-8. */
   isValidUTF8: native.isValidUTF8,
 };

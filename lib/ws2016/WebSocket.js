@@ -23,10 +23,10 @@ const open = require('../transports/open');
 const { FIN, MASK, RSV1 } = flag;
 const { BINARY, CLOSE, PING, PONG, TEXT } = kind;
 
-/** How long the close handshake may take, in milliseconds. */
+/** The maximum duration of the closing handshake, in milliseconds. */
 const CLOSE_TIMEOUT = 30 * 1000;
 
-/** The longest message of a client without `maxPayload`, in bytes. */
+/** The default of a client's `maxPayload`, in bytes. */
 const CLIENT_MAX_PAYLOAD = 256 * 1024 * 1024;
 
 const CONNECTING = 0;
@@ -39,16 +39,16 @@ const BINARY_TYPES = ['nodebuffer', 'arraybuffer'];
 const noop = () => {};
 
 /**
- * A WebSocket connection: see api.md, Class: WebSocket.
+ * A WebSocket connection. Its options and events are documented in index.d.ts.
  *
- * A function rather than a class, since it may be called without `new`, and on an
+ * This is a function and not a class, so that it can be called without `new`, and on an
  * object that inherits from it (`util.inherits`).
  *
- * @param {String|Array} address where to connect to; or `[request, socket, head]` of
- *   a request that is already upgraded, as the server has it
- * @param {String|String[]} [protocols] the subprotocols to ask for
+ * @param {String|URL|Object|Array} address the URL to connect to; or, on a server,
+ *   `[request, socket, head]` of an upgrade request for which the 101 response is sent
+ * @param {String|String[]} [protocols] the subprotocols to offer
  * @param {Object} [options]
- * @throws {Error} on an invalid address or option
+ * @throws {Error} if the address or an option is invalid
  */
 function WebSocket(address, protocols, options) {
   if (!(this instanceof WebSocket)) {
@@ -70,22 +70,22 @@ function WebSocket(address, protocols, options) {
   this._closeReceived = false;
   this._closeSent = false;
   this._closeTimer = null;
-  /** Whether the other end violated the protocol: nothing more is read. */
+  /** Set when the other end has violated the protocol: nothing more is read. */
   this._failed = false;
-  /** Whether 'close' was emitted. */
+  /** Set when 'close' is emitted. */
   this._isOver = false;
-  /** What is done for the server that has it, when it is over. */
+  /** Set by the server: called when the connection is over. */
   this._whenOver = null;
-  /** The flags of a message that has no options. */
+  /** The flags of a message without options. */
   this._flags = 0;
   this._isServer = Array.isArray(address);
-  /** Aborts the opening handshake, while there is one. */
+  /** Aborts the opening handshake; null if none is in progress. */
   this._abort = null;
-  /** What programs see as its Receiver and Sender, once they look. */
+  /** Created when a program first reads `_receiver` or `_sender`. */
   this._receiverView = null;
   this._senderView = null;
   this._socket = null;
-  /** What waits for `stream()` to end; null while none is under way. */
+  /** The queue of what is sent during `stream()`; null if no stream is in progress. */
   this._queue = null;
   this._transport = null;
 
@@ -105,19 +105,19 @@ for (const object of [WebSocket, WebSocket.prototype]) {
 
 Object.assign(WebSocket.prototype, {
   /**
-   * Closes the connection with a close handshake.
+   * Starts the closing handshake (RFC 6455, 7.1.2).
    *
-   * An invalid code or reason is an 'error' event, and the connection stays open.
+   * With an invalid code or reason, 'error' is emitted and the connection stays open.
    *
-   * @param {Number} [code] 1000 by default
-   * @param {String} [data] the reason, at most 123 bytes
+   * @param {Number} [code=1000]
+   * @param {String|Buffer} [data] the reason, at most 123 bytes of UTF-8
    */
   close(code, data) {
     switch (this.readyState) {
       case CLOSED:
         return;
       case CONNECTING:
-        // The handshake goes on, and the other end is told then.
+        // The opening handshake continues. The close frame is sent after it.
         this.readyState = CLOSED;
         this._closeCode = code;
         this._closeMessage = data;
@@ -147,7 +147,7 @@ Object.assign(WebSocket.prototype, {
     this._transport.drop();
   },
 
-  /** Shuts down the connection at once, without a close handshake. */
+  /** Ends the connection at once, without a closing handshake. */
   terminate() {
     if (this._isOver) return;
     if (this._transport === null) {
@@ -160,13 +160,21 @@ Object.assign(WebSocket.prototype, {
     this._transport.drop();
   },
 
-  /** Stops reading: no events of received data until `resume`. */
+  /**
+   * Stops reading. No events for received data are emitted until `resume`.
+   *
+   * @throws {Error} if the connection is not open
+   */
   pause() {
     mustBeOpen(this);
     this._transport.pause();
   },
 
-  /** Goes on reading. */
+  /**
+   * Continues reading.
+   *
+   * @throws {Error} if the connection is not open
+   */
   resume() {
     mustBeOpen(this);
     this._transport.resume();
@@ -177,7 +185,10 @@ Object.assign(WebSocket.prototype, {
    *
    * @param {*} [data] at most 125 bytes
    * @param {Object} [options] `mask`
-   * @param {Boolean} [dontFailWhenClosed] whether not to throw if it is not open
+   * @param {Boolean} [dontFailWhenClosed=false] if true, do nothing if the connection is
+   *   not open
+   * @throws {Error} if the connection is not open
+   * @throws {RangeError} if the data is too long
    */
   ping(data, options, dontFailWhenClosed) {
     if (dontFailWhenClosed === true && this.readyState !== OPEN) return;
@@ -185,7 +196,7 @@ Object.assign(WebSocket.prototype, {
     sendControl(this, PING, data, options);
   },
 
-  /** Sends a pong: as `ping`. */
+  /** Sends a pong. The arguments are those of `ping`. */
   pong(data, options, dontFailWhenClosed) {
     if (dontFailWhenClosed === true && this.readyState !== OPEN) return;
     mustBeOpen(this);
@@ -197,8 +208,9 @@ Object.assign(WebSocket.prototype, {
    *
    * @param {*} data
    * @param {Object} [options] `binary`, `compress`, `fin` and `mask`
-   * @param {Function} [cb] called once the system has taken the data, or with an error
-   * @throws {Error} if it is not open and there is no callback
+   * @param {Function} [cb] called with null when the data is handed to the operating
+   *   system, or with an error
+   * @throws {Error} if the connection is not open and there is no callback
    */
   send(data, options, cb) {
     if (typeof options === 'function') {
@@ -215,19 +227,22 @@ Object.assign(WebSocket.prototype, {
       this._transport.send(payloadOf(data), flags, cb);
       return;
     }
-    // What waits must not change when its sender uses the memory again.
+    // The caller may reuse the memory of `data` while it is queued.
     const kept = typeof data === 'string' ? data : copyOf(data);
     this._queue.push(() => sendLater(this, kept, flags, cb), cb);
   },
 
   /**
-   * Sends a message piece by piece.
+   * Sends a message in fragments.
    *
-   * What is sent meanwhile by `send` and `stream` waits until it ends.
+   * Messages that are sent meanwhile by `send` and `stream` are queued until the last
+   * fragment is sent.
    *
    * @param {Object} [options] `binary`, `compress` and `mask`
-   * @param {Function} cb called on successive ticks with an error, or with `null` and
-   *   a function `send(data, final)`
+   * @param {Function} cb called on the next tick, and again on the tick after each
+   *   fragment but the last, with `null` and a function `send(data, final)`; or with an
+   *   error
+   * @throws {Error} if `cb` is not a function
    */
   stream(options, cb) {
     if (typeof options === 'function') {
@@ -271,7 +286,7 @@ Object.assign(WebSocket.prototype, {
 });
 
 Object.defineProperties(WebSocket.prototype, {
-  /** The bytes that were sent and that the system has not yet taken. */
+  /** The bytes sent but not yet handed to the operating system. */
   bufferedAmount: {
     configurable: true,
     enumerable: true,
@@ -280,7 +295,7 @@ Object.defineProperties(WebSocket.prototype, {
     },
   },
 
-  /** What binary data is in the `onmessage` interface: a Buffer or an ArrayBuffer. */
+  /** The type of binary data for `onmessage` and `addEventListener`. */
   binaryType: {
     configurable: true,
     enumerable: true,
@@ -298,7 +313,7 @@ Object.defineProperties(WebSocket.prototype, {
   },
 });
 
-// What the original has as properties, and programs reach into.
+// Properties that ws does not document, but that programs use.
 Object.defineProperties(WebSocket.prototype, {
   _receiver: {
     configurable: true,
@@ -328,7 +343,7 @@ Object.defineProperties(WebSocket.prototype, {
 
 EventTarget.mixInto(WebSocket.prototype);
 
-/** What waits for a stream to end: things to do, each with its callback. */
+/** The calls that are queued during `stream()`, each with its callback. */
 class Waiting {
   constructor() {
     this._all = [];
@@ -347,7 +362,7 @@ class Waiting {
   }
 }
 
-/** Sends what has waited for a stream, unless another has begun. */
+/** Sends a queued message, or queues it again if another stream has started. */
 function sendLater(ws, data, flags, cb) {
   if (ws.readyState !== OPEN) {
     if (cb) cb(notOpened());
@@ -358,7 +373,7 @@ function sendLater(ws, data, flags, cb) {
   }
 }
 
-/** What a transport sends; it throws on what cannot be sent. */
+/** Converts data to the string or Buffer that a transport sends. */
 function payloadOf(data) {
   return typeof data === 'string' ? data : toBuffer(data);
 }
@@ -368,7 +383,7 @@ function sendControl(ws, opcode, data, options) {
   ws._transport.control(opcode, payload, masks(ws, options));
 }
 
-/** A copy of what is sent; it throws on what cannot be. */
+/** Returns a copy of the bytes of `data`. */
 function copyOf(data) {
   return Buffer.from(toBuffer(data));
 }
@@ -385,12 +400,12 @@ function mustBeOpen(ws) {
   if (ws.readyState !== OPEN) throw notOpened();
 }
 
-/** Whether to mask a frame: a client does unless it is told otherwise. */
+/** Whether to mask a frame. By default, a client masks and a server does not. */
 function masks(ws, options) {
   return options && options.mask !== undefined ? !!options.mask : !ws._isServer;
 }
 
-/** The flags of a message, as its options and its kind of data have them. */
+/** Returns the flags (`native.flag`) of a message for its options and type of data. */
 function flagsOf(ws, data, options) {
   if (options === undefined || options === null) {
     return ws._flags | (isBinary(data) ? BINARY : TEXT);
@@ -404,12 +419,12 @@ function flagsOf(ws, data, options) {
   );
 }
 
-/** Emits an error that the other end caused: only where somebody listens for it. */
+/** Emits an error that the other end has caused, unless there is no listener for it. */
 function emitIfHeard(ws, error) {
   if (ws.listenerCount('error') > 0) ws.emit('error', error);
 }
 
-/** What a transport calls: see `transports/open`. */
+/** The methods that a transport calls, see `transports/open`. */
 const incoming = {
   message(ws, data, binary, masked, wire) {
     ws.bytesReceived += wire;
@@ -426,7 +441,7 @@ const incoming = {
     ws.emit('pong', data, { masked, binary: true });
   },
 
-  // A close frame without a code reads as a normal closure.
+  // A close frame without a code is reported as 1000 (normal closure).
   close(ws, code, reason, masked, wire) {
     ws.bytesReceived += wire;
     ws._closeReceived = true;
@@ -448,7 +463,7 @@ const incoming = {
     finish(ws, false);
   },
 
-  // As with ws, the errors of sockets are no 'error' events: 'close' tells the end.
+  // As in ws, no 'error' is emitted for an error of the socket, only 'close'.
   failed(ws) {
     finish(ws, true);
   },
@@ -468,7 +483,7 @@ const incoming = {
   notSent,
 };
 
-/** A connection that a server has accepted. */
+/** Opens a connection that a server has accepted. */
 function acceptClient(ws, [request, socket, head], options) {
   ws.protocolVersion =
     options.protocolVersion || +request.headers['sec-websocket-version'];
@@ -479,7 +494,7 @@ function acceptClient(ws, [request, socket, head], options) {
   establish(ws, socket, head, options);
 }
 
-/** A connection to `address`. */
+/** Starts the opening handshake of a client. */
 function connectTo(ws, address, protocols, given) {
   const { maxPayload } = given;
   const isGiven = maxPayload !== undefined && maxPayload !== null;
@@ -519,7 +534,7 @@ function connectTo(ws, address, protocols, given) {
   });
 }
 
-/** Opens the connection over a socket on which both ends have agreed. */
+/** Opens the connection after the handshake. */
 function establish(ws, socket, head, options) {
   const extension = ws.extensions[PerMessageDeflate.extensionName];
   ws._flags = FIN | (ws._isServer ? 0 : MASK) | (extension ? RSV1 : 0);
@@ -543,29 +558,30 @@ function limitsOf(ws, { maxFragments, strictMasking }) {
 }
 
 /**
- * Whether the socket may end, now that a close frame is sent: the server ends it when
- * both ends have sent one (RFC 6455, 7.1.1), and whoever fails the connection does
- * not wait (RFC 6455, 7.1.7).
+ * Whether this end may end the socket now. A server does so when both ends have sent a
+ * close frame (RFC 6455, 7.1.1). After a violation, either end does so when it has sent
+ * its close frame (RFC 6455, 7.1.7).
  */
 function mayEndNow(ws) {
   return ws._closeSent && (ws._failed || (ws._closeReceived && ws._isServer));
 }
 
-/** Ends the connection if the other end does not do so in time. */
+/** Ends the connection after `CLOSE_TIMEOUT` if the other end has not ended it. */
 function finishLater(ws) {
   clearTimeout(ws._closeTimer);
   ws._closeTimer = setTimeout(fail, CLOSE_TIMEOUT, ws);
 }
 
-/** Ends the connection at once, in whatever state it is. */
+/** Ends the connection at once, in any state. */
 function fail(ws) {
   if (ws._abort !== null) ws._abort();
   finish(ws, true);
 }
 
 /**
- * Ends the connection, once: emits 'close', the last event, and lets go of everything; of
- * the socket as soon as all is sent, or at once.
+ * Ends the connection: emits 'close', which is the last event, and releases all
+ * resources. The socket is destroyed if `atOnce` is true, and otherwise ended after its
+ * queued data is sent.
  */
 function finish(ws, atOnce) {
   if (ws._isOver) return;
@@ -573,7 +589,7 @@ function finish(ws, atOnce) {
   ws.readyState = CLOSED;
   clearTimeout(ws._closeTimer);
   ws._closeTimer = null;
-  // Without the other end's close frame it is an abnormal closure (RFC 6455, 7.1.5).
+  // Without a close frame of the other end the code is 1006 (RFC 6455, 7.1.5).
   if (!ws._closeReceived) ws._closeCode = 1006;
   const waiting = ws._queue;
   ws._queue = null;
@@ -591,7 +607,7 @@ function finish(ws, atOnce) {
   ws._socket = null;
   ws.extensions = {};
   ws.removeAllListeners();
-  // What goes wrong from here on concerns nobody.
+  // Ignore errors from here on.
   ws.on('error', noop);
 }
 

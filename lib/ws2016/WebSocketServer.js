@@ -11,11 +11,11 @@ const native = require('../native');
 const { whenDue } = require('../upgrade');
 
 const DEFAULTS = {
-  backlog: null, // Node's default: 511
+  backlog: null, // The default of `net.Server#listen`: 511.
   clientTracking: true,
   handleProtocols: null,
   host: null,
-  maxPayload: 100 * 1024 * 1024,
+  maxPayload: 100 * 1024 * 1024, // In bytes.
   noServer: false,
   path: null,
   perMessageDeflate: true,
@@ -25,13 +25,15 @@ const DEFAULTS = {
 };
 
 /**
- * A server for WebSocket connections: see api.md, Class: WebSocket.Server.
+ * A WebSocket server. Its options and events are documented in index.d.ts.
  *
- * A function rather than a class for the same reason as WebSocket.
+ * This is a function and not a class, so that it can be called without `new` and on an
+ * inheriting object, as WebSocket.
  *
- * @param {Object} options one of `port`, `server` and `noServer` at least
- * @param {Function} [callback] called when the server listens; with `port` only
- * @throws {TypeError} without one of them
+ * @param {Object} options at least one of `port`, `server` and `noServer` is required
+ * @param {Function} [callback] a listener for 'listening'; used only with `port`
+ * @throws {TypeError} if none of the three is given
+ * @throws {Error} if an option of `perMessageDeflate` is out of range
  */
 function WebSocketServer(options, callback) {
   if (!(this instanceof WebSocketServer)) {
@@ -45,7 +47,7 @@ function WebSocketServer(options, callback) {
   if (isNone(port) && !server && !noServer) {
     throw new TypeError('missing or invalid options');
   }
-  deflateFor(this.options); // Throws on an option that is out of its range.
+  deflateFor(this.options); // Throws if an option is out of range.
   this.path = path;
   if (clientTracking) this.clients = new Set();
 
@@ -66,10 +68,11 @@ Object.setPrototypeOf(WebSocketServer.prototype, EventEmitter.prototype);
 
 Object.assign(WebSocketServer.prototype, {
   /**
-   * Terminates all clients, and closes the HTTP server if it is this server's own.
+   * Terminates all clients and stops handling upgrades. With `port`, also closes the HTTP
+   * server.
    *
-   * @param {Function} [callback] called when that is done, with an error if there was
-   *   one
+   * @param {Function} [callback] called when the HTTP server has closed, or at once if it
+   *   is not closed; called with an error if the HTTP server was not open
    */
   close(callback) {
     if (this.clients) {
@@ -89,19 +92,19 @@ Object.assign(WebSocketServer.prototype, {
     if (callback) callback();
   },
 
-  /** Whether this server handles a request: if its path is the option's. */
+  /** Whether the path of a request is that of the option `path`, if given. */
   shouldHandle(request) {
     const { path } = this.options;
     return !path || pathOf(request) === path;
   },
 
   /**
-   * Answers an upgrade request.
+   * Handles an upgrade request.
    *
    * @param {http.IncomingMessage} request
    * @param {stream.Duplex} socket
-   * @param {Buffer} head what was read behind the request
-   * @param {Function} callback called with the WebSocket, if the handshake succeeds
+   * @param {Buffer} head the bytes that were read after the request
+   * @param {Function} callback called with the WebSocket if the handshake succeeds
    */
   handleUpgrade(request, socket, head, callback) {
     socket.on('error', destroy);
@@ -113,7 +116,7 @@ Object.assign(WebSocketServer.prototype, {
       try {
         judge(this, { request, socket, head: behind }, callback);
       } catch (error) {
-        // A function of the program's has thrown: nobody else would answer.
+        // A function of the user has thrown: the request would get no response.
         refuse(socket, 500);
         throw error;
       }
@@ -121,7 +124,7 @@ Object.assign(WebSocketServer.prototype, {
   },
 });
 
-/** Answers an upgrade request whose turn it is. */
+/** Checks an upgrade request, and accepts or refuses it. */
 function judge(wss, { request, socket, head }, callback) {
   const { headers } = request;
   const { status, version } = native.verifyRequest({
@@ -178,7 +181,7 @@ function judge(wss, { request, socket, head }, callback) {
   });
 }
 
-/** Listens to the events of the HTTP server, until `close`. */
+/** Adds listeners to the HTTP server. `close` removes them. */
 function attach(wss) {
   wss._listeners = {
     error: (error) => wss.emit('error', error),
@@ -195,10 +198,10 @@ function attach(wss) {
   }
 }
 
-/** Sends the answer that opens the connection, and makes the WebSocket. */
+/** Sends the 101 response and creates the WebSocket. */
 function completeUpgrade(wss, handshake, callback) {
   const { head, protocol, request, socket, version } = handshake;
-  // The client may have gone while `verifyClient` was thinking.
+  // The client may have disconnected before `verifyClient` called back.
   if (!socket.readable || !socket.writable) {
     socket.destroy();
     return;
@@ -207,7 +210,7 @@ function completeUpgrade(wss, handshake, callback) {
   try {
     extension = deflateFor(wss.options);
   } catch {
-    refuse(socket, 500); // The options were changed since they were checked.
+    refuse(socket, 500); // The options were changed after the constructor checked them.
     return;
   }
   let extensions;
@@ -260,9 +263,9 @@ function completeUpgrade(wss, handshake, callback) {
 }
 
 /**
- * The extension for one more connection; null if the options do without.
+ * Creates the permessage-deflate extension for a connection; null if it is disabled.
  *
- * @throws {Error} on an option that is out of its range
+ * @throws {Error} if an option is out of range
  */
 function deflateFor({ maxPayload, perMessageDeflate }) {
   if (!perMessageDeflate) return null;
@@ -271,10 +274,10 @@ function deflateFor({ maxPayload, perMessageDeflate }) {
 }
 
 /**
- * Agrees on what the request offers.
+ * Negotiates the extensions that a request offers.
  *
- * @returns {Object} the extensions agreed on, by name
- * @throws {Error} if an offer is invalid, or none of them is acceptable
+ * @returns {Object} the accepted extensions, by name
+ * @throws {Error} if an offer is invalid, or none is acceptable
  */
 function acceptExtensions(extension, { headers }) {
   const name = PerMessageDeflate.extensionName;
@@ -286,7 +289,7 @@ function acceptExtensions(extension, { headers }) {
   return { [name]: extension };
 }
 
-/** Answers a request that is no opening handshake, on a server of `port`. */
+/** Responds with 426 to a request that is not an upgrade, on a server with `port`. */
 function upgradeRequired(request, response) {
   const body = http.STATUS_CODES[426];
   response.writeHead(426, {
@@ -297,8 +300,8 @@ function upgradeRequired(request, response) {
 }
 
 /**
- * Refuses a handshake. `name` is the reason phrase, as the documentation of ws has it,
- * and the body, as ws does; by default both are the status's own phrase.
+ * Refuses a handshake. `name` is used as the reason phrase, as ws documents, and as the
+ * body, as ws implements it. By default, both are the standard phrase of the status.
  */
 function refuse(socket, status, name) {
   const own = http.STATUS_CODES[status] || '';
@@ -318,7 +321,7 @@ function refuse(socket, status, name) {
   socket.destroy();
 }
 
-/** A socket that fails during the handshake concerns nobody. */
+/** The listener for socket errors during the handshake, which are not reported. */
 function destroy() {
   this.destroy();
 }
@@ -327,18 +330,21 @@ function isNone(value) {
   return value === undefined || value === null;
 }
 
-/** Whether a subprotocol stays within its header's line. */
+/** Whether a value may be put into a header line or a status line. */
 function isHeaderValue(value) {
   return /^[\t\x20-\x7e\x80-\xff]*$/.test(value);
 }
 
-/** A header's value, or the like; requests that Node did not make may have numbers. */
+/**
+ * Returns a field of a request as a string, or undefined. Requests that Node did not
+ * create may have numbers.
+ */
 function text(value) {
   if (typeof value === 'number') return `${value}`;
   return typeof value === 'string' ? value : undefined;
 }
 
-/** The path of a request, without scheme, authority and query. */
+/** Returns the path of a request, without scheme, authority, query and fragment. */
 function pathOf({ url }) {
   return /^(?:[a-z][a-z0-9+.-]*:\/\/[^/?#]*)?([^?#]*)/i.exec(url)[1];
 }

@@ -1,6 +1,6 @@
 'use strict';
 
-// The client's opening handshake, over Node's http and https.
+// The opening handshake of a client, using Node's http and https.
 
 const http = require('http');
 const https = require('https');
@@ -17,7 +17,7 @@ const { kind } = native;
 
 const VERSIONS = [8, 13];
 
-/** Options that configure TLS; any of them needs an agent of its own. */
+/** The options that configure TLS. If one is given, the request gets its own agent. */
 const TLS_OPTIONS = [
   'ca',
   'cert',
@@ -30,13 +30,21 @@ const TLS_OPTIONS = [
 ];
 
 /**
- * Connects, and calls the handler: `start(version)` once the arguments are found
- * valid, then one of `opened(socket, head, protocol, extensions)`, `failed(error)`
- * and `unexpectedResponse(request, response)`, which tells whether it took care of
- * the response.
+ * Starts the opening handshake, and calls the handler.
  *
- * @returns {Function} aborts the handshake; no handler is called after it
- * @throws {Error} on an invalid address or option
+ * @param {String|URL|Object} address see `parseAddress`
+ * @param {String|String[]} protocols the subprotocols to offer
+ * @param {Object} options see ClientOptions in index.d.ts
+ * @param {Object} handler
+ * @param {Function} handler.start `(version)`, called before this function returns, once
+ *   the arguments are known to be valid
+ * @param {Function} handler.opened `(socket, head, protocol, extensions)`, called if the
+ *   handshake succeeds
+ * @param {Function} handler.failed `(error)`, called if the handshake fails
+ * @param {Function} handler.unexpectedResponse `(request, response)`, called for a
+ *   response other than 101; if it returns false, `failed` is called next
+ * @returns {Function} aborts the handshake; afterwards the handler is not called
+ * @throws {Error} if the address or an option is invalid
  */
 function connect(address, protocols, options, handler) {
   const { protocolVersion: version = 13 } = options;
@@ -105,29 +113,34 @@ function connect(address, protocols, options, handler) {
   };
 }
 
-/** Closes a connection that was given up before it opened. */
+/** Closes a connection for which `close` was called during the handshake. */
 function leave(socket, code, reason) {
   let payload;
   try {
     payload = closing(code, reason);
   } catch {
-    payload = closing(); // Nobody asked for what cannot be sent.
+    payload = closing(); // The program gave an invalid code or reason.
   }
   const how = { opcode: kind.CLOSE, fin: true, rsv1: false, mask: true };
   for (const bytes of Sender.frame(payload, how)) socket.write(bytes);
   linger(socket);
 }
 
-/** Scheme, authority, and path with query, as they are written (RFC 3986, 3). */
+/** Matches the scheme, the authority, and the path with query (RFC 3986, 3). */
 const ADDRESS =
   /^\s*([a-z][a-z0-9+.-]*:)(?:\/\/([^/?#]*))?([^#]*?)\s*(?:#.*)?$/is;
 
-/** What a request's target cannot have. */
+/** Matches characters that a request's path must not contain. */
 const UNSAFE = /[^\x21-\x7e]|["<>\\^`{|}]/gu;
 
 /**
- * The parts of an address that a request needs; of an object that `url.parse` or `URL` has
- * made as well. User, password and path are taken as they are written.
+ * Splits an address into the parts that a request needs. User and password are
+ * percent-decoded. The path is used as written, but characters that a request cannot
+ * contain are percent-encoded.
+ *
+ * @param {String|URL|Object} address a string, or an object with `href`, as returned by
+ *   `new URL` and `url.parse`
+ * @throws {Error} if the address is invalid
  */
 function parseAddress(address) {
   const isObject = typeof address === 'object' && address !== null;
@@ -150,11 +163,13 @@ function parseAddress(address) {
   };
 }
 
-/** Host and port; the host as it is asked for, in lower case and ASCII. */
+/**
+ * Splits an authority into `hostname`, in lower case and ASCII, and `port`. The port is
+ * empty if it is left out or the default.
+ */
 function parseHost(host, isSecure) {
   if (host === '') return { hostname: '', port: '' };
   try {
-    // The port of its scheme is left out.
     return new URL(`${isSecure ? 'https' : 'http'}://${host}`);
   } catch {
     throw new Error('invalid url');
@@ -175,10 +190,10 @@ function escaped(character) {
     .join('');
 }
 
-/** What `http.get` is called with, but for the headers. */
+/** Returns the options for `http.get`, without the headers. */
 function requestOptions(target, options) {
   const request = {
-    // An IPv6 address has brackets in a URL, and none elsewhere.
+    // An IPv6 address has brackets only in a URL.
     host: target.hostname.replace(/^\[|\]$/g, ''),
     path: target.path,
     port: target.port,
@@ -200,7 +215,7 @@ function requestOptions(target, options) {
   return request;
 }
 
-/** The headers of the request. */
+/** Returns the headers of the request. */
 function headersOf(target, options, { deflate, key, subprotocols, version }) {
   const headers = Object.assign(
     {
@@ -226,7 +241,7 @@ function headersOf(target, options, { deflate, key, subprotocols, version }) {
   return headers;
 }
 
-/** The value of the `Host` header: without the port where that is the default. */
+/** Returns the value of the `Host` header, without the port if it is the default. */
 function buildHostHeader(isSecure, host, port) {
   const isDefault = Number(port) === (isSecure ? 443 : 80);
   return host && !isDefault ? `${host}:${port}` : host;
@@ -238,7 +253,9 @@ function deflateOf({ perMessageDeflate = true, maxPayload }) {
   return new PerMessageDeflate(options, false, maxPayload);
 }
 
-/** Throws if the answer does not open the connection. */
+/**
+ * Checks the headers of a 101 response. Throws if the handshake fails (RFC 6455, 4.1).
+ */
 function check(headers, key, subprotocols) {
   const problem = native.verifyResponse(key, subprotocols, {
     upgrade: headers.upgrade,
@@ -248,13 +265,13 @@ function check(headers, key, subprotocols) {
   if (problem) throw new Error(problem);
 }
 
-/** The extensions that the server agreed to, by name. */
+/** Returns the extensions that the server has accepted, by name. */
 function agreedExtensions(headers, deflate) {
   const answers = Extensions.parse(headers['sec-websocket-extensions']);
   const name = PerMessageDeflate.extensionName;
   const names = Object.keys(answers);
   if (names.length === 0) return {};
-  // RFC 6455, 4.1: the client would not understand what the server sends.
+  // The client could not decode the frames of another extension (RFC 6455, 4.1).
   if (!deflate || names.some((each) => each !== name)) {
     throw new Error('server sent an extension that was not requested');
   }

@@ -12,8 +12,8 @@ const {
 const { EMPTY } = require('../codec/payload');
 
 /**
- * The bytes of whatever is sent; those of a Buffer or a view are not copied. What another
- * realm has made is binary data as well.
+ * Converts any value that can be sent to a Buffer. The memory of a Buffer or a view is
+ * not copied. Views and ArrayBuffers of other realms are binary data, too.
  */
 function toBuffer(data) {
   if (!data) return EMPTY;
@@ -22,12 +22,13 @@ function toBuffer(data) {
 }
 
 /**
- * The payload of a close frame.
+ * Returns the payload of a close frame.
  *
- * @param {Number} [code] 1000 by default
- * @param {String|Buffer} [reason] at most 123 bytes
- * @throws {Error} on a code that must not be sent, and a reason that is too long or is
- *   not UTF-8
+ * @param {Number} [code=1000]
+ * @param {String|Buffer} [reason=''] at most 123 bytes of UTF-8
+ * @throws {Error} if the code must not be sent (RFC 6455, 7.4)
+ * @throws {RangeError} if the reason is too long
+ * @throws {TypeError} if the reason is not valid UTF-8
  */
 function closing(code = 1000, reason = '') {
   if (typeof code !== 'number' || !isValidCloseCode(code)) {

@@ -8,7 +8,10 @@ const { kind } = require('../native');
 
 const { CLOSE, PING, PONG } = kind;
 
-/** What programs see as the Receiver of a connection: its transport has another. */
+/**
+ * The object that programs get as `ws._receiver`. A transport does not use a Receiver:
+ * this one passes a change of `maxPayload` on to it.
+ */
 class ReceiverView {
   constructor(transport, extensions, maxPayload) {
     this._transport = transport;
@@ -16,7 +19,7 @@ class ReceiverView {
     this._limit = toLimit(maxPayload);
   }
 
-  /** The longest message in bytes; 0 for no limit. */
+  /** The maximum length of a message in bytes; 0 for no limit. */
   get maxPayload() {
     return this._limit;
   }
@@ -35,7 +38,7 @@ class ReceiverView {
   }
 }
 
-/** What programs see as its Sender. */
+/** The object that programs get as `ws._sender`. It sends through the transport. */
 class SenderView {
   constructor(transport, extensions) {
     this._transport = transport;

@@ -1,8 +1,8 @@
 'use strict';
 
-// The errors of violations: texts and classes.
+// The errors of protocol violations: their messages and classes.
 
-/** The text of each violation, by its name. */
+/** The message of each violation, by its name. */
 const TEXTS = {
   WS_ERR_UNEXPECTED_RSV_2_3: () => 'RSV2 and RSV3 must be clear',
   WS_ERR_UNEXPECTED_RSV_1: () => 'RSV1 must be clear',
@@ -18,15 +18,15 @@ const TEXTS = {
   Z_DATA_ERROR: () => 'invalid compressed data',
 };
 
-/** Violations that go by the name of another. */
+/** Violations that are reported under the name of another one. */
 const OTHER_NAMES = {
   WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH',
 };
 
-/** The violations that are no plain `Error`. */
+/** The classes of errors that are not `Error`. */
 const CLASSES = { WS_ERR_TOO_MANY_BUFFERED_PARTS: RangeError };
 
-/** The error of a violation, which has its name as `code`. */
+/** Returns the error of a violation. Its `code` is the violation's name. */
 function errorOf({ name, detail, cause }) {
   const code = OTHER_NAMES[name] || name;
   const { [code]: Class = Error } = CLASSES;
