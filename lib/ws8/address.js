@@ -1,22 +1,22 @@
 'use strict';
 
-// Addresses that a client connects to.
+// The addresses that a client connects to.
 
 const { unescape } = require('querystring');
 const { URL } = require('url');
 
-/** The schemes that stand for another. */
+/** Schemes that are replaced by another one. */
 const SAME_SCHEME = { 'http:': 'ws:', 'https:': 'wss:' };
 
 const SCHEMES = ['ws:', 'wss:', 'ws+unix:'];
 
 /**
- * Reads an address; `http:` and `https:` become `ws:` and `wss:`.
+ * Parses an address. `http:` and `https:` are replaced by `ws:` and `wss:`.
  *
  * @param {string|URL} address
- * @param {string} [base] what it is relative to
- * @returns {URL} a URL of its own
- * @throws {SyntaxError} if it is no URL
+ * @param {string} [base] the URL to which a relative address is resolved
+ * @returns {URL} a new URL
+ * @throws {SyntaxError} if the address is not a valid URL
  */
 function parse(address, base) {
   let url;
@@ -30,11 +30,14 @@ function parse(address, base) {
 }
 
 /**
- * What a URL says of the connection: `isSecure`, `isIpc`; `peer`, which names the other
- * end; and, as `http.request` takes them, `auth`, `host`, `path`, `port` and `socketPath`.
+ * Returns the target of a connection: `isSecure`; `isIpc`; `peer`, the host and port or
+ * the path of the socket; and `auth`, `host`, `path`, `port` and `socketPath` for
+ * `http.request`.
  *
  * @param {URL} url
- * @throws {SyntaxError} if a WebSocket cannot have it
+ * @returns {Object}
+ * @throws {SyntaxError} if the scheme is not supported, if the path of a `ws+unix:` URL
+ *   is empty, or if there is a fragment
  */
 function targetOf(url) {
   check(url);
@@ -47,7 +50,7 @@ function targetOf(url) {
     isIpc,
     peer: isIpc ? socketPath : url.host,
     auth: userInfoOf(url),
-    // An IPv6 address has brackets in a URL, and none elsewhere.
+    // An IPv6 address has brackets only in a URL.
     host: url.hostname.replace(/^\[|\]$/g, ''),
     path,
     port: url.port || (isSecure ? 443 : 80),
@@ -68,13 +71,16 @@ function check({ hash, pathname, protocol }) {
   if (hash) throw new SyntaxError('The URL contains a fragment identifier');
 }
 
-/** The socket's path, up to the first colon, and the request's, which may be empty. */
+/**
+ * Splits the path of a `ws+unix:` URL at the first colon into the path of the socket and
+ * the path of the request, which may be empty.
+ */
 function splitIpc(resource) {
   const [socketPath] = resource.split(':', 1);
   return { path: resource.slice(socketPath.length + 1), socketPath };
 }
 
-/** User and password with a colon between them; undefined if there are none. */
+/** Returns `user:password`, percent-decoded; undefined if the URL has neither. */
 function userInfoOf({ password, username }) {
   if (!username && !password) return undefined;
   return `${unescape(username)}:${unescape(password)}`;

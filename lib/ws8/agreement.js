@@ -1,19 +1,20 @@
 'use strict';
 
-// What a server's answer agrees to.
+// Checks a server's 101 response, and determines the negotiated subprotocol and
+// extensions.
 
 const { parse } = require('./extension');
 const PerMessageDeflate = require('./permessage-deflate');
 const native = require('../native');
 
 /**
- * Reads the `101` answer to a request.
+ * Checks the headers of a 101 response (RFC 6455, 4.1).
  *
- * @param {Object} headers those of the answer
- * @param {Object} asked what the request had: `key`, `protocols` (a Set), and `deflate`,
- *   the extension that it offered, or null
- * @returns {Object} `protocol`, empty if there is none, and `extensions`, by name
- * @throws {Error} if the answer does not open the connection
+ * @param {Object} headers the headers of the response
+ * @param {Object} asked the contents of the request: `key`, `protocols` (a Set), and
+ *   `deflate`, the extension that it offered, or null
+ * @returns {Object} `protocol`, `''` if there is none, and `extensions`, by name
+ * @throws {Error} if the handshake fails
  */
 function agreementOf(headers, { deflate, key, protocols }) {
   const { upgrade } = headers;
@@ -61,7 +62,7 @@ function agreedExtensions(header, deflate) {
   return { [extensionName]: deflate };
 }
 
-/** The result of reading the header; what it throws tells of the header alone. */
+/** Calls `read`. Replaces any error with the one for an invalid header. */
 function validly(read) {
   try {
     return read();

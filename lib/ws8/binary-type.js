@@ -3,7 +3,7 @@
 const { toArrayBuffer } = require('./buffer-util');
 const { cutAt } = require('../codec/payload');
 
-/** What makes the data of a binary message, by the binary type. */
+/** The functions that convert a binary message, by binary type. */
 const MAKERS = {
   nodebuffer: (bytes) => bytes,
   arraybuffer: toArrayBuffer,
@@ -11,18 +11,19 @@ const MAKERS = {
   fragments,
 };
 
-/** The Buffers of the fragments, but for those that are empty. */
+/** Returns the Buffers of the fragments that are not empty. */
 function fragments(bytes, ends) {
   const pieces = ends ? cutAt(bytes, ends) : [bytes];
   return pieces.filter(({ length }) => length > 0);
 }
 
 /**
- * The data of a binary message as it is to arrive.
+ * Converts a binary message to a binary type.
  *
  * @param {String} type one of BINARY_TYPES
  * @param {Buffer} bytes
- * @param {Float64Array|Number} ends where its fragments end; 0 if there is one only
+ * @param {Float64Array|Number} ends the offsets at which the fragments end; 0 if the
+ *   message has only one
  * @returns {Buffer|ArrayBuffer|Blob|Buffer[]}
  */
 function inBinaryType(type, bytes, ends) {

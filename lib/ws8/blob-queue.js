@@ -7,40 +7,41 @@ const { controlPayload } = require('../codec/payload');
 const { nextTick } = require('../environment');
 const Queue = require('../Queue');
 
-/** The text of the error where the connection ends meanwhile. */
+/** The message of the error when the connection ends while a Blob is read. */
 const CLOSED = 'The socket was closed while the blob was being read';
 
-/** Whether something has to be read before it can be sent. */
+/** Whether data has to be read asynchronously before it can be sent. */
 function isWaitedFor(data) {
   return typeof data === 'object' && isBlob(data);
 }
 
 /**
- * What a connection sends from a Blob on: a Blob is read asynchronously, and what is sent
- * behind it keeps its place.
+ * A queue for a Blob that is sent and everything sent after it. A Blob is read
+ * asynchronously, and the queue keeps the order.
  */
 class BlobQueue {
   /**
-   * @param {WebSocket} ws whose `_blobs` it is until it is empty
-   * @param {Function} lost called with the error of a Blob that cannot be read
+   * @param {WebSocket} ws its property `_blobs` is this queue, and is set to null when
+   *   the queue is empty
+   * @param {Function} lost called with the error if a Blob cannot be read
    */
   constructor(ws, lost) {
     this._ws = ws;
     this._lost = lost;
     this._items = new Queue();
     this._isReading = false;
-    /** The bytes of all that waits. */
+    /** The number of queued bytes. */
     this.bytes = 0;
   }
 
   /**
-   * Adds what is sent.
+   * Adds data to the queue.
    *
    * @param {*} data
-   * @param {Function} [cb] called with the error if it cannot be sent
-   * @param {Boolean} isControl whether it is the payload of a control frame
-   * @param {Function} send called with its bytes when it is its turn
-   * @throws {RangeError} if it is too long for a control frame
+   * @param {Function} [cb] called with an error if the data is not sent
+   * @param {Boolean} isControl whether the data is the payload of a control frame
+   * @param {Function} send called with the payload to send it
+   * @throws {RangeError} if the payload of a control frame is longer than 125 bytes
    */
   add(data, cb, isControl, send) {
     const payload = kept(data);
@@ -51,7 +52,7 @@ class BlobQueue {
     this._drain();
   }
 
-  /** Sends what may be sent now. */
+  /** Sends items up to the next Blob, and starts to read that. */
   _drain() {
     while (!this._isReading && this._items.length > 0) {
       const item = this._items.first;
@@ -73,7 +74,7 @@ class BlobQueue {
   _read(item) {
     this._isReading = true;
     const come = (callback) => (value) => {
-      // Not as a promise's own: what is thrown must not be a rejection.
+      // On the next tick, so that an error thrown here is not an unhandled rejection.
       nextTick(() => {
         this._isReading = false;
         callback(value);
@@ -95,7 +96,7 @@ class BlobQueue {
     );
   }
 
-  /** Calls back for all that waits with an error. */
+  /** Calls all queued callbacks with an error, and empties the queue. */
   fail(error) {
     this.bytes = 0;
     for (const { cb } of this._items.clear()) {
@@ -105,7 +106,7 @@ class BlobQueue {
   }
 }
 
-/** What waits must not change when its sender uses the memory again. */
+/** Copies binary data, since the caller may reuse its memory while it is queued. */
 function kept(data) {
   const payload = toPayload(data);
   return Buffer.isBuffer(payload) ? Buffer.from(payload) : payload;

@@ -4,25 +4,28 @@ const { types } = require('util');
 
 const { EMPTY_BUFFER } = require('./constants');
 
-/** The bytes of all Buffers of a list, without copying where there is one only. */
+/** Concatenates a list of Buffers. A single Buffer is returned without copying. */
 function concat(list) {
   if (list.length === 0) return EMPTY_BUFFER;
   return list.length === 1 ? list[0] : Buffer.concat(list);
 }
 
-/** The bytes of a Buffer as an ArrayBuffer that has no others. */
+/**
+ * Returns an ArrayBuffer with exactly the bytes of a Buffer: its own if it has no other
+ * bytes, otherwise a copy.
+ */
 function toArrayBuffer({ buffer, byteOffset, byteLength }) {
   if (byteLength === buffer.byteLength) return buffer;
   return buffer.slice(byteOffset, byteOffset + byteLength);
 }
 
 /**
- * A Buffer of whatever `Buffer.from` takes. `toBuffer.readOnly` then tells whether its
- * memory is the caller's, and must not be written to.
+ * Converts data to a Buffer. Afterwards, `toBuffer.readOnly` is whether the Buffer shares
+ * the memory of `data`, so that it must not be modified.
  *
- * @param {*} data
+ * @param {*} data a Buffer, a view, or any value that `Buffer.from` accepts
  * @returns {Buffer}
- * @throws {TypeError} on what has no bytes
+ * @throws {TypeError} if the data cannot be converted
  */
 function toBuffer(data) {
   const isView = ArrayBuffer.isView(data);

@@ -1,6 +1,6 @@
 'use strict';
 
-// The client's opening handshake, over Node's http and https.
+// The opening handshake of a client, using Node's http and https.
 
 const http = require('http');
 const https = require('https');
@@ -26,23 +26,23 @@ const CLIENT_DEFAULTS = {
   protocolVersion: 13,
 };
 
-/** The name of a subprotocol (RFC 9110, 5.6.2). */
+/** Matches the name of a subprotocol: a token (RFC 9110, 5.6.2). */
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 
 /**
- * Begins the opening handshake of a client: the request is under way when this returns. It
- * ends with `websocket.setSocket`, or with `'error'` and `'close'`. While it lasts,
- * `websocket._req` is its request; `websocket._redirects` counts those that it follows.
- *
- * The arguments are those of the class's constructor.
+ * Starts the opening handshake of a client: creates and, without `finishRequest`, sends
+ * the request. The handshake ends with a call of `websocket.setSocket`, or with
+ * `'error'` and `'close'`. Meanwhile, `websocket._req` is the current request, and
+ * `websocket._redirects` is the number of redirects followed.
  *
  * @param {WebSocket} websocket
  * @param {string|URL} address
- * @param {string|string[]|Object} [protocols] may be left out
+ * @param {string|string[]|Object} [protocols] the subprotocols to offer; or the
+ *   options, if this argument is left out
  * @param {Object} [options]
- * @returns {Object} the options, with the defaults of what they leave out
- * @throws {RangeError} if the version is none that is spoken
- * @throws {SyntaxError} on an invalid address or subprotocol
+ * @returns {Object} the options, completed by the defaults
+ * @throws {RangeError} if the protocol version is not supported
+ * @throws {SyntaxError} if the address or a subprotocol is invalid
  */
 function connect(websocket, address, protocols, options) {
   const { given, names } = argumentsOf(protocols, options);
@@ -57,7 +57,7 @@ function connect(websocket, address, protocols, options) {
     websocket,
     settings,
     names,
-    /** What the program adds to the headers of each request. */
+    /** The additional headers of each request. */
     headers: settings.headers,
     /** The target of the first request. */
     first: null,
@@ -68,12 +68,12 @@ function connect(websocket, address, protocols, options) {
 }
 
 /**
- * Gives up a handshake: `'error'` and `'close'` come on the next tick.
+ * Aborts a handshake. Emits `'error'` and `'close'` on the next tick.
  *
  * @param {WebSocket} websocket
- * @param {http.ClientRequest|stream.Duplex} [stream] its request or its socket, as far as
- *   it has come
- * @param {string} message that of the error
+ * @param {http.ClientRequest|stream.Duplex} [stream] the request or, after the upgrade,
+ *   the socket
+ * @param {string} message the message of the error
  */
 function abort(websocket, stream, message) {
   const error = new Error(message);
@@ -84,13 +84,13 @@ function abort(websocket, stream, message) {
 }
 
 function discard(stream, error) {
-  stream.on('error', () => {}); // Nobody else may listen.
+  stream.on('error', () => {}); // There may be no other listener.
   stream.destroy(error);
-  // A request that has become an upgrade leaves its socket alone.
+  // Destroying a request does not destroy its socket after an upgrade.
   if (stream.setHeader && stream.socket) discard(stream.socket, error);
 }
 
-/** Tells that a handshake has failed. */
+/** Emits `'error'` and `'close'`: the handshake has failed. */
 function fail(websocket, error) {
   websocket._readyState = websocket.CLOSING;
   try {
@@ -100,7 +100,7 @@ function fail(websocket, error) {
   }
 }
 
-/** The options and the names of subprotocols in the arguments of the constructor. */
+/** Returns the options (`given`) and the subprotocols (`names`) of the arguments. */
 function argumentsOf(protocols, options) {
   const isLeftOut =
     typeof protocols === 'object' &&
@@ -121,7 +121,7 @@ function uniqueProtocols(names) {
   return unique;
 }
 
-/** Sends a request. When this throws, none is under way. */
+/** Sends a request. If this throws, no request is in progress. */
 function request(handshake, url) {
   const { settings, websocket } = handshake;
   websocket._url = url.href;
@@ -147,7 +147,7 @@ function request(handshake, url) {
   }
 }
 
-/** What `http.request` is called with: what the program gives, but for the URL's part. */
+/** Returns the options for `http.request`: those given, with the parts of the URL. */
 function requestOptions(handshake, target, asked) {
   const { first, settings, websocket } = handshake;
   const { isSecure } = target;
@@ -169,7 +169,7 @@ function requestOptions(handshake, target, asked) {
     timeout: settings.handshakeTimeout,
   };
   if (!settings.followRedirects) return options;
-  // Who listens sees to it himself.
+  // With a listener for 'redirect', removing credentials is left to the program.
   const isWatched = websocket.listenerCount('redirect') > 0;
   const shown = isWatched ? options : withhold(options, first, target);
   handshake.headers = remember(handshake.headers || {}, shown.auth);
@@ -208,7 +208,7 @@ function deflateFor({ maxPayload, perMessageDeflate }) {
   });
 }
 
-/** Node would take the path of the request for that of a socket. */
+/** Connects without the path of the request, which is the path of a socket to `net`. */
 function connectPlain(options) {
   return net.connect({ ...options, path: options.socketPath });
 }
@@ -216,12 +216,12 @@ function connectPlain(options) {
 function connectTls(options) {
   const { host } = options;
   let { servername } = options;
-  // An empty name means that none is to be sent.
+  // An empty name means that no server name is sent.
   if (!servername && servername !== '') servername = net.isIP(host) ? '' : host;
   return tls.connect({ ...options, path: undefined, servername });
 }
 
-/** Listens to a request, as long as it is the handshake's. */
+/** Adds listeners to a request. They ignore events of a request that was given up. */
 function listen(handshake, req, asked) {
   const { settings, websocket } = handshake;
   const isOver = () => websocket._req !== req;
@@ -264,7 +264,7 @@ function isRedirect({ headers, statusCode }) {
   return headers.location && statusCode >= 300 && statusCode < 400;
 }
 
-/** Sends the request anew, to where the answer leads. */
+/** Follows a redirect, unless there are too many: sends a new request. */
 function follow(handshake, req, location) {
   const { settings, websocket } = handshake;
   websocket._redirects++;
@@ -277,13 +277,13 @@ function follow(handshake, req, location) {
   try {
     request(handshake, parse(location, websocket._url));
   } catch (error) {
-    // A listener that has closed the WebSocket may throw as well.
+    // A listener that has closed the WebSocket may have thrown.
     if (websocket.readyState !== websocket.CONNECTING) throw error;
     fail(websocket, error);
   }
 }
 
-/** Opens the WebSocket, if the answer is what was asked for. */
+/** Opens the WebSocket if the response is valid, and aborts the handshake otherwise. */
 function open(websocket, { asked, head, res, settings, socket }) {
   let agreement;
   try {

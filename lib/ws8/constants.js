@@ -2,37 +2,37 @@
 
 const { EMPTY } = require('../codec/payload');
 
-/** Whether this environment has the class `Blob`. */
+/** Whether the global class `Blob` exists. */
 const hasBlob = typeof Blob !== 'undefined';
 
 module.exports = {
-  /** What a binary message may arrive as; the first is the default. */
+  /** The possible values of `binaryType`. The first one is the default. */
   BINARY_TYPES: ['nodebuffer', 'arraybuffer', 'fragments'].concat(
     hasBlob ? 'blob' : [],
   ),
 
-  /** How long a closing handshake may take by default, in milliseconds. */
+  /** The default of `closeTimeout`, in milliseconds. */
   CLOSE_TIMEOUT: 30 * 1000,
 
-  /** The payload of what has none: always this Buffer. */
+  /** The one Buffer used for all empty payloads. */
   EMPTY_BUFFER: EMPTY,
 
-  /** What a handshake is proven with (RFC 6455, 1.3): Rust does so, tests check it. */
+  /** The GUID of the opening handshake (RFC 6455, 1.3). The tests of ws use it. */
   GUID: '258EAFA5-E914-47DA-95CA-C5AB0DC85B11',
 
   NOOP() {},
 
   hasBlob,
 
-  /** Whether a listener of an emitter was set by an `on…` property. */
+  /** On an emitter's listener: whether it was set by an `on…` property. */
   kForOnEventAttribute: Symbol('kForOnEventAttribute'),
 
-  /** What the program gave as a listener, on the one that the emitter has for it. */
+  /** On an emitter's listener: the listener of the program that it calls. */
   kListener: Symbol('kListener'),
 
-  /** The close code that an error ends the connection with. */
+  /** On an error: the code to close the connection with. */
   kStatusCode: Symbol('kStatusCode'),
 
-  /** The WebSocket that something belongs to. */
+  /** On a socket and other objects: the WebSocket that they belong to. */
   kWebSocket: Symbol('kWebSocket'),
 };

@@ -5,26 +5,26 @@ const { bound } = require('../context');
 const { callLast, nextTick } = require('../environment');
 
 /**
- * The compression, or decompression, of what goes in one direction of a connection: one
- * payload after the other, on another thread.
+ * Compresses or decompresses the payloads of one direction of a connection, one after the
+ * other, on another thread.
  */
 class Direction {
   /**
-   * @param {Function} work `(data, fin)`, gives a promise of what a payload becomes
-   * @param {Limiter} limiter how many directions may work at a time
+   * @param {Function} work `(data, fin)`, processes a payload and returns a promise
+   * @param {Limiter} limiter limits the number of directions that work at a time
    */
   constructor(work, limiter) {
     this._work = work;
     this._limiter = limiter;
-    /** The payloads; the first is worked at, or has its turn next. */
+    /** The queued payloads. The first one is being processed or is next. */
     this._jobs = new Queue();
   }
 
   /**
-   * Takes the next payload.
+   * Adds the next payload.
    *
    * @param {Uint8Array|String} data
-   * @param {Boolean} fin whether it ends its message
+   * @param {Boolean} fin whether the payload ends its message
    * @param {Function} callback called with an error, or with null and a Buffer
    */
   add(data, fin, callback) {
@@ -32,7 +32,7 @@ class Direction {
     if (this._jobs.length === 1) this._begin();
   }
 
-  /** Fails all that is not done. Nothing may be added any more. */
+  /** Calls all callbacks with an error. Nothing may be added afterwards. */
   close(error) {
     for (const { callback } of this._jobs.clear()) callLast(callback, error);
   }
@@ -44,7 +44,7 @@ class Direction {
         return;
       }
       const { data, fin } = this._jobs.first;
-      // Outside of the promise, which would catch what a callback throws.
+      // On the next tick, so that the promise does not catch what a callback throws.
       const end = (...result) => {
         nextTick(() => {
           done();
@@ -65,7 +65,7 @@ class Direction {
     callback(error, result);
   }
 
-  /** Whether `close` was called: a payload stays in the list until it is done. */
+  /** Whether `close` was called. A payload stays in the queue until it is processed. */
   get _isClosed() {
     return this._jobs.length === 0;
   }

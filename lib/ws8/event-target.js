@@ -1,6 +1,6 @@
 'use strict';
 
-// The events of the browser's WebSocket, over those of an EventEmitter.
+// The event interface of the browser's WebSocket, on top of an EventEmitter.
 
 const { kForOnEventAttribute, kListener } = require('./constants');
 
@@ -20,7 +20,7 @@ class Event {
     this[kType] = type;
   }
 
-  /** The WebSocket that it is an event of; null before it has been one. */
+  /** The WebSocket; null for an event that was not dispatched. */
   get target() {
     return this[kTarget];
   }
@@ -47,7 +47,7 @@ class CloseEvent extends Event {
     return this[kCode];
   }
 
-  /** A string. */
+  /** The reason of the close frame, a string. */
   get reason() {
     return this[kReason];
   }
@@ -88,7 +88,7 @@ class MessageEvent extends Event {
     this[kData] = data;
   }
 
-  /** A string, or binary data as the WebSocket's `binaryType` has it. */
+  /** A string, or binary data of the WebSocket's `binaryType`. */
   get data() {
     return this[kData];
   }
@@ -101,7 +101,7 @@ for (const { prototype } of [Event, CloseEvent, ErrorEvent, MessageEvent]) {
   }
 }
 
-/** What makes an event from the arguments that an emitter emits it with. */
+/** Functions that create the event object from the arguments of an emitted event. */
 const EVENTS = new Map([
   ['open', () => new Event('open')],
   [
@@ -124,7 +124,7 @@ const EVENTS = new Map([
   ],
 ]);
 
-/** Has an emitter call a listener: a function, or an object that has `handleEvent`. */
+/** Adds to the emitter a function that calls the listener with an event object. */
 function listen(ws, type, listener, isAttribute, once) {
   const toEvent = EVENTS.get(type);
   function emitted(first, second) {
@@ -139,7 +139,7 @@ function listen(ws, type, listener, isAttribute, once) {
   else ws.on(type, emitted);
 }
 
-/** What the emitter has for a listener that was added. */
+/** Returns the emitter's function for a listener added by `addEventListener`. */
 function findAdded(ws, type, listener) {
   return ws
     .listeners(type)
@@ -149,33 +149,35 @@ function findAdded(ws, type, listener) {
     );
 }
 
-/** What the emitter has for the listener that the `on…` property was set to. */
+/** Returns the emitter's function for the listener in an `on…` property. */
 function findAttribute(ws, type) {
   return ws.listeners(type).find((each) => each[kForOnEventAttribute] === true);
 }
 
 const methods = {
   /**
-   * Adds a listener, unless it is there already. Other events than the four of a browser's
-   * WebSocket are ignored.
+   * Adds a listener, unless it was added before. Other types of events are ignored.
    *
-   * @param {String} type `open`, `message`, `close` or `error`
-   * @param {Function|Object} listener a function, or an object that has `handleEvent`
-   * @param {Object} [options] `once`: whether it is removed when it is called
+   * @param {String} type `'open'`, `'message'`, `'close'` or `'error'`
+   * @param {Function|Object} listener a function, or an object with a `handleEvent`
+   *   method
+   * @param {Object} [options]
+   * @param {Boolean} [options.once=false] whether the listener is removed when it is
+   *   called
    */
   addEventListener(type, listener, options) {
     if (!EVENTS.has(type) || findAdded(this, type, listener)) return;
     listen(this, type, listener, false, Boolean(options && options.once));
   },
 
-  /** Removes a listener that `addEventListener` has added. */
+  /** Removes a listener that was added by `addEventListener`. */
   removeEventListener(type, listener) {
     const added = findAdded(this, type, listener);
     if (added) this.removeListener(type, added);
   },
 };
 
-/** Gives a class of emitters `addEventListener`, `removeEventListener` and `on…`. */
+/** Adds `addEventListener`, `removeEventListener` and the `on…` properties to a class. */
 function mixInto(prototype) {
   Object.assign(prototype, methods);
   for (const type of EVENTS.keys()) {
@@ -183,13 +185,13 @@ function mixInto(prototype) {
       configurable: true,
       enumerable: true,
 
-      /** The function that it was set to, or null. */
+      /** The function to which the property was set, or null. */
       get() {
         const attribute = findAttribute(this, type);
         return attribute ? attribute[kListener] : null;
       },
 
-      /** Replaces that function, and no other listener. */
+      /** Replaces this function. Other listeners stay. */
       set(listener) {
         const attribute = findAttribute(this, type);
         if (attribute) this.removeListener(type, attribute);

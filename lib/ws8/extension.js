@@ -4,15 +4,16 @@ const native = require('../native');
 const headerFault = require('./header-fault');
 
 /**
- * Reads the value of a `Sec-WebSocket-Extensions` header (RFC 6455, 9.1).
+ * Parses the value of a `Sec-WebSocket-Extensions` header (RFC 6455, 9.1).
  *
- * The result has a property for each extension: an array with an object for each time it
- * is named. That one has a property for each parameter: an array of its values, which are
- * strings, or `true` where it has none. None of the objects has a prototype.
+ * The result has a property for each extension. Its value is an array with one object
+ * for each time that the extension is listed. This object has a property for each
+ * parameter. Its value is an array of strings, with `true` for a parameter without
+ * value. The objects have no prototype.
  *
  * @param {String} header
  * @returns {Object}
- * @throws {SyntaxError} where the value breaks the grammar
+ * @throws {SyntaxError} if the value violates the grammar
  */
 function parse(header) {
   const { extensions, fault } = native.parseExtensionsStrictly(header);
@@ -25,7 +26,7 @@ function parse(header) {
   );
 }
 
-/** An array of values for each name, from pairs of a name and a value. */
+/** Converts pairs of a name and a value to an object with an array of values per name. */
 function grouped(pairs) {
   const groups = Object.create(null);
   for (const [name, value] of pairs) {
@@ -36,7 +37,8 @@ function grouped(pairs) {
 }
 
 /**
- * Writes the value of a header: the reverse of `parse`, which may leave out arrays.
+ * Formats the value of a header: the inverse of `parse`. An array of one item may be
+ * replaced by the item.
  *
  * @param {Object} extensions
  * @returns {String}
@@ -49,7 +51,10 @@ function format(extensions) {
   );
 }
 
-/** Parameters as pairs of a name and a value: a string, or null where it has none. */
+/**
+ * Converts parameters to pairs of a name and a value: a string, or null if it is
+ * `true`.
+ */
 function pairs(params) {
   return Object.entries(params).flatMap(([name, values]) =>
     []

@@ -1,11 +1,11 @@
 'use strict';
 
 /**
- * The error for a header's value that breaks the grammar.
+ * Returns the error for a header value that violates the grammar.
  *
  * @param {String} header the value
- * @param {Number} index that of the first character which cannot stand there, or the
- *   value's length if it ends too early
+ * @param {Number} index the index of the first invalid character, or the length of the
+ *   value if it is incomplete
  * @returns {SyntaxError}
  */
 function headerFault(header, index) {

@@ -1,6 +1,6 @@
 'use strict';
 
-// What transports call for the connections of this API: see `transports/open`.
+// The methods that transports call for connections of this API, see `transports/open`.
 
 const inBinaryType = require('./binary-type');
 const { EMPTY_BUFFER } = require('./constants');
@@ -11,7 +11,7 @@ const OPEN = 1;
 const CLOSING = 2;
 const CLOSED = 3;
 
-/** The close code of a connection whose other end gave none (RFC 6455, 7.4.1). */
+/** The code that is reported for a close frame without a code (RFC 6455, 7.1.5). */
 const NO_CODE = 1005;
 
 module.exports = {
@@ -52,7 +52,7 @@ module.exports = {
     ws._transport.end();
   },
 
-  // The errors of sockets are no 'error' events: 'close' tells the end.
+  // No 'error' is emitted for an error of the socket, only 'close'.
   failed(ws, error) {
     if (ws._readyState === CLOSED) return;
     ws._readyState = CLOSING;
@@ -86,7 +86,7 @@ module.exports = {
     return Object.assign(new Error(text), { code: 'ERR_STREAM_DESTROYED' });
   },
 
-  /** Something cannot be sent, and nothing can follow it. */
+  /** Called when data cannot be sent, so that nothing after it can be sent either. */
   lost(ws, error) {
     if (ws._readyState === CLOSED) return;
     if (ws._readyState === OPEN) {
@@ -104,19 +104,19 @@ module.exports = {
   takePing,
 };
 
-/** Destroys the socket unless it closes in time. */
+/** Destroys the socket if it does not close within `closeTimeout` milliseconds. */
 function expectClose(ws) {
   ws._closeTimer = setTimeout(() => ws._transport.destroy(), ws._closeTimeout);
 }
 
-/** Emits 'error', once; if nobody listens it is thrown, but breaks off nothing. */
+/** Emits 'error' once. Without a listener, the error is thrown on the next tick. */
 function emitError(ws, error) {
   if (ws._errorEmitted) return;
   ws._errorEmitted = true;
   callLast(() => ws.emit('error', error));
 }
 
-/** Takes a ping: answers it by the method that programs may replace. */
+/** Handles a ping. It is answered by the method `pong`, which programs may replace. */
 function takePing(ws, data) {
   if (ws._autoPong && ws.readyState === OPEN) {
     const { _maxPendingAutoPongs: most } = ws;
@@ -134,24 +134,24 @@ function takePing(ws, data) {
   ws.emit('ping', data);
 }
 
-/** Takes the close frame of the other end. */
+/** Handles a close frame of the other end. */
 function takeClose(ws, code, reason) {
   ws._closeFrameReceived = true;
   ws._closeCode = code;
-  // It must not keep the memory alive that it came in.
+  // Copy the reason, so that it does not keep the memory alive in which it arrived.
   ws._closeMessage =
     reason.length === 0 ? EMPTY_BUFFER : Uint8Array.from(reason);
   if (ws._closeMessage !== EMPTY_BUFFER) {
     ws._closeMessage = Buffer.from(ws._closeMessage.buffer);
   }
   if (ws._readyState === CLOSED) return;
-  // Nobody needs to resume it any more.
+  // A paused connection closes without `resume`.
   ws._transport.drop();
   if (code === NO_CODE) ws.close();
   else ws.close(code, ws._closeMessage);
 }
 
-/** Takes the error of a violation. */
+/** Handles the error of a violation. */
 function takeError(ws, error, closeCode) {
   ws._transport.drop();
   if (ws._readyState !== CLOSED) callLast(() => ws.close(closeCode));

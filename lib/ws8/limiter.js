@@ -2,25 +2,27 @@
 
 const Queue = require('../Queue');
 
-/** Has no more than a number of jobs run at a time; the others wait their turn. */
+/** Limits the number of jobs that run at a time. Other jobs are queued. */
 class Limiter {
-  /** @param {Number} [concurrency] the number; no limit if it is none, or not above 0 */
+  /** @param {Number} [concurrency=Infinity] the limit; no limit unless it is above 0 */
   constructor(concurrency) {
     this.concurrency = concurrency > 0 ? concurrency : Infinity;
-    /** The jobs that wait. */
+    /** The queued jobs. */
     this.jobs = new Queue();
-    /** How many run. */
+    /** The number of running jobs. */
     this.pending = 0;
     this._isStarting = false;
   }
 
-  /** @param {Function} job it calls its argument, once, when it is done */
+  /** @param {Function} job called with a function, which it calls once when it is done */
   add(job) {
     this.jobs.push(job);
     this._start();
   }
 
-  /** Starts what may run. Jobs that are done at once do not pile up on the stack. */
+  /**
+   * Starts jobs up to the limit, in a loop: jobs that are done at once do not recurse.
+   */
   _start() {
     if (this._isStarting) return;
     this._isStarting = true;

@@ -1,30 +1,33 @@
 'use strict';
 
-// What both ends agree on of permessage-deflate (RFC 7692, 5 and 7.1). The objects are
-// those of `extension.parse`, which are changed: each parameter's array becomes its value.
+// The negotiation of permessage-deflate (RFC 7692, 5 and 7.1). The functions take the
+// objects that `extension.parse` returns, and modify them: the array of each parameter is
+// replaced by its value.
 
-/** The value of a parameter that has none, which stands for `true`. */
+/** Reads a parameter that must not have a value, which `parse` gives as `true`. */
 const flag = (value) => (value === true ? value : undefined);
 
-/** A window, as the base-2 logarithm of bytes. */
+/** Reads a window size: the base-2 logarithm of the number of bytes, 8 to 15. */
 function windowBits(value) {
   const bits = Number(value);
   return Number.isInteger(bits) && bits >= 8 && bits <= 15 ? bits : undefined;
 }
 
-/** What reads a parameter's value, by its name; it gives undefined for an invalid one. */
+/**
+ * The functions that read a parameter, by name. They return undefined if it is invalid.
+ */
 const READERS = new Map([
   ['server_no_context_takeover', flag],
   ['client_no_context_takeover', flag],
   ['server_max_window_bits', windowBits],
   [
     'client_max_window_bits',
-    // The client tells so that it can limit its window.
+    // In an offer the value may be left out: the client then supports any window.
     (value, isServer) => (isServer && flag(value)) || windowBits(value),
   ],
 ]);
 
-/** Reads all parameters of an offer, or of an answer. */
+/** Reads all parameters of an offer (`isServer`), or of a response. */
 function read(params, isServer) {
   for (const [name, values] of Object.entries(params)) {
     if (values.length > 1) {
@@ -43,10 +46,10 @@ function read(params, isServer) {
 }
 
 /**
- * What a client offers.
+ * Returns the parameters that a client offers.
  *
- * @param {Object} options those of PerMessageDeflate
- * @returns {Object} parameters
+ * @param {Object} options the options of PerMessageDeflate
+ * @returns {Object}
  */
 function offer(options) {
   const params = {
@@ -61,12 +64,12 @@ function offer(options) {
 }
 
 /**
- * What a server agrees on: the first of the offers that its options allow.
+ * Accepts the first of a client's offers that the options of the server allow.
  *
  * @param {Object[]} offers
- * @param {Object} options those of PerMessageDeflate
- * @returns {Object} parameters
- * @throws {Error} on an invalid offer, and if no offer is allowed
+ * @param {Object} options the options of PerMessageDeflate
+ * @returns {Object} the negotiated parameters
+ * @throws {Error} if an offer is invalid, or none is allowed
  */
 function acceptOffer(offers, options) {
   for (const params of offers) read(params, true);
@@ -83,7 +86,7 @@ function allows(options, params) {
   const {
     server_no_context_takeover: takesNothingOver,
     server_max_window_bits: serverBits,
-    // A client that does not speak of its window cannot limit it.
+    // A client that leaves out the parameter cannot limit its window (RFC 7692, 7.1.2.2).
     client_max_window_bits: clientBits = 0,
   } = params;
   const takeover = serverNoContextTakeover !== false || !takesNothingOver;
@@ -96,12 +99,12 @@ function allows(options, params) {
   return takeover && serverWindow && clientWindow;
 }
 
-/** Whether an option is a window, and wider than this one. */
+/** Whether an option is a window size above `bits`. */
 function exceeds(option, bits) {
   return typeof option === 'number' && option > bits;
 }
 
-/** Has the server's options decide what they leave open of an offer. */
+/** Sets the parameters that the options of the server determine. */
 function settle(options, params) {
   if (options.serverNoContextTakeover) {
     params.server_no_context_takeover = true;
@@ -123,12 +126,12 @@ function settle(options, params) {
 }
 
 /**
- * What a client agrees on: the server's answer, if its options allow that.
+ * Accepts a server's response if the options of the client allow it.
  *
- * @param {Object[]} answers the answer, alone
- * @param {Object} options those of PerMessageDeflate
- * @returns {Object} parameters
- * @throws {Error} on an invalid answer, and if it is not allowed
+ * @param {Object[]} answers an array whose first item is the response
+ * @param {Object} options the options of PerMessageDeflate
+ * @returns {Object} the negotiated parameters
+ * @throws {Error} if the response is invalid or not allowed
  */
 function acceptAnswer(answers, options) {
   for (const params of answers) read(params, false);

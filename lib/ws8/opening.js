@@ -1,6 +1,6 @@
 'use strict';
 
-// What a client asks for in its opening handshake, and what is wrong with it.
+// Checks the upgrade request of a client, and negotiates its offers.
 
 const extension = require('./extension');
 const PerMessageDeflate = require('./permessage-deflate');
@@ -8,8 +8,9 @@ const subprotocol = require('./subprotocol');
 const native = require('../native');
 
 /**
- * The answers to what is wrong, by the part it is found in. `Connection` is not among
- * them: Node has seen to it, and requests that come from elsewhere do not need it.
+ * The responses that refuse an invalid request, by the invalid part: status, body and
+ * headers. `Connection` is not checked: Node has already done so, and requests that
+ * Node did not create may lack it.
  */
 const REFUSALS = {
   method: [405, 'Invalid HTTP method'],
@@ -25,11 +26,11 @@ const REFUSALS = {
 };
 
 /**
- * Judges whether a request is an opening handshake.
+ * Checks whether a request is a valid opening handshake (RFC 6455, 4.2.1).
  *
  * @param {http.IncomingMessage} request
- * @returns {Object} the protocol's `version`; `refusal`: status, body and headers to
- *   refuse the request with, undefined if it is one
+ * @returns {Object} `version`: the protocol version; `refusal`: the status, body and
+ *   headers with which to refuse the request, or undefined if it is valid
  */
 function judge({ method, headers }) {
   const { faults, version } = native.verifyRequest({
@@ -43,12 +44,13 @@ function judge({ method, headers }) {
 }
 
 /**
- * Reads the offers of a request, and accepts what the options allow.
+ * Parses the subprotocols and extensions that a request offers, and accepts the
+ * extensions that the options allow.
  *
  * @param {http.IncomingMessage} request
- * @param {Object} options those of the server
- * @returns {Object} the `protocols` that are offered, as a Set, and the `extensions` that
- *   are accepted, by name; or the `refusal` of them
+ * @param {Object} options the options of the server
+ * @returns {Object} `protocols`: the offered subprotocols, a Set; and `extensions`: the
+ *   accepted extensions, by name; or only `refusal`, as that of `judge`
  */
 function negotiate({ headers }, options) {
   const protocols = attempt(() => offeredProtocols(headers));
@@ -58,7 +60,7 @@ function negotiate({ headers }, options) {
   return { extensions, protocols };
 }
 
-/** What a header is read as; null if it cannot be. */
+/** Calls `read`. Returns null if it throws. */
 function attempt(read) {
   try {
     return read();
@@ -86,7 +88,10 @@ function acceptedExtensions({ 'sec-websocket-extensions': header }, options) {
   return { [name]: deflate };
 }
 
-/** A field as a text; in requests that Node did not make it may be a number. */
+/**
+ * Returns a field of a request as a string, or undefined. Requests that Node did not
+ * create may have numbers.
+ */
 function text(value) {
   if (typeof value === 'number') return `${value}`;
   return typeof value === 'string' ? value : undefined;

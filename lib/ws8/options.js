@@ -1,21 +1,21 @@
 'use strict';
 
-// The options that clients and servers have in common.
+// The options that clients and servers share.
 
 const { CLOSE_TIMEOUT } = require('./constants');
 
 const DEFAULTS = {
   allowSynchronousEvents: true,
   autoPong: true,
-  closeTimeout: CLOSE_TIMEOUT, // Milliseconds.
+  closeTimeout: CLOSE_TIMEOUT, // In milliseconds.
   maxBufferedChunks: 256 * 1024,
   maxFragments: 16 * 1024,
-  maxPayload: 100 * 1024 * 1024, // Bytes.
+  maxPayload: 100 * 1024 * 1024, // In bytes.
   maxPendingAutoPongs: 60,
   skipUTF8Validation: false,
 };
 
-/** Those of them that say how a connection receives: what `setSocket` is to know. */
+/** Returns the options for `WebSocket#setSocket`: those that concern receiving. */
 function receiving({
   allowSynchronousEvents,
   maxBufferedChunks,

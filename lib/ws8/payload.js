@@ -7,26 +7,26 @@ const { EMPTY_BUFFER } = require('./constants');
 const { isBlob, isValidStatusCode } = require('./validation');
 const { MAX_REASON, closePayload } = require('../codec/payload');
 
-/** What is to be sent: a string, a Blob, or the bytes of whatever else has any. */
+/** Converts data to be sent to a Buffer, unless it is a string or a Blob. */
 function toPayload(data) {
   return typeof data === 'string' || isBlob(data) ? data : toBuffer(data);
 }
 
-/** How many bytes a payload has. */
+/** Returns the length of a payload in bytes. */
 function lengthOf(payload) {
   if (typeof payload === 'string') return Buffer.byteLength(payload);
   return isBlob(payload) ? payload.size : payload.length;
 }
 
 /**
- * The payload of a close frame.
+ * Returns the payload of a close frame.
  *
- * @param {Number} [code] none by default: the payload is empty
+ * @param {Number} [code] by default, the payload is empty
  * @param {String|Uint8Array} [reason] at most 123 bytes
  * @returns {Buffer}
- * @throws {TypeError} on a code that must not be sent, and on a reason that is neither
- *   string nor bytes
- * @throws {RangeError} on a reason that is too long
+ * @throws {TypeError} if the code must not be sent (RFC 6455, 7.4), or if the reason is
+ *   neither a string nor a Uint8Array
+ * @throws {RangeError} if the reason is too long
  */
 function closing(code, reason) {
   if (code === undefined) return EMPTY_BUFFER;

@@ -14,30 +14,32 @@ const DEFAULT_THRESHOLD = 1024;
 /** The permessage-deflate extension (RFC 7692) of one connection. */
 class PerMessageDeflate {
   /**
-   * Of `zlibDeflateOptions`, `level` and `memLevel` act. The others of these, and all of
-   * `zlibInflateOptions`, have no meaning here: output comes in one piece whatever
-   * `chunkSize` is, each frame is flushed whatever `flush` and `finishFlush` say, there is
-   * one `strategy`, a `dictionary` is not known to the other end, and `windowBits` is what
-   * both ends agree on.
+   * Of `zlibDeflateOptions`, only `level` and `memLevel` are used. `zlibInflateOptions`
+   * is ignored. The output is always one Buffer (`chunkSize`), each frame is flushed
+   * (`flush`, `finishFlush`), the strategy is fixed (`strategy`), the other end does
+   * not know a dictionary (`dictionary`), and the window is negotiated (`windowBits`).
    *
    * @param {Object} [options]
-   * @param {Boolean|Number} [options.clientMaxWindowBits] the client's window, 8 to 15, or
-   *   whether to agree to the parameter
-   * @param {Boolean} [options.clientNoContextTakeover] whether the client compresses each
-   *   message on its own
-   * @param {Number} [options.concurrencyLimit=10] how many instances may work at a time; the
-   *   first instance decides it for all
+   * @param {Boolean|Number} [options.clientMaxWindowBits] the window of the client, the
+   *   base-2 logarithm of the number of bytes, 8 to 15; or whether the parameter is
+   *   accepted
+   * @param {Boolean} [options.clientNoContextTakeover] whether the client resets its
+   *   compression context after each message
+   * @param {Number} [options.concurrencyLimit=10] the maximum number of directions of all
+   *   instances that compress or decompress at a time; the first instance sets it for all
    * @param {Boolean} [options.isServer=false]
-   * @param {Number} [options.maxPayload=0] the most bytes that a frame may decompress to; 0
-   *   for no limit
-   * @param {Boolean|Number} [options.serverMaxWindowBits] the server's window, 8 to 15, or
-   *   whether to agree to the parameter
-   * @param {Boolean} [options.serverNoContextTakeover] whether the server compresses each
-   *   message on its own
-   * @param {Number} [options.threshold=1024] the least length, in bytes, of messages that
-   *   are compressed where each is on its own
-   * @param {Object} [options.zlibDeflateOptions] `level`, -1 to 9, and `memLevel`, 1 to 9
-   * @throws {Error} on a level that is out of its range
+   * @param {Number} [options.maxPayload=0] the maximum length, in bytes, of a
+   *   decompressed frame; 0 for no limit
+   * @param {Boolean|Number} [options.serverMaxWindowBits] the window of the server, 8 to
+   *   15; or whether the parameter is accepted
+   * @param {Boolean} [options.serverNoContextTakeover] whether the server resets its
+   *   compression context after each message
+   * @param {Number} [options.threshold=1024] the minimum length, in bytes, of messages
+   *   that are compressed; without effect if the sender keeps its context between
+   *   messages
+   * @param {Object} [options.zlibDeflateOptions] `level`, 0 to 9, or -1 for the default
+   *   7; and `memLevel`, 1 to 9, 8 by default
+   * @throws {Error} if `level` or `memLevel` is out of range
    */
   constructor(options) {
     this._options = options || {};
@@ -53,12 +55,12 @@ class PerMessageDeflate {
     this._maxPayload = maxPayload | 0;
     this._threshold = threshold;
     this._limiter = once('limiter', () => new Limiter(concurrencyLimit));
-    /** What compresses, and what decompresses, from the first use on. */
+    /** The Directions that compress and decompress, created at the first use. */
     this._deflate = null;
     this._inflate = null;
-    /** The parameters agreed on. */
+    /** The negotiated parameters, or null. */
     this.params = null;
-    /** The native object, which transports take once `accept` has agreed. */
+    /** The native object, for transports. It is ready after `accept`. */
     this.native = new native.PerMessageDeflate(
       { level, memLevel },
       this._isServer,
@@ -69,17 +71,17 @@ class PerMessageDeflate {
     return 'permessage-deflate';
   }
 
-  /** The parameters that a client offers. */
+  /** Returns the parameters that a client offers. */
   offer() {
     return negotiation.offer(this._options);
   }
 
   /**
-   * Agrees on one of the offers (server), or on the answer (client).
+   * A server accepts one of a client's offers, a client accepts the server's response.
    *
-   * @param {Object[]} offers as `extension.parse` gives them; they are changed
-   * @returns {Object} the parameters agreed on: one of the offers
-   * @throws {Error} if none of them will do
+   * @param {Object[]} offers as returned by `extension.parse`; they are modified
+   * @returns {Object} the negotiated parameters, one of the objects in `offers`
+   * @throws {Error} if an offer is invalid, or none is acceptable
    */
   accept(offers) {
     const params = this._isServer
@@ -93,8 +95,8 @@ class PerMessageDeflate {
   /**
    * Compresses the payload of a frame.
    *
-   * @param {Uint8Array|String} data it must not be changed until the callback is called
-   * @param {Boolean} fin whether it ends its message
+   * @param {Uint8Array|String} data must not be modified until the callback is called
+   * @param {Boolean} fin whether the frame ends its message
    * @param {Function} callback called with an error, or with null and a Buffer
    */
   compress(data, fin, callback) {
@@ -105,7 +107,7 @@ class PerMessageDeflate {
     this._deflate.add(data, fin, callback);
   }
 
-  /** Decompresses the payload of a frame; as `compress`. */
+  /** Decompresses the payload of a frame. The arguments are those of `compress`. */
   decompress(data, fin, callback) {
     this._inflate ??= new Direction(
       (data, fin) =>
@@ -117,7 +119,7 @@ class PerMessageDeflate {
     this._inflate.add(data, fin, callback);
   }
 
-  /** Frees the memory that is held, and fails what is under way. */
+  /** Frees the compression contexts, and fails the calls that are not finished. */
   cleanup() {
     const { _inflate: inflate, _deflate: deflate } = this;
     this._inflate = null;
@@ -138,13 +140,13 @@ function closed(stream) {
   );
 }
 
-/** The close codes of what the native side may find wrong, by the violation's name. */
+/** The close codes of the violations that the native side may report, by name. */
 const CLOSE_CODES = {
   Z_DATA_ERROR: 1007,
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009,
 };
 
-/** The native side rejects with the name of a violation as the message. */
+/** Replaces an error of the native side, whose message is the name of a violation. */
 function throwAsZlib(error) {
   const { message: name } = error;
   const { [name]: closeCode } = CLOSE_CODES;

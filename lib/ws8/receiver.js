@@ -14,37 +14,37 @@ const { kind } = require('../native');
 
 const { BINARY, CLOSE, NUMBER, PING, PONG, TEXT, VIOLATION } = kind;
 
-/** What stands for the code of a close frame that has none (RFC 6455, 7.1.5). */
+/** The code that is reported for a close frame without a code (RFC 6455, 7.1.5). */
 const NO_CODE = 1005;
 
 /**
- * Turns the bytes of one direction of a connection into events.
+ * A writable stream that decodes the bytes of one direction of a connection into events.
  *
- * It emits 'message' (data, isBinary), 'ping' (data), 'pong' (data) and 'conclude' (code,
- * reason), which is the close frame: with it the stream ends, and ignores the rest. A
- * violation of the protocol is the stream's 'error'. A chunk is taken once all of its
- * events are emitted; what a listener throws is thrown on the next tick, and stops none of
- * them.
+ * It emits 'message' (data, isBinary), 'ping' (data), 'pong' (data) and, for a close
+ * frame, 'conclude' (code, reason). After 'conclude' the stream ends and ignores
+ * further data. A protocol violation emits 'error'. The callback of `write` is called
+ * when all events of the chunk are emitted. An error that a listener throws is thrown
+ * again on the next tick, and the remaining events are emitted.
  */
 class Receiver extends Writable {
   /**
    * @param {Object} [options]
-   * @param {Boolean} [options.allowSynchronousEvents=true] whether messages, pings and
-   *   pongs may be emitted one right after the other; otherwise each has a turn of the
-   *   event loop
-   * @param {String} [options.binaryType='nodebuffer'] what binary messages are: see
+   * @param {Boolean} [options.allowSynchronousEvents=true] whether several 'message',
+   *   'ping' and 'pong' events may be emitted in one turn of the event loop
+   * @param {String} [options.binaryType='nodebuffer'] the type of binary messages, one of
    *   `BINARY_TYPES`
-   * @param {Object} [options.extensions] the extensions agreed on, by name
-   * @param {Boolean} [options.isServer=false] whether frames have to be masked; they must
-   *   not be otherwise
-   * @param {Number} [options.maxBufferedChunks=0] in how many chunks the payload of a
-   *   frame may come; 0 for no limit
-   * @param {Number} [options.maxFragments=0] the most fragments of a message; 0 for no
-   *   limit
-   * @param {Number} [options.maxPayload=0] the longest message in bytes, on the wire and
-   *   decompressed; 0 for that of the permessage-deflate extension, or no limit
-   * @param {Boolean} [options.skipUTF8Validation=false] whether texts and reasons may be
-   *   any bytes
+   * @param {Object} [options.extensions] the negotiated extensions, by name
+   * @param {Boolean} [options.isServer=false] `true` if frames have to be masked,
+   *   `false` if they must not be masked
+   * @param {Number} [options.maxBufferedChunks=0] the maximum number of chunks in which
+   *   the payload of a frame may arrive; 0 for no limit
+   * @param {Number} [options.maxFragments=0] the maximum number of fragments of a
+   *   message; 0 for no limit
+   * @param {Number} [options.maxPayload=0] the maximum length of a message in bytes,
+   *   both on the wire and decompressed; 0 for the `maxPayload` of the
+   *   permessage-deflate extension, or for no limit without the extension
+   * @param {Boolean} [options.skipUTF8Validation=false] whether text and close reasons
+   *   need not be valid UTF-8
    */
   constructor(options = {}) {
     super();
@@ -77,14 +77,15 @@ class Receiver extends Writable {
         wantsEnds: () => this._binaryType === 'fragments',
       },
     );
-    /** What to call when all that was written is taken, and how many bytes that is. */
+    /** The callbacks of `_write` not called yet. */
     this._waiting = [];
+    /** The number of bytes written since the callbacks were last called. */
     this._length = 0;
-    /** In how many chunks came what is read of the payload of a frame. */
+    /** The number of chunks that contain the current frame's payload read so far. */
     this._chunks = 0;
   }
 
-  /** The longest message in bytes; 0 for no limit. */
+  /** The maximum length of a message in bytes; 0 for no limit. */
   get _maxPayload() {
     return this._reader.maxPayload;
   }
@@ -97,12 +98,12 @@ class Receiver extends Writable {
     return !this._reader.validates;
   }
 
-  /** This holds from the next message on. */
+  /** A change applies from the next message on. */
   set _skipUTF8Validation(skip) {
     this._reader.validates = !skip;
   }
 
-  /** The bytes of the message under way, as its frames have announced them. */
+  /** The bytes on the wire of the current message, from the heads received so far. */
   get _totalPayloadLength() {
     return this._reader.announcedLength;
   }
@@ -127,7 +128,7 @@ class Receiver extends Writable {
   }
 }
 
-/** Emits what is received. */
+/** Emits the event for a received message, frame or violation. */
 function tell(receiver, what, data, extra) {
   const emit = (name, ...args) => {
     callLast(() => receiver.emit(name, ...args));
@@ -150,7 +151,7 @@ function tell(receiver, what, data, extra) {
       break;
     case CLOSE:
       emit('conclude', extra || NO_CODE, data);
-      // Until the tick ends more may be written: that is ignored, and no error.
+      // More may be written in this tick: it is ignored, and must not be an error.
       nextTick(() => receiver.end());
       break;
     case VIOLATION:
@@ -158,12 +159,12 @@ function tell(receiver, what, data, extra) {
   }
 }
 
-/** All that was written is taken. */
+/** Called when all written bytes have been read. */
 function taken(receiver) {
   const { _chunks: chunks, _length: length, _waiting: waiting } = receiver;
   if (receiver._maxBufferedChunks > 0 && waiting.length > 0) {
     const { partialLength: partial } = receiver._reader;
-    // The payload may have begun in what was written before.
+    // The payload may have started in an earlier chunk.
     const before = partial < length ? 0 : chunks;
     receiver._chunks = partial === 0 ? 0 : before + waiting.length;
   }

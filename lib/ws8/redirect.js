@@ -1,16 +1,18 @@
 'use strict';
 
-// What a client keeps to itself when a redirect leads it elsewhere. The rules are curl's.
+// The headers and credentials that a client does not send after a redirect. The rules are
+// those of curl.
 
 const CREDENTIALS = ['authorization', 'cookie'];
 
 /**
- * The options of a request without what only the first target may see. That is also so
- * for another port or a subdomain, and on the way from TLS to plain text.
+ * Removes credentials from the options of a request, unless its target has the same host
+ * and port as the first target (a subdomain is another host) and uses TLS if the first
+ * target did. For another host or port, the header `Host` is removed, too.
  *
- * @param {Object} options those of `http.request`, with `headers`
+ * @param {Object} options the options for `http.request`, with `headers`
  * @param {Object} first the target of the first request, see address.js
- * @param {Object} target that of this one
+ * @param {Object} target the target of this request
  * @returns {Object} the options to use
  */
 function withhold(options, first, target) {
@@ -25,12 +27,12 @@ function withhold(options, first, target) {
 }
 
 /**
- * The headers for the requests behind this one: the first user info that there is becomes
- * theirs, unless they have an `Authorization`.
+ * Returns the headers for the requests that may follow by redirects. The credentials of
+ * this request are added as an `Authorization` header, unless there is one already.
  *
  * @param {Object} headers
- * @param {string} [auth] user and password of this request
- * @returns {Object} the headers to use
+ * @param {string} [auth] the credentials of this request, `user:password`
+ * @returns {Object}
  */
 function remember(headers, auth) {
   const has = Object.entries(headers).some(

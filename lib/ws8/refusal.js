@@ -1,16 +1,16 @@
 'use strict';
 
-// How a server says no to an opening handshake.
+// The responses with which a server refuses an opening handshake.
 
 const http = require('http');
 
 /**
- * Answers a handshake that fails, and closes the connection.
+ * Refuses a handshake with a response, and closes the connection.
  *
  * @param {stream.Duplex} socket
  * @param {number} status the HTTP status
- * @param {string} [content] the body; by default the status's own phrase
- * @param {Object} [headers] more headers, or others in the place of the usual ones
+ * @param {string} [content] the body; by default, the standard phrase of the status
+ * @param {Object} [headers] headers to add to the default ones or to replace them
  */
 function refuse(socket, status, content, headers) {
   const given = Object.entries(headers || {});
@@ -37,7 +37,7 @@ function refuse(socket, status, content, headers) {
   );
 }
 
-/** Whether a header stays within its line. */
+/** Whether a header's name and value are valid, so that they cannot add other lines. */
 function isHeader(name, value) {
   try {
     http.validateHeaderName(name);
@@ -49,8 +49,9 @@ function isHeader(name, value) {
 }
 
 /**
- * Calls a function of the program. Where it throws, nobody else would answer: the
- * handshake is refused, and the error goes on.
+ * Calls a function of the user during the handshake. If it throws, the handshake is
+ * refused with 500, since the request would get no response otherwise, and the error is
+ * rethrown.
  */
 function ask(socket, hook) {
   try {

@@ -18,35 +18,38 @@ const { BINARY, CLOSE, PING, PONG, TEXT } = kind;
 
 const CONTINUATION = 0;
 
-/** Turns messages into frames, and writes them to a socket. */
+/** Encodes messages as frames and writes them to a socket. */
 class Sender {
   /**
    * @param {stream.Duplex} socket
-   * @param {Object} [extensions] the extensions agreed on, by name
-   * @param {Function} [generateMask] fills the Buffer that it is given, of four bytes, with
-   *   the masking key of a frame; by default they are drawn from the system's generator
+   * @param {Object} [extensions] the negotiated extensions, by name
+   * @param {Function} [generateMask] called with a Buffer of four bytes, which it fills
+   *   with the masking key of a frame; by default the keys come from the system's
+   *   random generator
    */
   constructor(socket, extensions, generateMask) {
     this._socket = socket;
     this._extensions = extensions || {};
     this._generateMask = generateMask;
-    /** The bytes of all that waits, before compression. */
+    /** The payload bytes of all queued data, before compression. */
     this._bufferedBytes = 0;
-    /** Called when a Blob cannot be read, or a message not be compressed. */
+    /** Called with the error if a Blob cannot be read, or a message not be compressed. */
     this.onerror = NOOP;
 
-    /** Whether fragments of a message are sent, and its last is not; its compression. */
+    /** Set from the first fragment of a message until its last one. */
     this._isWithinMessage = false;
+    /** Whether the current message is compressed. */
     this._compresses = false;
-    /** The frames to be sent: the first may be made ready for that, and the rest wait. */
+    /** The queued frames. */
     this._jobs = new Queue();
+    /** Set while the first frame's Blob is read or its data is compressed. */
     this._isBusy = false;
-    /** What ended it all. */
+    /** The error after which nothing more is sent, or null. */
     this._error = null;
   }
 
   /**
-   * A frame for `data`, whatever was sent before it.
+   * Returns a frame, independent of earlier frames.
    *
    * @param {String|Uint8Array} data
    * @param {Object} options
@@ -54,12 +57,13 @@ class Sender {
    * @param {Boolean} [options.fin=false]
    * @param {Boolean} [options.rsv1=false]
    * @param {Boolean} [options.mask=false]
-   * @param {Boolean} [options.readOnly=false] whether `data` must not be changed, and is to
-   *   be copied if it has to be masked
-   * @param {Function} [options.generateMask] as that of a Sender
-   * @param {Buffer} [options.maskBuffer] the Buffer that it is given
-   * @returns {Buffer[]} its pieces: one or two
-   * @throws {Error} on a reserved opcode, and on a control frame of more than 125 bytes
+   * @param {Boolean} [options.readOnly=false] whether `data` must not be modified: it is
+   *   copied for masking then, and masked in place otherwise
+   * @param {Function} [options.generateMask] as that of the constructor
+   * @param {Buffer} [options.maskBuffer] the Buffer with which `generateMask` is called
+   * @returns {Buffer[]} the frame in one or two pieces
+   * @throws {Error} if the opcode is reserved, or if the payload of a control frame is
+   *   longer than 125 bytes
    */
   static frame(data, options) {
     const flags = flagsOf(options);
@@ -76,15 +80,15 @@ class Sender {
   /**
    * Sends a message, or a fragment of one.
    *
-   * @param {*} data a string, a Blob, or what `Buffer.from` takes
+   * @param {*} data a string, a Blob, or any value that `Buffer.from` accepts
    * @param {Object} options
    * @param {Boolean} [options.binary=false]
-   * @param {Boolean} [options.compress=false] whether it is to be compressed; the first
-   *   fragment decides for all
-   * @param {Boolean} [options.fin=false] whether it ends its message
+   * @param {Boolean} [options.compress=false] whether to compress the message; only
+   *   that of the first fragment is used
+   * @param {Boolean} [options.fin=false] whether this is the last fragment
    * @param {Boolean} [options.mask=false]
-   * @param {Function} [cb] called once the system has taken it, or with an error
-   * @throws {TypeError} on what has no bytes
+   * @param {Function} [cb] called when the socket has written the data, or with an error
+   * @throws {TypeError} if the data cannot be converted to a Buffer
    */
   send(data, { binary, compress, fin, mask }, cb) {
     const payload = toPayload(data);
@@ -104,17 +108,17 @@ class Sender {
   /**
    * Sends a ping.
    *
-   * @param {*} data as that of `send`
+   * @param {*} data as that of `send`, at most 125 bytes
    * @param {Boolean} [mask=false]
    * @param {Function} [cb] as that of `send`
-   * @throws {RangeError} on more than 125 bytes
-   * @throws {TypeError} on what has no bytes
+   * @throws {RangeError} if the data is too long
+   * @throws {TypeError} if the data cannot be converted to a Buffer
    */
   ping(data, mask, cb) {
     this._control(PING, toPayload(data), mask, cb);
   }
 
-  /** Sends a pong; as `ping`. */
+  /** Sends a pong. The arguments are those of `ping`. */
   pong(data, mask, cb) {
     this._control(PONG, toPayload(data), mask, cb);
   }
@@ -122,17 +126,19 @@ class Sender {
   /**
    * Sends a close frame.
    *
-   * @param {Number} [code] none by default: the frame is empty
+   * @param {Number} [code] by default, the payload is empty
    * @param {String|Uint8Array} [reason] at most 123 bytes
    * @param {Boolean} [mask=false]
    * @param {Function} [cb] as that of `send`
-   * @throws {TypeError|RangeError} on a code or reason that must not be sent
+   * @throws {TypeError} if the code must not be sent (RFC 6455, 7.4), or if the reason is
+   *   neither a string nor a Uint8Array
+   * @throws {RangeError} if the reason is too long
    */
   close(code, reason, mask, cb) {
     this._control(CLOSE, closing(code, reason), mask, cb);
   }
 
-  /** Writes a frame in one or two pieces, as `Sender.frame` gives it, at once. */
+  /** Writes a frame at once. It has one or two pieces, as returned by `Sender.frame`. */
   sendFrame(list, cb) {
     const { _socket: socket } = this;
     const [first, second] = list;
@@ -155,17 +161,17 @@ class Sender {
     this._add(controlPayload(payload, length), length, flags, false, cb);
   }
 
-  /** Whether a message is compressed whose first fragment has this length. */
+  /** Whether a message may be compressed, given the length of its first fragment. */
   _mayCompress(length) {
     const extension = this._extensions[PerMessageDeflate.extensionName];
     if (!extension) return false;
     const { _isServer: isServer, _threshold: threshold, params } = extension;
     const end = isServer ? 'server' : 'client';
-    // Short ones are worth it where they take over what was sent before.
+    // With context takeover, compression helps short messages, too.
     return !params[`${end}_no_context_takeover`] || length >= threshold;
   }
 
-  /** Sends a frame in its turn. */
+  /** Queues a frame. */
   _add(data, length, flags, compresses, cb) {
     if (this._error !== null) {
       if (cb) nextTick(cb, this._error);
@@ -176,14 +182,14 @@ class Sender {
     this._goOn();
   }
 
-  /** Sends what can be sent now. */
+  /** Sends the queued frames up to the next one that has to be prepared. */
   _goOn() {
     let isDone = false;
     try {
       while (!this._isBusy && this._jobs.length > 0) this._step();
       isDone = true;
     } finally {
-      // What the program's functions throw holds up nothing behind it.
+      // A function of the user has thrown: the following frames are still sent.
       if (!isDone) nextTick(() => this._goOn());
     }
   }
@@ -200,10 +206,13 @@ class Sender {
     }
   }
 
-  /** Has all wait for the first job, which this promise makes ready. */
+  /**
+   * Waits for a promise that prepares the first job. `activity` is for the message of the
+   * error if the socket closes meanwhile.
+   */
   _await(promise, activity) {
     this._isBusy = true;
-    // Outside of the promise, which would catch what a callback throws.
+    // On the next tick, so that the promise does not catch what a callback throws.
     const come = (callback) => (value) => {
       nextTick(() => {
         this._isBusy = false;
@@ -234,7 +243,9 @@ class Sender {
     }
   }
 
-  /** Fails all that waits, and all that is to come: what is missing cannot be skipped. */
+  /**
+   * Fails all queued and all later frames, since no frame of a stream may be left out.
+   */
   _fail(error) {
     this._error = error;
     this._bufferedBytes = 0;
@@ -242,19 +253,19 @@ class Sender {
   }
 }
 
-/** Has a job's Blob replaced by its bytes. */
+/** Replaces the Blob of a job by its bytes. */
 async function read(job) {
   job.data = bytesOf(await job.data.arrayBuffer());
 }
 
-/** Has a job's data compressed. */
+/** Compresses the data of a job. */
 async function compress(job, extension) {
   const compressed = promisify(extension.compress).bind(extension);
   job.data = await compressed(job.data, (job.flags & FIN) !== 0);
   job.compresses = false;
 }
 
-/** The pieces of a frame that is not masked. */
+/** Returns the pieces of a frame that is not masked. */
 function withHead(payload, length, flags) {
   const head = frameHead(length, flags);
   return length === 0 ? [head] : [head, payload];
@@ -266,7 +277,7 @@ function flagsOf({ opcode, fin, mask, rsv1 }) {
   );
 }
 
-/** The masking key that the program's function gives, if there is one. */
+/** Returns the masking key from `generateMask`, or undefined without this function. */
 function keyOf({ generateMask, maskBuffer = Buffer.alloc(4) }) {
   if (!generateMask) return undefined;
   generateMask(maskBuffer);

@@ -5,20 +5,21 @@ const { Duplex } = require('stream');
 const { nextTick } = require('../environment');
 
 /**
- * A stream of a WebSocket's messages. What is written is sent; what is received is read,
- * and while nobody reads, the WebSocket is paused.
+ * Creates a Duplex stream on top of a WebSocket. Each written chunk is sent as a message,
+ * and received messages can be read. While the read buffer is full, the WebSocket is
+ * paused.
  *
- * The stream is destroyed once it has ended and finished, or with an error of the
- * WebSocket, and emits 'close' when the WebSocket has closed. To destroy it terminates
- * the WebSocket.
+ * The stream is destroyed when both of its sides have ended, or with an error of the
+ * WebSocket. It emits 'close' when the WebSocket has closed. Destroying the stream
+ * terminates the WebSocket.
  *
  * @param {WebSocket} ws
- * @param {Object} [options] those of stream.Duplex, of which `readableObjectMode` keeps
- *   messages apart, and texts strings
+ * @param {Object} [options] the options of stream.Duplex; with `readableObjectMode`, each
+ *   message is read as one object, and text as a string
  * @returns {stream.Duplex}
  */
 function createWebSocketStream(ws, options) {
-  /** Whether the WebSocket has failed, and closes by itself. */
+  /** Set when the WebSocket has failed: it closes without `terminate`. */
   let hasFailed = false;
 
   const duplex = new Duplex({
@@ -51,7 +52,7 @@ function createWebSocketStream(ws, options) {
       }
       whenClosed(ws, error, done);
       if (!hasFailed) ws.terminate();
-      else if (ws.isPaused) ws.resume(); // Nobody else will, and its end is to come.
+      else if (ws.isPaused) ws.resume(); // Otherwise its 'close' would never come.
     },
   });
 
@@ -71,7 +72,7 @@ function createWebSocketStream(ws, options) {
     if (!duplex.destroyed) duplex.push(null);
   });
 
-  // The program's listeners of the later of both find it destroyed.
+  // Destroy the stream before the listeners of the program are called.
   duplex.on('end', () => {
     if (duplex.writableFinished) duplex.destroy();
   });
@@ -81,29 +82,29 @@ function createWebSocketStream(ws, options) {
 
   duplex.once('error', (error) => {
     duplex.destroy();
-    // An error that nobody else hears is thrown, as if nobody did.
+    // Without another listener, throw the error, as if this listener did not exist.
     if (duplex.listenerCount('error') === 0) duplex.emit('error', error);
   });
 
   return duplex;
 }
 
-/** Calls back when the WebSocket is open, or has been. */
+/** Calls back when the WebSocket is open, or at once if it is no longer connecting. */
 function whenOpen(ws, callback) {
   if (ws.readyState === ws.CONNECTING) ws.once('open', callback);
   else callback();
 }
 
-/** Closes the WebSocket, and calls back when all that was sent has gone out. */
+/** Closes the WebSocket, and calls back when all sent data is written, or at 'close'. */
 function whenSent(ws, callback) {
   const { _socket: socket } = ws;
   if (ws.readyState === ws.CLOSED || (socket && socket.writableFinished)) {
     callback();
     return;
   }
-  // The handshake has failed: the error that says so is still to come.
+  // The handshake has failed: 'error' follows.
   if (!socket) return;
-  // A socket that is destroyed does not finish.
+  // A destroyed socket emits no 'finish'.
   const done = () => {
     socket.removeListener('finish', done);
     ws.removeListener('close', done);
@@ -114,7 +115,7 @@ function whenSent(ws, callback) {
   ws.close();
 }
 
-/** Calls back when the WebSocket has closed: with the error, or one that came until then. */
+/** Calls back when the WebSocket has closed, with its own error if there is one. */
 function whenClosed(ws, error, callback) {
   let reason = error;
   ws.once('error', (later) => {

@@ -4,12 +4,11 @@ const native = require('../native');
 const headerFault = require('./header-fault');
 
 /**
- * The names in a `Sec-WebSocket-Protocol` header (RFC 6455, 11.3.4), in order.
+ * Parses the value of a `Sec-WebSocket-Protocol` header (RFC 6455, 11.3.4).
  *
  * @param {String} header the value
- * @returns {Set<String>}
- * @throws {SyntaxError} where the value breaks the grammar, and on a name that is there
- *   twice
+ * @returns {Set<String>} the names, in order
+ * @throws {SyntaxError} if the value violates the grammar, or if a name occurs twice
  */
 function parse(header) {
   const { names, fault, duplicate } = native.parseSubprotocolsStrictly(header);

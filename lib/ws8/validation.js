@@ -8,7 +8,7 @@ function isValidStatusCode(code) {
   return typeof code === 'number' && native.isValidCloseCode(code);
 }
 
-/** Whether something is a Blob, or a File, whoever's class it is of. */
+/** Whether a value is a Blob or a File, from any realm or implementation. */
 function isBlob(value) {
   return (
     hasBlob &&
@@ -24,6 +24,6 @@ function isBlob(value) {
 module.exports = {
   isBlob,
   isValidStatusCode,
-  /** Whether a Buffer is UTF-8. */
+  /** Whether a Buffer is valid UTF-8. */
   isValidUTF8: native.isValidUTF8,
 };

@@ -13,8 +13,9 @@ const { FIN, MASK, RSV1 } = flag;
 const { BINARY, CLOSE, PING, PONG, TEXT } = kind;
 
 /**
- * What programs see as the Receiver of a connection: its transport has another. Once it is
- * there, all that is received passes its events, whose listeners may be removed.
+ * The object that programs get as `ws._receiver`. A transport does not use a Receiver.
+ * Once a view exists, received events are emitted by it, and its default listeners pass
+ * them on to the WebSocket. Programs may remove these listeners.
  */
 class ReceiverView extends EventEmitter {
   constructor(ws, options) {
@@ -44,7 +45,7 @@ class ReceiverView extends EventEmitter {
     this[kWebSocket].binaryType = type;
   }
 
-  /** Whether texts and reasons of the next messages need not be UTF-8. */
+  /** Whether text and close reasons need not be valid UTF-8, from the next message on. */
   get _skipUTF8Validation() {
     return !this._validates;
   }
@@ -54,7 +55,7 @@ class ReceiverView extends EventEmitter {
     this[kWebSocket]._transport.setValidates(this._validates);
   }
 
-  /** The longest message in bytes; 0 for no limit. */
+  /** The maximum length of a message in bytes; 0 for no limit. */
   get _maxPayload() {
     return this._limit;
   }
@@ -65,7 +66,7 @@ class ReceiverView extends EventEmitter {
   }
 }
 
-/** What programs see as the Sender of a connection. */
+/** The object that programs get as `ws._sender`. It sends through the transport. */
 class SenderView {
   constructor(ws) {
     this[kWebSocket] = ws;
@@ -73,7 +74,7 @@ class SenderView {
     this._socket = ws._socket;
   }
 
-  /** The bytes that wait for a Blob or to be compressed. */
+  /** The bytes queued for or behind a Blob, and those sent after the connection's end. */
   get _bufferedBytes() {
     const { _blobs: blobs, _bufferedAmount: bytes } = this[kWebSocket];
     return bytes + (blobs === null ? 0 : blobs.bytes);
@@ -112,7 +113,7 @@ class SenderView {
     transport.control(opcode, controlPayload(payload), mask, cb);
   }
 
-  /** Writes a frame that comes as a list, as `Sender.frame` makes it. */
+  /** Writes a frame that is given as a list, as returned by `Sender.frame`. */
   sendFrame(list, cb) {
     this[kWebSocket]._transport.writeList(list, cb);
   }

@@ -1,10 +1,10 @@
 'use strict';
 
-// The errors of violations: texts and classes.
+// The errors of protocol violations: their messages and classes.
 
 const { kStatusCode } = require('./constants');
 
-/** What is wrong with a frame, by the name of the violation. */
+/** The messages for violations within a frame, by name. */
 const OF_A_FRAME = {
   WS_ERR_UNEXPECTED_RSV_2_3: () => 'RSV2 and RSV3 must be clear',
   WS_ERR_UNEXPECTED_RSV_1: () => 'RSV1 must be clear',
@@ -18,7 +18,7 @@ const OF_A_FRAME = {
   WS_ERR_INVALID_CLOSE_CODE: (code) => `invalid status code ${code}`,
 };
 
-/** The texts of the others. */
+/** The messages of the other violations, by name. */
 const TEXTS = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 'Max payload size exceeded',
   WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH:
@@ -27,15 +27,15 @@ const TEXTS = {
   Z_DATA_ERROR: 'invalid compressed data',
 };
 
-/** What tells of lengths, numbers and bits is a RangeError; these are not. */
+/** The classes of errors that are not `RangeError`. */
 const CLASSES = { WS_ERR_INVALID_UTF8: Error, Z_DATA_ERROR: Error };
 
-/** What zlib's errors have besides. */
+/** Additional properties of errors, as zlib's errors have them. */
 const FIELDS = { Z_DATA_ERROR: { errno: -3 } };
 
 /**
- * The error of a violation. Its `code` is the violation's name, and it has the close code
- * as `kStatusCode`.
+ * Returns the error of a violation. Its `code` is the violation's name, and its property
+ * `kStatusCode` is the close code.
  *
  * @param {Object} violation see `lib/codec/violations`
  * @param {Number} closeCode
@@ -50,12 +50,12 @@ function errorOf({ name, detail, cause }, closeCode) {
   return marked(new Class(text), name, closeCode);
 }
 
-/** The error of what something has thrown. */
+/** Returns the error for a failure that has another error as its cause. */
 function failed(name, cause, closeCode) {
   return marked(new Error(cause.message, { cause }), name, closeCode);
 }
 
-/** The error of a receiver that would have to hold too many chunks. */
+/** Returns the error for a frame that arrives in more than `maxBufferedChunks` chunks. */
 function tooManyChunks() {
   const error = new RangeError('Too many buffered chunks');
   return marked(error, 'WS_ERR_TOO_MANY_BUFFERED_PARTS', 1008);

@@ -14,7 +14,7 @@ const { nextTick } = require('../environment');
 const native = require('../native');
 const { whenDue } = require('../upgrade');
 
-/** The states of a server, in the order that it goes through them. */
+/** The states of a server, in their order. */
 const RUNNING = 0;
 const CLOSING = 1;
 const CLOSED = 2;
@@ -22,7 +22,7 @@ const CLOSED = 2;
 const SERVER_DEFAULTS = {
   ...DEFAULTS,
   WebSocket,
-  backlog: null, // Node's default: 511.
+  backlog: null, // The default of `net.Server#listen`: 511.
   clientTracking: true,
   handleProtocols: null,
   host: null,
@@ -35,16 +35,16 @@ const SERVER_DEFAULTS = {
 };
 
 /**
- * A server for WebSocket connections: see doc/ws.md of ws 8, Class: WebSocketServer.
+ * A WebSocket server, as documented in doc/ws.md of ws 8, Class: WebSocketServer.
  *
  * Events: `'connection' (websocket, request)`, `'headers' (lines, request)`,
  * `'wsClientError' (error, socket, request)`, `'listening'`, `'error'` and `'close'`.
  */
 class WebSocketServer extends EventEmitter {
   /**
-   * @param {Object} options `port`, `server` or `noServer`, and what else there is
-   * @param {Function} [callback] called when the server listens; with `port` only
-   * @throws {TypeError} unless just one of the three is given
+   * @param {Object} options exactly one of `port`, `server` and `noServer` is required
+   * @param {Function} [callback] a listener for 'listening'; used only with `port`
+   * @throws {TypeError} unless exactly one of the three is given
    */
   constructor(options, callback) {
     super();
@@ -69,8 +69,7 @@ class WebSocketServer extends EventEmitter {
   }
 
   /**
-   * Where the HTTP server listens, as its own `address` tells it; null once this server
-   * is closed.
+   * Returns the address of the HTTP server, as `server.address()`; null after `close`.
    *
    * @throws {Error} with `noServer`
    */
@@ -82,12 +81,13 @@ class WebSocketServer extends EventEmitter {
   }
 
   /**
-   * Accepts no more connections, and closes the HTTP server if it is this server's own.
-   * Connections stay open. `'close'` comes when that HTTP server has closed; without one,
-   * when all clients that are tracked have gone.
+   * Stops accepting connections. Existing connections stay open. With `port`, also
+   * closes the HTTP server, and `'close'` is emitted when that has closed. Otherwise
+   * `'close'` is emitted when all clients have disconnected, or on the next tick if
+   * `clientTracking` is false.
    *
-   * @param {Function} [callback] called at `'close'`, with an error if the server is
-   *   closed already
+   * @param {Function} [callback] a listener for `'close'`; called with an error if the
+   *   server was already closed
    */
   close(callback) {
     if (this._state === CLOSED) {
@@ -108,8 +108,8 @@ class WebSocketServer extends EventEmitter {
   }
 
   /**
-   * Whether this server handles a request: if its path is the option's. It is made to be
-   * overridden.
+   * Whether the path of a request is that of the option `path`, if given. Programs may
+   * override this method.
    *
    * @param {http.IncomingMessage} request
    */
@@ -119,14 +119,14 @@ class WebSocketServer extends EventEmitter {
   }
 
   /**
-   * Answers an upgrade request.
+   * Handles an upgrade request.
    *
    * @param {http.IncomingMessage} request
    * @param {stream.Duplex} socket
-   * @param {Buffer} head what was read behind the request
-   * @param {Function} callback called with the WebSocket and the request, if the handshake
+   * @param {Buffer} head the bytes that were read after the request
+   * @param {Function} callback called with the WebSocket and the request if the handshake
    *   succeeds
-   * @throws {Error} if the socket has a WebSocket already
+   * @throws {Error} if the socket already belongs to a WebSocket
    */
   handleUpgrade(request, socket, head, callback) {
     socket.on('error', destroy);
@@ -136,19 +136,19 @@ class WebSocketServer extends EventEmitter {
   }
 
   /**
-   * Opens the connection: the last step of `handleUpgrade`.
+   * Sends the 101 response and opens the connection: the last step of `handleUpgrade`.
    *
-   * @param {Object} extensions what is accepted, by name
+   * @param {Object} extensions the accepted extensions, by name
    * @param {string} key the value of `Sec-WebSocket-Key`
-   * @param {Set} protocols the subprotocols that are offered
+   * @param {Set} protocols the offered subprotocols
    * @param {http.IncomingMessage} request
    * @param {stream.Duplex} socket
-   * @param {Buffer} head what was read behind the request
+   * @param {Buffer} head the bytes that were read after the request
    * @param {Function} callback called with the WebSocket and the request
-   * @throws {Error} if the socket has a WebSocket already
+   * @throws {Error} if the socket already belongs to a WebSocket
    */
   completeUpgrade(extensions, key, protocols, request, socket, head, callback) {
-    // The client may have gone meanwhile.
+    // The client may have disconnected meanwhile.
     if (!socket.readable || !socket.writable) {
       socket.destroy();
       return;
@@ -187,12 +187,12 @@ class WebSocketServer extends EventEmitter {
   }
 }
 
-/** Whether the HTTP server is made, and closed, by the server itself. */
+/** Whether the server creates, and closes, the HTTP server. */
 function ownsServer({ options: { port } }) {
   return port !== undefined && port !== null;
 }
 
-/** An HTTP server that listens, for nothing but upgrades. */
+/** Creates an HTTP server that responds with 426 to all requests but upgrades. */
 function listen({ backlog, host, port }, callback) {
   const server = http.createServer((request, response) => {
     const body = http.STATUS_CODES[426];
@@ -205,7 +205,7 @@ function listen({ backlog, host, port }, callback) {
   return server.listen(port, host, backlog, callback);
 }
 
-/** Listens to the events of the HTTP server; the function returned ends that. */
+/** Adds listeners to the HTTP server. Returns a function that removes them. */
 function attach(wss) {
   const server = wss._server;
   const listeners = Object.entries({
@@ -225,11 +225,11 @@ function attach(wss) {
   };
 }
 
-/** Keeps a client among `clients` as long as it is connected. */
+/** Adds a WebSocket to `clients` until it has closed. */
 function track(wss, websocket) {
   if (!wss.clients) return;
   wss.clients.add(websocket);
-  // No listener, which the program could remove with others.
+  // Not a listener for 'close': the program may remove all listeners.
   websocket._whenOver = () => {
     wss.clients.delete(websocket);
     if (wss._state === CLOSING && !ownsServer(wss)) finishWhenLeft(wss);
@@ -247,8 +247,8 @@ function finish(wss) {
 }
 
 /**
- * Answers an upgrade request whose turn it is. `head` is null if nobody can tell where the
- * frames begin.
+ * Checks an upgrade request, and accepts or refuses it. `head` is null if the frames
+ * cannot be found, see `whenDue`.
  */
 function consider(wss, { head, request, socket }, callback) {
   const { refusal, version } = judge(request);
@@ -279,8 +279,8 @@ function consider(wss, { head, request, socket }, callback) {
 }
 
 /**
- * Tells of a request that is refused. Whoever listens has to close the socket; if nobody
- * does, the client is told.
+ * Emits 'wsClientError' for an invalid request. Its listener has to close the socket. If
+ * there is no listener, refuses the request.
  */
 function tell(wss, request, socket, [status, message, headers]) {
   if (wss.listenerCount('wsClientError') === 0) {
@@ -295,7 +295,7 @@ function tell(wss, request, socket, [status, message, headers]) {
   }
 }
 
-/** Has the program verify the client, and calls `accept` if it does. */
+/** Calls `verifyClient`, if given, and then calls `accept` or refuses the request. */
 function verify({ options }, { request, socket, version }, accept) {
   if (!options.verifyClient) {
     accept();
@@ -324,7 +324,7 @@ function verify({ options }, { request, socket, version }, accept) {
   }
 }
 
-/** The subprotocol of a connection; a falsy value for none. */
+/** Returns the subprotocol to use, or a falsy value for none. */
 function choose({ options }, protocols, request) {
   if (protocols.size === 0) return undefined;
   if (options.handleProtocols) {
@@ -334,7 +334,7 @@ function choose({ options }, protocols, request) {
   return first;
 }
 
-/** The lines of the answer that opens a connection. */
+/** Returns the lines of the 101 response. */
 function answer(key, protocol, extensions) {
   const lines = [
     'HTTP/1.1 101 Switching Protocols',
@@ -351,7 +351,7 @@ function answer(key, protocol, extensions) {
   return lines;
 }
 
-/** A socket that fails during the handshake concerns nobody. */
+/** The listener for socket errors during the handshake, which are not reported. */
 function destroy() {
   this.destroy();
 }

@@ -24,20 +24,20 @@ const { BINARY, CLOSE, PING, PONG, TEXT } = kind;
 const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'];
 const [CONNECTING, OPEN, CLOSING, CLOSED] = STATES.keys();
 
-/** A connection: see the documentation of ws 8, Class: WebSocket. */
+/** A WebSocket connection, as documented in doc/ws.md of ws 8, Class: WebSocket. */
 class WebSocket extends EventEmitter {
   /**
-   * @param {String|URL|null} address where to connect to; null for the server's side of
-   *   a connection, which `setSocket` opens
-   * @param {String|String[]} [protocols] the subprotocols to ask for
+   * @param {String|URL|null} address the URL to connect to; null for a connection of a
+   *   server, which `setSocket` opens
+   * @param {String|String[]} [protocols] the subprotocols to offer
    * @param {Object} [options]
-   * @throws {SyntaxError} on an invalid address or subprotocol
-   * @throws {RangeError} on a version of the protocol that there is not
+   * @throws {SyntaxError} if the address or a subprotocol is invalid
+   * @throws {RangeError} if the protocol version is not supported
    */
   constructor(address, protocols, options) {
     super();
     this._binaryType = BINARY_TYPES[0];
-    /** The bytes that were sent after the end. */
+    /** The bytes passed to `send` and others after the connection has ended. */
     this._bufferedAmount = 0;
     this._closeCode = 1006;
     this._closeFrameReceived = false;
@@ -46,24 +46,23 @@ class WebSocket extends EventEmitter {
     this._closeTimer = null;
     this._errorEmitted = false;
     this._extensions = {};
-    /** The flags of a message that has no options. */
+    /** The flags of a message without options. */
     this._flags = 0;
     this._isServer = address === null;
     this._paused = false;
     this._protocol = '';
     this._readyState = CONNECTING;
     this._socket = null;
-    /** What carries the connection. */
     this._transport = null;
-    /** What programs see as its Receiver and Sender, once they look. */
+    /** Created when a program first reads `_receiver` or `_sender`. */
     this._receiverView = null;
     this._senderView = null;
-    /** What is sent behind a Blob, while that is being read. */
+    /** The BlobQueue; null if no Blob is being sent. */
     this._blobs = null;
-    /** Whether the other end has violated the protocol: nothing more is read. */
+    /** Set when the other end has violated the protocol: nothing more is read. */
     this._failed = false;
     this._options = null;
-    /** What is done for the server that has it, when it is over. */
+    /** Set by the server: called when the connection has closed. */
     this._whenOver = null;
 
     const used = this._isServer
@@ -75,7 +74,7 @@ class WebSocket extends EventEmitter {
     this._closeTimeout = used.closeTimeout;
   }
 
-  /** What a binary message arrives as; what is none of BINARY_TYPES is ignored. */
+  /** The type of binary messages. Setting a value not in BINARY_TYPES has no effect. */
   get binaryType() {
     return this._binaryType;
   }
@@ -84,7 +83,7 @@ class WebSocket extends EventEmitter {
     if (BINARY_TYPES.includes(type)) this._binaryType = type;
   }
 
-  /** The bytes that were sent and that the system has not yet taken. */
+  /** The bytes sent but not yet handed to the operating system. */
   get bufferedAmount() {
     const { _blobs: blobs, _transport: transport } = this;
     return (
@@ -94,32 +93,32 @@ class WebSocket extends EventEmitter {
     );
   }
 
-  /** The names of the extensions that both ends have agreed on. */
+  /** The names of the negotiated extensions, separated by commas. */
   get extensions() {
     return Object.keys(this._extensions).join();
   }
 
-  /** Whether it is paused. */
+  /** Whether the connection is paused. */
   get isPaused() {
     return this._paused;
   }
 
-  /** The subprotocol that the server has chosen. */
+  /** The subprotocol that the server has selected; `''` if none. */
   get protocol() {
     return this._protocol;
   }
 
-  /** The state of the connection. */
+  /** The state: `CONNECTING`, `OPEN`, `CLOSING` or `CLOSED`. */
   get readyState() {
     return this._readyState;
   }
 
-  /** The address that was connected to. */
+  /** The URL of the server; undefined for a connection of a server. */
   get url() {
     return this._url;
   }
 
-  // What the original has as properties, and programs reach into.
+  // Properties that ws does not document, but that programs use.
 
   get _receiver() {
     if (this._receiverView === null && this._socket !== null) {
@@ -136,10 +135,10 @@ class WebSocket extends EventEmitter {
   }
 
   /**
-   * Opens the connection over a socket on which both ends have agreed.
+   * Opens the connection after the handshake.
    *
    * @param {stream.Duplex} socket
-   * @param {Buffer} head what was read of it already
+   * @param {Buffer} head the bytes that were read after the handshake
    * @param {Object} options `allowSynchronousEvents`, `generateMask`,
    *   `maxBufferedChunks`, `maxFragments`, `maxPayload`, `skipUTF8Validation`
    */
@@ -181,12 +180,14 @@ class WebSocket extends EventEmitter {
   }
 
   /**
-   * Closes the connection with a closing handshake.
+   * Starts the closing handshake (RFC 6455, 7.1.2). If this throws, the connection stays
+   * open.
    *
-   * @param {Number} [code]
-   * @param {String|Buffer} [data] the reason, at most 123 bytes
-   * @throws {TypeError|RangeError} on a code or reason that cannot be sent; nothing is
-   *   closed then
+   * @param {Number} [code] by default, the close frame is empty
+   * @param {String|Uint8Array} [data] the reason, at most 123 bytes
+   * @throws {TypeError} if the code must not be sent (RFC 6455, 7.4), or if the reason is
+   *   neither a string nor a Uint8Array
+   * @throws {RangeError} if the reason is too long
    */
   close(code, data) {
     switch (this.readyState) {
@@ -209,14 +210,17 @@ class WebSocket extends EventEmitter {
     incoming.expectClose(this);
   }
 
-  /** Stops reading; what was read already may still be emitted. */
+  /**
+   * Stops reading. Received events are queued until `resume`. A close frame or a
+   * violation that was already received ends the pause.
+   */
   pause() {
     if (!hasSocket(this)) return;
     this._paused = true;
     this._transport.pause();
   }
 
-  /** Goes on reading. */
+  /** Continues reading. */
   resume() {
     if (!hasSocket(this)) return;
     this._paused = false;
@@ -227,16 +231,19 @@ class WebSocket extends EventEmitter {
    * Sends a ping.
    *
    * @param {*} [data] at most 125 bytes
-   * @param {Boolean} [mask] whether to mask it; by default a client does
-   * @param {Function} [cb] called once the system has taken it, or with an error
-   * @throws {Error} while it is connecting
-   * @throws {RangeError} if it is too long
+   * @param {Boolean} [mask] whether to mask the frame; by default, a client masks and a
+   *   server does not
+   * @param {Function} [cb] called with null when the frame is handed to the operating
+   *   system, or with an error
+   * @throws {Error} if the connection is still connecting
+   * @throws {RangeError} if the data is too long
+   * @throws {TypeError} if the data cannot be converted to a Buffer
    */
   ping(data, mask, cb) {
     control(this, PING, data, mask, cb);
   }
 
-  /** Sends a pong: as `ping`. */
+  /** Sends a pong. The arguments are those of `ping`. */
   pong(data, mask, cb) {
     control(this, PONG, data, mask, cb);
   }
@@ -244,11 +251,12 @@ class WebSocket extends EventEmitter {
   /**
    * Sends a message, or a fragment of one.
    *
-   * @param {*} data
+   * @param {*} data a string, a number, a Blob, or any value that `Buffer.from` accepts
    * @param {Object} [options] `binary`, `compress`, `fin` and `mask`
-   * @param {Function} [cb] called once the system has taken the data, or with an error
-   * @throws {Error} while it is connecting
-   * @throws {TypeError} on what cannot be sent
+   * @param {Function} [cb] called with null when the data is handed to the operating
+   *   system, or with an error
+   * @throws {Error} if the connection is still connecting
+   * @throws {TypeError} if the data cannot be converted to a Buffer
    */
   send(data, options, cb) {
     if (typeof options === 'function') {
@@ -304,13 +312,13 @@ for (const name of [
 
 mixInto(WebSocket.prototype);
 
-/** What transports take of the extension. */
+/** Returns the option `deflate` for transports, see `transports/open`. */
 function deflateOf(ws, extension) {
   const { params } = extension;
   const own = ws._isServer
     ? params.server_no_context_takeover
     : params.client_no_context_takeover;
-  // What follows on others gains by being compressed, however short it is.
+  // With context takeover, compression helps short messages, too.
   return {
     native: extension.native,
     threshold: own ? extension._threshold : 0,
@@ -329,22 +337,22 @@ function hasSocket({ readyState, _transport: transport }) {
   );
 }
 
-/** Gives up the opening handshake. */
+/** Aborts the opening handshake. */
 function giveUp(ws) {
   const text = 'WebSocket was closed before the connection was established';
   abort(ws, ws._req, text);
 }
 
 /**
- * Ends this direction once both ends have sent a close frame (RFC 6455, 7.1.1), or the
- * connection has failed (RFC 6455, 7.1.7).
+ * Ends this direction if this end has sent a close frame, and the other end has sent one,
+ * too (RFC 6455, 7.1.1), or has violated the protocol (RFC 6455, 7.1.7).
  */
 function endIfClosed(ws) {
   const mayEnd = ws._closeFrameReceived || ws._failed;
   if (ws._closeFrameSent && mayEnd && ws._transport) ws._transport.end();
 }
 
-/** The flags of a message, as its options and its kind of data have them. */
+/** Returns the flags (`native.flag`) of a message for its options and type of data. */
 function flagsOf(ws, data, options) {
   const isBinary = typeof data !== 'string';
   if (options === undefined || options === null) {
@@ -358,7 +366,10 @@ function flagsOf(ws, data, options) {
   );
 }
 
-/** An option, or its default where it is left out: `undefined` is as good as false. */
+/**
+ * Returns an option, or its default if it is left out. A property with the value
+ * `undefined` is not left out, and counts as false.
+ */
 function given(options, name, byDefault) {
   const value = options[name];
   if (value !== undefined) return value;
@@ -367,7 +378,7 @@ function given(options, name, byDefault) {
     : byDefault;
 }
 
-/** Sends what the program gave as a ping or a pong. */
+/** Sends a ping or a pong with the arguments of `ping` and `pong`. */
 function control(ws, opcode, data, mask, cb) {
   if (typeof data === 'function') {
     cb = data;
@@ -385,7 +396,7 @@ function control(ws, opcode, data, mask, cb) {
   sendControl(ws, opcode, data || EMPTY_BUFFER, masks, cb);
 }
 
-/** What waits for Blobs. */
+/** Returns the BlobQueue of a WebSocket, which is created if needed. */
 function blobsOf(ws) {
   if (ws._blobs === null) {
     ws._blobs = new BlobQueue(ws, (error) => incoming.lost(ws, error));
@@ -404,14 +415,17 @@ function sendControl(ws, opcode, data, mask, cb) {
   });
 }
 
-/** Sends a Blob when it is read, or what comes behind one. */
+/** Sends a Blob, or data behind a Blob, through the BlobQueue. */
 function sendLater(ws, data, flags, cb) {
   blobsOf(ws).add(data || EMPTY_BUFFER, cb, false, (payload) => {
     ws._transport.send(payload, flags, cb);
   });
 }
 
-/** Sends nothing, for it is not open. */
+/**
+ * Handles data passed to a WebSocket that is not open: throws if it is connecting,
+ * otherwise adds the length to `bufferedAmount` and calls back with an error.
+ */
 function refuse(ws, data, cb) {
   const { readyState } = ws;
   const text = `WebSocket is not open: readyState ${readyState} (${STATES[readyState]})`;
