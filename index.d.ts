@@ -11,7 +11,7 @@ import { Server as HttpsServer } from 'https';
 import { Duplex, Writable } from 'stream';
 import { PeerCertificate } from 'tls';
 
-/** A WebSocket connection, of a client or on a server. */
+/** A WebSocket connection of a client or of a server. */
 declare class WebSocket extends EventEmitter {
   static readonly CONNECTING: 0;
   static readonly OPEN: 1;
@@ -24,9 +24,14 @@ declare class WebSocket extends EventEmitter {
   readonly CLOSED: 3;
 
   /**
-   * Connects to `address`: a `ws:`, `wss:`, `ws+unix:`, `http:` or `https:` URL.
+   * Creates a client and starts the opening handshake. When it succeeds, 'open' is
+   * emitted. When it fails, 'error' and 'close' are emitted.
    *
-   * @throws {Error} on an invalid address or option
+   * @param address a `ws:`, `wss:`, `http:` or `https:` URL; or `ws+unix://` and the
+   *   absolute path of a Unix domain socket. `wss:` and `https:` use TLS
+   * @param protocols the subprotocols to offer, in order of preference; none by default
+   * @throws {Error} if the address is invalid, or if `protocolVersion` or an option of
+   *   `perMessageDeflate` is out of range
    */
   constructor(
     address: string | URL | { href: string },
@@ -37,69 +42,117 @@ declare class WebSocket extends EventEmitter {
     address: string | URL | { href: string },
     options: WebSocket.ClientOptions,
   );
-  /** Takes over a request that is upgraded already, as a server has it. */
+  /**
+   * Creates the connection of a server for an upgrade request. The caller has already
+   * sent the 101 response. `WebSocket.Server` does all of this.
+   *
+   * @param upgraded the request, its socket, and the bytes read after the request
+   */
   constructor(
     upgraded: [request: IncomingMessage, socket: Duplex, head: Buffer],
     options?: WebSocket.AcceptedOptions,
   );
 
-  /** How a connection is carried or, without one, all that the engine has. */
+  /**
+   * Describes how connections are carried, for debugging.
+   *
+   * @param ws a connection; by default, all connections of the engine
+   */
   static diagnostics(ws?: WebSocket): WebSocket.Diagnostics;
 
-  /** What binary data is in the `onmessage` interface. */
+  /**
+   * The type of binary data passed to `onmessage` and to listeners added by
+   * `addEventListener`; `'nodebuffer'` by default. The 'message' event always has a
+   * Buffer.
+   *
+   * @throws {SyntaxError} when set to another value than `'nodebuffer'` and
+   *   `'arraybuffer'`
+   */
   binaryType: WebSocket.BinaryType;
-  /** The bytes that were sent and that the system has not yet taken. */
+  /** The number of bytes sent but not yet handed to the operating system. */
   readonly bufferedAmount: number;
-  /** The bytes received, on the wire. */
+  /** The number of bytes received after the handshake, as they are on the wire. */
   bytesReceived: number;
-  /** The extensions agreed on, by name. */
+  /** The negotiated extensions, by name; empty if there are none. */
   extensions: Record<string, WebSocket.PerMessageDeflate>;
-  /** The longest message that is taken, in bytes; unlimited if 0 or absent. */
+  /**
+   * The option `maxPayload`, in bytes; 0 or undefined for no limit. A change after 'open'
+   * has no effect.
+   */
   maxPayload?: number;
-  /** The subprotocol agreed on. */
+  /** The negotiated subprotocol; undefined if there is none. */
   protocol?: string;
-  /** The version of the WebSocket protocol. */
+  /** The version of the WebSocket protocol: 13 is RFC 6455, 8 is a draft of it. */
   protocolVersion: 8 | 13;
-  /** One of `CONNECTING`, `OPEN`, `CLOSING` and `CLOSED`. */
+  /** The state: `CONNECTING`, `OPEN`, `CLOSING` or `CLOSED`. */
   readyState: 0 | 1 | 2 | 3;
-  /** The request that was upgraded; on a server only. */
+  /** The upgrade request. Only defined on a server. */
   upgradeReq: IncomingMessage;
-  /** The server's address; of a client only. */
+  /** The address that was given to the constructor. Only defined on a client. */
   url: string;
 
+  // The event interface of browsers. Setting one of these properties replaces all
+  // listeners of the event, also those added by `on`.
   onopen: ((event: WebSocket.OpenEvent) => void) | null | undefined;
   onerror: ((event: WebSocket.ErrorEvent) => void) | null | undefined;
   onclose: ((event: WebSocket.CloseEvent) => void) | null | undefined;
   onmessage: ((event: WebSocket.MessageEvent) => void) | null | undefined;
 
   /**
-   * Closes the connection with a close handshake. An invalid code or reason is an
-   * 'error' event.
+   * Starts the closing handshake (RFC 6455, 7.1.2). If it takes longer than 30 seconds,
+   * the socket is destroyed. Before 'open', the close frame is sent after the opening
+   * handshake. Ends a pause: messages that are queued or received later are dropped.
    *
-   * @param code 1000 by default
-   * @param data the reason: at most 123 bytes
+   * If the code or the reason is invalid, 'error' is emitted and the connection stays
+   * open.
+   *
+   * @param code 1000 to 1003, 1007 to 1014, or 3000 to 4999 (RFC 6455, 7.4); 1000 by
+   *   default
+   * @param data the reason, at most 123 bytes of UTF-8; empty by default
    */
   close(code?: number, data?: string | Buffer): void;
-  /** Shuts down the connection at once: what waits for `resume` is dropped. */
+  /**
+   * Ends the connection at once, without a closing handshake. Ends a pause, as `close`.
+   * The socket is destroyed if it has not closed after 30 seconds.
+   */
   terminate(): void;
 
   /**
-   * Reads no more: what was received waits for `resume`, and so does the end of what the
-   * other end sends, if something waits before it. A failure waits for nothing.
+   * Stops reading. No events for received data are emitted until `resume`: they are
+   * queued, and so is the end of the connection if an event is queued before it. A
+   * failure of the connection is not delayed: it drops the queued events.
    *
    * @throws {Error} if the connection is not open
    */
   pause(): void;
-  /** @throws {Error} if the connection is not open */
+  /**
+   * Continues reading. Queued events are emitted from the next tick on.
+   *
+   * @throws {Error} if the connection is not open
+   */
   resume(): void;
 
-  /** @throws {Error} if it is not open, unless `dontFailWhenClosed` */
+  /**
+   * Sends a ping (RFC 6455, 5.5.2). The other end answers with a pong.
+   *
+   * @param data at most 125 bytes; empty by default
+   * @param dontFailWhenClosed if true, do nothing if the connection is not open; false by
+   *   default
+   * @throws {Error} if the connection is not open
+   * @throws {RangeError} if the data is longer than 125 bytes
+   */
   ping(
     data?: WebSocket.Data,
     options?: WebSocket.ControlOptions,
     dontFailWhenClosed?: boolean,
   ): void;
-  /** @throws {Error} if it is not open, unless `dontFailWhenClosed` */
+  /**
+   * Sends a pong (RFC 6455, 5.5.3). The arguments are those of `ping`. Pings of the other
+   * end are answered automatically.
+   *
+   * @throws {Error} if the connection is not open
+   * @throws {RangeError} if the data is longer than 125 bytes
+   */
   pong(
     data?: WebSocket.Data,
     options?: WebSocket.ControlOptions,
@@ -107,12 +160,18 @@ declare class WebSocket extends EventEmitter {
   ): void;
 
   /**
-   * Sends a message, or a fragment of one. The memory of `data` may be used again when
-   * this returns.
+   * Sends a message, or a fragment of one. The memory of `data` may be reused when this
+   * returns.
    *
-   * @param cb called once the system has taken the data, or with an error: its `code` is
-   *   `ERR_OXWS_NOT_SENT` if the connection has ended, and its `cause` tells why it failed
-   * @throws {Error} if it is not open and there is no callback
+   * @param data a string or a number is sent as text, an ArrayBuffer, a SharedArrayBuffer
+   *   or a view as binary data; see also the option `binary`. By default, the message is
+   *   empty
+   * @param cb called with null when the data is handed to the operating system, or with
+   *   an error. If the connection ends first, the error's `code` is
+   *   `'ERR_OXWS_NOT_SENT'`, and its `cause` is the error with which the connection
+   *   failed, if it did
+   * @throws {Error} if the connection is not open and there is no callback
+   * @throws {TypeError} if the data cannot be converted to a Buffer
    */
   send(data?: WebSocket.Data, cb?: (error?: Error | null) => void): void;
   send(
@@ -121,13 +180,21 @@ declare class WebSocket extends EventEmitter {
     cb?: (error?: Error | null) => void,
   ): void;
 
-  /** Sends a message piece by piece, on successive ticks. */
+  /**
+   * Sends a message in fragments. Messages that are sent meanwhile are queued until the
+   * last fragment is sent.
+   *
+   * @param callback called on the next tick, and again on the tick after each fragment
+   *   but the last
+   * @throws {Error} if the callback is missing
+   */
   stream(callback: WebSocket.StreamCallback): void;
   stream(
     options: WebSocket.StreamOptions | undefined,
     callback: WebSocket.StreamCallback,
   ): void;
 
+  /** Adds a listener that is called with an event object, as in browsers. */
   addEventListener(
     method: 'open',
     listener: (event: WebSocket.OpenEvent) => void,
@@ -145,6 +212,7 @@ declare class WebSocket extends EventEmitter {
     listener: (event: WebSocket.MessageEvent) => void,
   ): void;
   addEventListener(method: string, listener: (...args: any[]) => void): void;
+  /** Removes a listener that was added by `addEventListener` or by `on`. */
   removeEventListener(method: string, listener: (...args: any[]) => void): void;
 
   on<E extends keyof WebSocket.Events>(
@@ -163,13 +231,13 @@ type WebSocketClass = typeof WebSocket;
 type WebSocketInstance = WebSocket;
 
 declare namespace WebSocket {
-  // The names that ws has since version 8, for `import { WebSocketServer } from …`.
+  // Names that ws has since version 8, for `import { WebSocketServer } from 'oxws'`.
   const WebSocket: WebSocketClass;
   type WebSocket = WebSocketInstance;
   const WebSocketServer: typeof Server;
   type WebSocketServer = Server;
 
-  /** What can be sent. */
+  /** The data that can be sent. A number is sent in decimal, an array as bytes. */
   type Data =
     | string
     | number
@@ -179,159 +247,326 @@ declare namespace WebSocket {
     | null
     | undefined;
 
+  /** `'nodebuffer'` for Buffers, `'arraybuffer'` for ArrayBuffers. */
   type BinaryType = 'nodebuffer' | 'arraybuffer';
 
-  /** How a message came. */
+  /** How a message was received. */
   interface Flags {
+    /** Whether the message is binary; always true for pings and pongs. */
     binary: boolean;
+    /** Whether its frames were masked. */
     masked: boolean;
   }
 
-  /** The arguments of each event's listeners. */
+  /** The events and the arguments of their listeners. */
   interface Events {
+    /** Emitted when the opening handshake has succeeded. */
     open: [];
+    /** Emitted for each message. `data` is a string for text, otherwise a Buffer. */
     message: [data: any, flags: Flags];
+    /** Emitted for each ping, which is answered automatically. */
     ping: [data: Buffer, flags: Flags];
+    /** Emitted for each pong. */
     pong: [data: Buffer, flags: Flags];
+    /**
+     * Emitted once, as the last event, when the connection has ended. `code` and
+     * `message` are the code and the reason of the close frame that started the closing
+     * handshake: that of the other end, or that of this end if `close` was called first.
+     * The code is 1000 if the frame of the other end has none. It is 1006 if no close
+     * frame was received (RFC 6455, 7.1.5).
+     */
     close: [code: number, message: string];
+    /**
+     * Emitted when the opening handshake fails, when `close` is called with an invalid
+     * code or reason, and when the other end violates the protocol or a limit. Errors
+     * of the socket of an open connection are not emitted.
+     *
+     * As with any EventEmitter, the error is thrown if there is no listener. An exception
+     * is a violation, which then is not emitted.
+     *
+     * The error of a violation has a `code`. The connection is closed with the close code
+     * (RFC 6455, 7.4.1) given here:
+     *
+     * - 1002: `WS_ERR_UNEXPECTED_RSV_1`, `WS_ERR_UNEXPECTED_RSV_2_3`,
+     *   `WS_ERR_INVALID_OPCODE`, `WS_ERR_EXPECTED_FIN`,
+     *   `WS_ERR_INVALID_CONTROL_PAYLOAD_LENGTH`, `WS_ERR_EXPECTED_MASK`,
+     *   `WS_ERR_UNEXPECTED_MASK`, `WS_ERR_INVALID_CLOSE_CODE`
+     * - 1007: `WS_ERR_INVALID_UTF8`, `Z_DATA_ERROR` (invalid compressed data)
+     * - 1008: `WS_ERR_TOO_MANY_BUFFERED_PARTS` (`maxFragments`)
+     * - 1009: `WS_ERR_UNSUPPORTED_MESSAGE_LENGTH` (`maxPayload`)
+     *
+     * `ERR_OXWS_INTERNAL` is an internal error, with close code 1011.
+     */
     error: [error: Error];
+    /**
+     * Emitted on a client instead of 'error' if the server's response is not 101 and
+     * there is a listener. The listener has to consume the response or destroy the
+     * request. 'close' follows with code 1006.
+     */
     'unexpected-response': [request: ClientRequest, response: IncomingMessage];
   }
 
+  /** The event object of 'open', for `onopen` and `addEventListener`. */
   interface OpenEvent {
     type: 'open';
     target: WebSocket;
   }
 
+  /** The event object of 'error': the error itself, with two more properties. */
   interface ErrorEvent extends Error {
     type: 'error';
     target: WebSocket;
   }
 
+  /** The event object of 'close'. */
   interface CloseEvent {
     type: 'close';
     target: WebSocket;
+    /** The close code, as in the 'close' event. */
     code: number;
+    /** The reason, as `message` in the 'close' event. */
     reason: string;
+    /** Whether the code is 1000. */
     wasClean: boolean;
   }
 
+  /** The event object of 'message'. */
   interface MessageEvent {
     type: 'message';
     target: WebSocket;
+    /** A string for text, otherwise a Buffer or an ArrayBuffer, see `binaryType`. */
     data: any;
+    /** Whether the message is binary. */
     binary: boolean;
   }
 
+  /** The result of `WebSocket.diagnostics`. */
   interface Diagnostics {
+    /**
+     * `'native'` for the engine, `'stream'` for a Node.js stream; null if the
+     * connection is not open or, for all connections, if the engine was never started.
+     */
     transport: 'native' | 'stream' | null;
+    /** Where the engine runs: in the event loop or on its own thread; or null. */
     host: 'inline' | 'thread' | null;
+    /** The number of connections that are carried by the engine, or 1 or 0 for one. */
     connections: number;
-    /** The bytes that were sent and that the system has not yet taken. */
+    /** The number of bytes sent but not yet handed to the operating system. */
     queuedBytes: number;
   }
 
+  /** The options of `ping` and `pong`. */
   interface ControlOptions {
-    /** Whether to mask the frame; a client does by default. */
+    /** Whether to mask the frame; true by default for a client, false for a server. */
     mask?: boolean;
+    /** Accepted for compatibility, without effect. */
     binary?: boolean;
   }
 
+  /** The options of `stream`. */
   interface StreamOptions {
-    /** Whether to mask the frames; a client does by default. */
+    /** Whether to mask the frames; true by default for a client, false for a server. */
     mask?: boolean;
-    /** Whether the message is binary; text by default. */
+    /** Whether the message is binary; false by default. */
     binary?: boolean;
-    /** Whether to compress, where permessage-deflate is agreed on: by default. */
+    /**
+     * Whether to compress the message if permessage-deflate was negotiated; true by
+     * default.
+     */
     compress?: boolean;
   }
 
+  /** The options of `send`. */
   interface SendOptions {
-    /** Whether to compress, where permessage-deflate is agreed on: by default. */
+    /**
+     * Whether to compress the message if permessage-deflate was negotiated and the
+     * message is not shorter than `threshold`; true by default.
+     */
     compress?: boolean;
-    /** Whether the message is binary; it follows the kind of data by default. */
+    /**
+     * Whether the message is binary; by default, true for an ArrayBuffer, a
+     * SharedArrayBuffer or a view, and false for other data.
+     */
     binary?: boolean;
-    /** Whether to mask the frame; a client does by default. */
+    /** Whether to mask the frame; true by default for a client, false for a server. */
     mask?: boolean;
-    /** Whether the message ends here: by default. */
+    /** Whether this is the last fragment of the message; true by default. */
     fin?: boolean;
   }
 
+  /**
+   * The callback of `stream`. `error` is null, or the reason why nothing can be sent.
+   * `send` sends the next fragment, which is the last one if `final` is true.
+   */
   type StreamCallback = (
     error: Error | null,
     send: (data: Data, final?: boolean) => void,
   ) => void;
 
+  /**
+   * The options of permessage-deflate (RFC 7692). If an option is out of range, the
+   * constructor of the client or the server throws an Error.
+   *
+   * The window of a sender is given as the base-2 logarithm of its size in bytes, 8 to
+   * 15. If no window is negotiated, a sender uses 13. With many connections this is
+   * several times as fast as 15, and the compressed size differs by a few percent.
+   */
   interface PerMessageDeflateOptions {
-    /** Whether the server compresses each message on its own. */
+    /**
+     * Whether the server resets its compression context after each message (RFC 7692,
+     * 7.1.1.1).
+     *
+     * - Server: true resets it; false refuses offers that request it; by default, the
+     *   offer decides.
+     * - Client: true requests it.
+     */
     serverNoContextTakeover?: boolean;
-    /** Whether the client compresses each message on its own. */
+    /**
+     * Whether the client resets its compression context after each message (RFC 7692,
+     * 7.1.1.2).
+     *
+     * - Server: true requests it; false does not request it; by default, the offer
+     *   decides.
+     * - Client: true offers it; false refuses responses that request it; by default, the
+     *   response decides.
+     */
     clientNoContextTakeover?: boolean;
     /**
-     * The server's window, 8 to 15 (the base-2 logarithm of bytes), or whether to agree
-     * to the parameter. Where none is agreed on, a sender uses 13: several times as
-     * fast as 15 with many connections, and as small within a few hundredths.
+     * The window of the server, 8 to 15 (RFC 7692, 7.1.2.1).
+     *
+     * - Server: a number is the window that it uses, and offers that request a smaller
+     *   one are refused; false refuses offers with this parameter; by default, and with
+     *   true, the offer decides.
+     * - Client: a number requests at most this window.
      */
     serverMaxWindowBits?: number | boolean;
-    /** The client's window, 8 to 15, or whether to agree to the parameter. */
+    /**
+     * The window of the client, 8 to 15 (RFC 7692, 7.1.2.2).
+     *
+     * - Server: a number is the maximum window of the client, and offers without this
+     *   parameter are refused; false does not limit the window; by default, and with
+     *   true, the offer decides.
+     * - Client: a number offers this window, and responses without this parameter or
+     *   with a larger window are refused; false refuses responses with this parameter;
+     *   by default, and with true, the response decides.
+     */
     clientMaxWindowBits?: number | boolean;
-    /** Memory for compression: 1 to 9, 8 by default. */
+    /** The memory for compression, as in zlib: 1 to 9; 8 by default. */
     memLevel?: number;
-    /** Effort of compression: 0 to 9, 7 by default. */
+    /** The compression level: 0 (no compression) to 9 (smallest); 7 by default. */
     level?: number;
-    /** Payloads shorter than this are not compressed: 1024 bytes by default. */
+    /**
+     * The minimum length, in bytes, of messages that are compressed; 1024 by default.
+     * For a message in fragments, the length of the first fragment counts.
+     */
     threshold?: number;
   }
 
-  /** Limits beyond the documentation of ws. */
+  /** Limits for received messages. The documentation of ws does not have them. */
   interface Limits {
     /**
-     * The longest message that is taken, in bytes: 100 MiB by default for a server, 256
-     * MiB for a client; 0 for no limit but those of strings and Buffers.
+     * The maximum length of a message in bytes; for a compressed message also the maximum
+     * of its decompressed length. A longer message closes the connection with 1009. The
+     * default is 100 MiB for a server and 256 MiB for a client. 0 is for no limit but the
+     * maximum length of strings and Buffers.
      */
     maxPayload?: number;
-    /** The most fragments of a message: 1048576 by default. */
+    /**
+     * The maximum number of fragments of a message; 1,048,576 by default and for 0. A
+     * message with more fragments closes the connection with 1008.
+     */
     maxFragments?: number;
-    /** Whether the other end's frames must be masked as RFC 6455, 5.1 has it. */
+    /**
+     * Whether frames of a client have to be masked, and frames of a server must not be
+     * (RFC 6455, 5.1). Other frames then close the connection with 1002. False by
+     * default.
+     */
     strictMasking?: boolean;
   }
 
+  /** The options of a client. */
   interface ClientOptions extends Limits {
+    /** The subprotocol to offer, instead of the argument `protocols`. */
     protocol?: string;
+    /** The agent of the request, see `http.request`; Node's default agent by default. */
     agent?: Agent;
+    /** Additional headers of the request. */
     headers?: Record<string, string | string[] | number>;
+    /**
+     * The protocol version: 13 (RFC 6455) or 8 (a draft); 13 by default. The constructor
+     * throws an Error for other values.
+     */
     protocolVersion?: 8 | 13;
+    /** The value of the `Host` header; by default, the host and port of the address. */
     host?: string;
+    /** The value of the `Origin` header (`Sec-WebSocket-Origin` in version 8). */
     origin?: string;
+
+    // The following options configure TLS, see `tls.connect`. If one is given and `agent`
+    // is not, the request gets its own agent.
+
+    /** The private key and certificate of the client, in PFX or PKCS12. */
     pfx?: string | Buffer;
+    /** The private key of the client, in PEM. */
     key?: string | Buffer | Array<string | Buffer>;
+    /** The passphrase of `key` or `pfx`. */
     passphrase?: string;
+    /** The certificate of the client, in PEM. */
     cert?: string | Buffer | Array<string | Buffer>;
+    /** The trusted certificate authorities, in PEM; by default, those of Node.js. */
     ca?: string | Buffer | Array<string | Buffer>;
+    /** The cipher suites; by default, those of Node.js. */
     ciphers?: string;
+    /** Whether a server without a valid certificate is refused; true by default. */
     rejectUnauthorized?: boolean;
+    /** Checks the server's certificate; `tls.checkServerIdentity` by default. */
     checkServerIdentity?: (
       host: string,
       certificate: PeerCertificate,
     ) => Error | undefined;
+
+    /** Whether to offer permessage-deflate, or its options; true by default. */
     perMessageDeflate?: boolean | PerMessageDeflateOptions;
+    /** The local address to connect from. */
     localAddress?: string;
-    /** How long the opening handshake may take, in milliseconds; no limit by default. */
+    /**
+     * The maximum duration of the opening handshake in milliseconds; when it is exceeded,
+     * 'error' is emitted. By default, and with 0, there is no limit.
+     */
     handshakeTimeout?: number;
   }
 
+  /**
+   * The options for a connection created from an upgrade request. Here `maxPayload` has
+   * no limit by default.
+   */
   interface AcceptedOptions extends Limits {
+    /** The negotiated extensions, by name; none by default. */
     extensions?: Record<string, PerMessageDeflate>;
+    /** The negotiated subprotocol; none by default. */
     protocol?: string;
+    /** The protocol version; that of the request by default. */
     protocolVersion?: 8 | 13;
   }
 
+  /** What `verifyClient` is called with. */
   interface VerifyClientInfo {
+    /** The value of the `Origin` header (`Sec-WebSocket-Origin` in version 8). */
     origin: string | undefined;
+    /** The upgrade request. */
     req: IncomingMessage;
+    /** Whether the connection uses TLS. */
     secure: boolean;
   }
 
+  /**
+   * Decides whether to accept a handshake. A function with one parameter returns the
+   * decision; if it is false, the request is refused with 401. A function with two
+   * parameters calls `cb` with it; the request is refused with the status `code`, 401
+   * by default, and the reason phrase `name`, by default the standard phrase of the
+   * status. If the function throws, the request is refused with 500 and the error is
+   * rethrown.
+   */
   type VerifyClient =
     | ((info: VerifyClientInfo) => boolean)
     | ((
@@ -339,52 +574,97 @@ declare namespace WebSocket {
         cb: (result: boolean, code?: number, name?: string) => void,
       ) => void);
 
+  /** The options of a server. */
   interface ServerOptions extends Limits {
+    /**
+     * The address to listen on, with `port`; by default, all addresses of the machine.
+     */
     host?: string;
+    /** The port to listen on, 0 to 65535; 0 for a free port. Creates an HTTP server. */
     port?: number;
+    /** The maximum length of the queue of pending connections; 511 by default. */
     backlog?: number;
+    /** The HTTP or HTTPS server whose upgrade requests are handled. */
     server?: HttpServer | HttpsServer;
+    /** Decides whether to accept a handshake; by default, all are accepted. */
     verifyClient?: VerifyClient;
+    /**
+     * Selects the subprotocol, given those that the client offers; `['']` if it offers
+     * none. If it returns false, the request is refused with 401. Another falsy value
+     * means no subprotocol. If it throws, or returns a string that is not valid in a
+     * header, the request is refused with 500. By default, the first subprotocol offered
+     * is selected.
+     */
     handleProtocols?: (
       protocols: string[],
     ) => string | false | null | undefined;
+    /**
+     * The path that requests need to have, without the query. Other requests are refused
+     * with 400. By default, all paths are accepted.
+     */
     path?: string;
+    /** Whether the program calls `handleUpgrade` itself; false by default. */
     noServer?: boolean;
+    /** Whether to keep the open connections in `clients`; true by default. */
     clientTracking?: boolean;
+    /** Whether to accept permessage-deflate, or its options; true by default. */
     perMessageDeflate?: boolean | PerMessageDeflateOptions;
   }
 
-  /** The arguments of each event's listeners. */
+  /** The events and the arguments of their listeners. */
   interface ServerEvents {
+    /**
+     * Emitted for each new connection. An event named after the URL of the request,
+     * such as `'connection/chat'`, is emitted before it.
+     */
     connection: [socket: WebSocket];
+    /** Emitted for an error of the HTTP server. */
     error: [error: Error];
+    /** Emitted before the 101 response is sent, with its lines. They may be modified. */
     headers: [headers: string[], request: IncomingMessage];
+    /** Emitted when the HTTP server is listening. */
     listening: [];
   }
 
-  /** A server for WebSocket connections. */
+  /** A WebSocket server. */
   class Server extends EventEmitter {
     /**
-     * One of the options `port`, `server` and `noServer` is needed.
-     *
-     * @param callback called when the server listens; with `port` only
+     * @param options at least one of `port`, `server` and `noServer` is required
+     * @param callback a listener for 'listening'; used only with `port`
+     * @throws {TypeError} if none of the three options is given
+     * @throws {Error} if an option of `perMessageDeflate` is out of range
      */
     constructor(options: ServerOptions, callback?: () => void);
 
-    /** The open connections; absent without `clientTracking`. */
+    /** The open connections; undefined if `clientTracking` is false. */
     clients: Set<WebSocket>;
+    /** The options, completed by their defaults. */
     options: ServerOptions;
+    /** The option `path`. */
     path: string | null | undefined;
 
-    /** Terminates all clients, and closes the server of `port`. */
+    /**
+     * Terminates all clients and stops handling upgrades. With `port`, also closes the
+     * HTTP server.
+     *
+     * @param callback called when the HTTP server has closed, or at once if it is not
+     *   closed; called with an error if the HTTP server was not open
+     */
     close(callback?: (error?: Error) => void): void;
+    /**
+     * Handles an upgrade request. An invalid request is refused: with 405 for a method
+     * other than GET, with 400 for other faults.
+     *
+     * @param upgradeHead the bytes that were read after the request
+     * @param callback called with the connection if the handshake succeeds
+     */
     handleUpgrade(
       request: IncomingMessage,
       socket: Duplex,
       upgradeHead: Buffer,
       callback: (client: WebSocket) => void,
     ): void;
-    /** Whether this server handles a request: if its path is the option's. */
+    /** Whether the path of a request is that of the option `path`, if given. */
     shouldHandle(request: IncomingMessage): boolean;
 
     on<E extends keyof ServerEvents>(
@@ -399,59 +679,107 @@ declare namespace WebSocket {
     once(event: string | symbol, listener: (...args: any[]) => void): this;
   }
 
-  /** The permessage-deflate extension of one connection. */
+  /** The permessage-deflate extension (RFC 7692) of one connection. */
   class PerMessageDeflate {
     static readonly extensionName: 'permessage-deflate';
+    /**
+     * @param isServer false by default
+     * @param maxPayload the maximum number of bytes to which one call of `decompress` may
+     *   decompress its data; 0, the default, for no limit
+     * @throws {Error} if an option is out of range
+     */
     constructor(
       options?: PerMessageDeflateOptions,
       isServer?: boolean,
       maxPayload?: number,
     );
+    /** The negotiated parameters; null before `accept`. */
     params: Record<string, true | number> | null;
+    /** The option `threshold`, in bytes. */
     threshold: number;
+    /** Returns the parameters that a client offers. */
     offer(): Record<string, true | number>;
+    /**
+     * A server accepts one of a client's offers, a client accepts the server's response.
+     * Returns the negotiated parameters.
+     *
+     * @throws {Error} if an offer is invalid, or none is acceptable
+     */
     accept(
       offers: Array<Record<string, Array<string | true>>>,
     ): Record<string, true | number>;
+    /**
+     * Compresses the payload of a frame. `fin` is whether the frame ends its message. The
+     * callback is called on the next tick.
+     */
     compress(
       data: Buffer | null,
       fin: boolean,
       callback: (error: Error | null, data: Buffer) => void,
     ): void;
+    /**
+     * Decompresses the payload of a frame, as `compress`. If the result is longer than
+     * `maxPayload`, the property `closeCode` of the error is 1009.
+     */
     decompress(
       data: Buffer,
       fin: boolean,
       callback: (error: Error | null, data: Buffer) => void,
     ): void;
+    /** Frees the compression contexts. */
     cleanup(): void;
   }
 
-  /** Turns received bytes into calls of its `on…` properties. */
+  /** Decodes received bytes, and calls its `on…` properties. */
   class Receiver {
+    /**
+     * @param extensions the negotiated extensions, by name
+     * @param maxPayload the maximum length of a message in bytes; 0, the default, for no
+     *   limit
+     */
     constructor(
       extensions?: Record<string, PerMessageDeflate> | null,
       maxPayload?: number,
     );
+    /** The maximum length of a message in bytes; 0 for no limit. */
     maxPayload: number;
+    /** The bytes on the wire of the current message, from the heads received so far. */
     readonly totalPayloadLength: number;
+    /** Called for each text message. */
     ontext: ((data: string, flags: Flags) => void) | null;
+    /** Called for each binary message. */
     onbinary: ((data: Buffer, flags: Flags) => void) | null;
+    /** Called for each ping. */
     onping: ((data: Buffer, flags: Flags) => void) | null;
+    /** Called for each pong. */
     onpong: ((data: Buffer, flags: Flags) => void) | null;
+    /** Called for a close frame; `code` is 1000 if it has none. Nothing more is read. */
     onclose:
       | ((code: number, reason: string, flags: { masked: boolean }) => void)
       | null;
+    /** Called for a violation, with the code to close with. Nothing more is read. */
     onerror: ((error: Error, closeCode: number) => void) | null;
+    /** Decodes the next chunk. Payloads are unmasked in place. */
     add(chunk: Buffer): void;
+    /** Frees the decoder, and sets the `on…` properties to null. */
     cleanup(): void;
   }
 
-  /** Turns messages into frames, and writes them to a socket. */
+  /**
+   * Encodes messages as frames and writes them to a socket. Unlike in `WebSocket#send`,
+   * all options are false by default. Callbacks are called with null when the socket
+   * has written the data, or with an error.
+   */
   class Sender {
+    /**
+     * @param socket only the method `write` is required
+     * @param extensions the negotiated extensions, by name
+     */
     constructor(
       socket: Pick<Writable, 'write'>,
       extensions?: Record<string, PerMessageDeflate> | null,
     );
+    /** Returns a frame as a list of Buffers, independent of earlier frames. */
     static frame(
       data: Data,
       options: {
@@ -461,28 +789,50 @@ declare namespace WebSocket {
         mask?: boolean;
       },
     ): Buffer[];
+    /** Called with an error for which there is no callback. */
     onerror: ((error: Error) => void) | null;
+    /** Sends a message, or a fragment of one. */
     send(
       data: Data,
       options: SendOptions,
       cb?: (error?: Error | null) => void,
     ): void;
+    /**
+     * Sends a ping.
+     *
+     * @throws {RangeError} if the data is longer than 125 bytes
+     */
     ping(
       data: Data,
       options: ControlOptions,
       cb?: (error?: Error | null) => void,
     ): void;
+    /**
+     * Sends a pong.
+     *
+     * @throws {RangeError} if the data is longer than 125 bytes
+     */
     pong(
       data: Data,
       options: ControlOptions,
       cb?: (error?: Error | null) => void,
     ): void;
+    /**
+     * Sends a close frame.
+     *
+     * @param code 1000 by default
+     * @param data the reason, at most 123 bytes of UTF-8; empty by default
+     * @throws {Error} if the code must not be sent (RFC 6455, 7.4)
+     * @throws {RangeError} if the reason is longer than 123 bytes
+     * @throws {TypeError} if the reason is not valid UTF-8
+     */
     close(
       code?: number,
       data?: string | Buffer | null,
       mask?: boolean,
       cb?: (error?: Error | null) => void,
     ): void;
+    /** Writes a frame that is given as a list of Buffers. They are copied. */
     sendFrame(list: Buffer[], cb?: (error?: Error | null) => void): void;
   }
 }

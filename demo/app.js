@@ -1,7 +1,7 @@
 'use strict';
 
-// The demo's HTTP(S) server with the page, and the WebSocket server on it:
-// `/stats` is the live view's feed, `/echo` sends back what it receives.
+// The demo's HTTP or HTTPS server, which serves the page, and its WebSocket server:
+// `/stats` sends the data of the live view, `/echo` sends back each message.
 
 const http = require('http');
 const https = require('https');
@@ -12,13 +12,14 @@ const { servePage } = require('./files');
 const { Stats } = require('./stats');
 
 const HOST = '127.0.0.1';
-const MAX_PAYLOAD = 64 * 1024 * 1024;
-const CLOSE_TIMEOUT = 1000;
+const MAX_PAYLOAD = 64 * 1024 * 1024; // in bytes
+const CLOSE_TIMEOUT = 1000; // in milliseconds
 
 /**
- * Starts the demo.
+ * Starts the demo on 127.0.0.1.
  *
- * @param {{ port: number, tls?: { key: Buffer, cert: Buffer } }} options
+ * @param {{ port: number, tls?: { key: Buffer, cert: Buffer } }} options `port` 0 is for a
+ *   free port; with `tls`, the demo uses https: and wss:
  * @return {Promise<{ url: string, close: function(): Promise }>}
  */
 async function createApp({ port, tls }) {
@@ -44,7 +45,7 @@ async function createApp({ port, tls }) {
   wss.on('connection', (ws) => {
     stats.connections++;
     ws.on('close', () => stats.connections--);
-    // A broken connection is no reason to end the demo; 'close' follows.
+    // 'close' follows, so there is nothing to do for an error.
     ws.on('error', () => {});
     paths.get(pathOf(ws.upgradeReq))(ws);
   });
@@ -76,7 +77,7 @@ async function createApp({ port, tls }) {
 
     stats.stop();
     wss.clients.forEach((ws) => ws.close(1001, 'the server is stopping'));
-    // Peers that do not answer the close frame are not waited for.
+    // Do not wait for clients that do not answer the close frame.
     await Promise.race([closed, delay(CLOSE_TIMEOUT)]);
     wss.close();
     if (server.closeAllConnections) server.closeAllConnections();

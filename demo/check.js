@@ -1,7 +1,7 @@
 'use strict';
 
-// Tries everything the demo does, over http and https, with oxws's own client,
-// and prints a line for each thing. Ends with exit code 0 if all went well.
+// Checks everything that the demo does, over http and https, with the client of oxws.
+// Prints a line for each step. The exit code is 0 if all steps succeed, otherwise 1.
 
 const assert = require('assert');
 const crypto = require('crypto');
@@ -16,11 +16,12 @@ const WebSocket = require('..'); // in your app: require('oxws')
 const { createApp } = require('./app');
 const { FILES } = require('./files');
 
+// In milliseconds.
 const STEP_TIMEOUT = 5000;
 const TOTAL_TIMEOUT = 30000;
 
 const TEXT = 'Größe, 大小, размер, 🦀\n'.repeat(2000);
-// Half of it noise, half of it zeros: both kinds go through compression.
+// Random bytes, which cannot be compressed, and zeros, which can.
 const BINARY = Buffer.concat([
   crypto.randomBytes(512 * 1024),
   Buffer.alloc(512 * 1024),
@@ -30,7 +31,7 @@ let done = 0;
 let failed = 0;
 
 async function check() {
-  // The last resort, should something hang in spite of the steps' own limits.
+  // In case something hangs despite the timeouts of the steps.
   setTimeout(() => {
     console.log(`failed  everything took longer than ${TOTAL_TIMEOUT} ms`);
     process.exit(1);

@@ -1,6 +1,6 @@
 'use strict';
 
-// The page's files. A fixed list: nothing else of the disk can be asked for.
+// Serves the files of the page. The list is fixed, so that no other file can be requested.
 
 const fs = require('fs');
 const path = require('path');
@@ -16,7 +16,7 @@ const FILES = new Map([
   ['/page-socket.mjs', ['page-socket.mjs', 'text/javascript']],
 ]);
 
-// Images may be blobs: the preview of an echoed file.
+// Images may be blobs, for the preview of an echoed file.
 const POLICY =
   "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' ws: wss:";
 
@@ -31,7 +31,7 @@ function servePage(req, res) {
 
   const [name, type] = file;
 
-  // Read each time: who edits the page only reloads it.
+  // Read the file for each request: after an edit, it suffices to reload the page.
   fs.readFile(path.join(__dirname, name), (err, body) => {
     if (err) {
       res.writeHead(500, { 'Content-Type': 'text/plain' });

@@ -10,9 +10,9 @@ export class Chart {
    * @param {object} options
    * @param {string} options.title
    * @param {function(number): string} options.format
-   * @param {object[]} options.lines Each with key, label and perhaps dashed
-   * @param {number} options.least The smallest top of the scale
-   * @param {number} [options.base] 1024 for bytes
+   * @param {object[]} options.lines each has `key`, `label` and optionally `dashed`
+   * @param {number} options.least the minimum value at the top of the scale
+   * @param {number} [options.base] the base of the units: 1000, or 1024 for bytes
    */
   constructor({ title, format, lines, least, base = 1000 }) {
     const template = document.getElementById('chart');
@@ -48,8 +48,8 @@ export class Chart {
 
   /**
    * @param {object[]} samples
-   * @param {number} span How many ms the chart is wide
-   * @param {?object} picked The sample below the pointer, else the last one
+   * @param {number} span the width of the chart in milliseconds
+   * @param {?object} picked the sample below the pointer, or null for the last one
    */
   draw(samples, span, picked) {
     const last = samples[samples.length - 1];
@@ -93,7 +93,7 @@ function ago(ms) {
   return ms < 500 ? 'now' : `${Math.round(ms / 1000)} s ago`;
 }
 
-// The next round number, so that the scale does not twitch with each sample.
+// Rounds up to a round number, so that the scale does not change with each sample.
 function roundUp(value, base) {
   let unit = 1;
 

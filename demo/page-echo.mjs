@@ -1,4 +1,4 @@
-// The echo box: sends text and files, shows what comes back.
+// The echo box: sends text and files, and shows what is received.
 
 import { formatBytes, formatMs } from './page-format.mjs';
 import { keepConnected } from './page-socket.mjs';
@@ -8,11 +8,11 @@ const KEEP = 20;
 const $ = (id) => document.getElementById(id);
 
 /**
- * @return {{ limit: number }} How large a message may be
+ * @return {{ limit: number }} the maximum length of a message in bytes
  */
 export function startEcho() {
   const settings = { limit: Infinity };
-  // The server answers in order: the first one waiting is the next to come.
+  // The server answers in order.
   const waiting = [];
 
   const link = keepConnected('/echo', {
@@ -57,7 +57,7 @@ export function startEcho() {
 
   async function sendFiles(files) {
     for (const file of files) {
-      // Too large to be sent is too large to be read.
+      // Do not read a file that is too large to be sent.
       const data = file.size > settings.limit ? null : await file.arrayBuffer();
       send(data, file);
     }

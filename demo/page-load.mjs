@@ -1,4 +1,4 @@
-// The load: many sockets that each echo messages for a few seconds.
+// The load: opens many sockets and echoes messages on each for a few seconds.
 
 import {
   formatBytes,
@@ -8,9 +8,9 @@ import {
 } from './page-format.mjs';
 import { urlOf } from './page-socket.mjs';
 
-// How many messages each socket has under way.
+// The number of messages in flight on each socket.
 const PIPELINE = 4;
-// How many round-trip times are kept for the percentiles.
+// The number of round-trip times kept for the percentiles.
 const TIMES = 1e5;
 
 const $ = (id) => document.getElementById(id);
@@ -52,7 +52,7 @@ async function run(count, size, seconds, stopped) {
   await Promise.race([
     stopped,
     new Promise((resolve) => setTimeout(resolve, seconds * 1000)),
-    // There is nothing to wait for if the server has gone.
+    // Stop when the server has closed all sockets.
     Promise.all(sockets.map(({ closed }) => closed)),
   ]);
 
@@ -65,7 +65,7 @@ async function run(count, size, seconds, stopped) {
 
 function open(payload, state) {
   const socket = new WebSocket(urlOf('/echo'));
-  const sent = []; // when, of those under way
+  const sent = []; // the send times of the messages in flight
 
   const send = () => {
     sent.push(performance.now());

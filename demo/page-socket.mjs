@@ -1,5 +1,6 @@
-// A WebSocket of the browser that comes back by itself when the server does.
+// A WebSocket of the browser that reconnects automatically.
 
+// The delays before reconnecting, in milliseconds. The delay doubles with each attempt.
 const FIRST_DELAY = 500;
 const LAST_DELAY = 4000;
 
@@ -12,7 +13,7 @@ export function urlOf(path) {
 /**
  * @param {string} path
  * @param {{ open: function, message: function, close: function }} on
- * @return {{ socket: WebSocket }} The socket of the moment
+ * @return {{ socket: WebSocket }} the current socket
  */
 export function keepConnected(path, on) {
   const link = { socket: null };

@@ -1,4 +1,4 @@
-// The live view: connects to the server's feed and draws what it sends.
+// The live view: connects to `/stats` and draws the samples that the server sends.
 
 import { Chart } from './page-chart.mjs';
 import { startEcho } from './page-echo.mjs';
@@ -18,7 +18,7 @@ const $ = (id) => document.getElementById(id);
 const perSecond = (format) => (value) => `${format(value)}/s`;
 const IN_OUT = (name) => [
   { key: `${name}In`, label: 'in' },
-  // Often the same as in: the dashes let the first line through.
+  // Dashed, so that an equal line of `in` stays visible below it.
   { key: `${name}Out`, label: 'out', dashed: true },
 ];
 
@@ -74,7 +74,7 @@ const charts = [
 
 let hello = { window: 60000 };
 let samples = [];
-let pointer = null; // where on the charts it is, from 0 to 1
+let pointer = null; // its horizontal position on the charts, from 0 to 1, or null
 
 const echo = startEcho();
 startLoad();
@@ -150,7 +150,7 @@ function drawFacts({ diagnostics }) {
     .map(([name, value]) => [name, describe(value)]);
   const text = JSON.stringify(items);
 
-  // Only when something changed: text that is being selected stays selected.
+  // Update only changed text, so that a selection in it is kept.
   if ($('facts').dataset.text === text) return;
   $('facts').dataset.text = text;
   $('facts').replaceChildren(

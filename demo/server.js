@@ -1,10 +1,10 @@
 'use strict';
 
-// The demo: a page that shows its own WebSocket server at work.
+// The demo: a web page that shows live data of the WebSocket server that serves it.
 //
-//   node demo/server.js            on port 8080, or a free one if it is taken
-//   node demo/server.js --port N   on port N
-//   node demo/server.js --check    tries everything by itself, then exits
+//   node demo/server.js            listens on port 8080, or on a free port if it is in use
+//   node demo/server.js --port N   listens on port N
+//   node demo/server.js --check    checks all functions without a browser, then exits
 
 const { parseArgs } = require('util');
 
@@ -35,7 +35,7 @@ async function run(port) {
 
   console.log(`oxws demo: ${app.url}`);
 
-  // Once: a second Ctrl-C ends the process at once, as usual.
+  // `once`, so that a second Ctrl-C ends the process at once.
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.once(signal, async () => {
       await app.close();

@@ -1,21 +1,21 @@
 'use strict';
 
-// What the live view shows: twice a second a sample of the server's counters
-// and of the process. The last minute is kept, so that a page that has just
-// been opened starts with full charts.
+// The data of the live view: two samples per second of the server's counters and of
+// the process. The samples of the last minute are kept, so that the charts are complete
+// when a page is opened.
 
 const EventEmitter = require('events');
 const { monitorEventLoopDelay, performance } = require('perf_hooks');
 
 const WebSocket = require('..'); // in your app: require('oxws')
 
-const INTERVAL = 500;
-const HISTORY = 120;
-const RESOLUTION = 10;
+const INTERVAL = 500; // in milliseconds
+const HISTORY = 120; // in samples
+const RESOLUTION = 10; // in milliseconds
 
 class Stats extends EventEmitter {
   /**
-   * @param {object} facts What never changes, sent once to each page
+   * @param {object} facts constant values, sent once to each page
    */
   constructor(facts) {
     super();
@@ -93,7 +93,6 @@ class Stats extends EventEmitter {
       system: percent('system'),
       p50: this._percentile(50),
       p99: this._percentile(99),
-      // Absent where the package does not tell (yet).
       diagnostics: WebSocket.diagnostics && WebSocket.diagnostics(),
     };
 
@@ -104,8 +103,8 @@ class Stats extends EventEmitter {
     this.emit('sample', sample);
   }
 
-  // The histogram holds the time between two ticks of a timer; what is beyond
-  // the timer's own interval is the delay.
+  // Returns a percentile of the event-loop delay in milliseconds. The histogram holds
+  // the time between two ticks of a timer, which includes the timer's interval.
   _percentile(n) {
     return Math.max(0, this._delay.percentile(n) / 1e6 - RESOLUTION);
   }

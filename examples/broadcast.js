@@ -15,7 +15,7 @@ let left = 0;
 wss.on('connection', (ws) => {
   ws.on('message', (data) => {
     wss.clients.forEach((client) => {
-      // One that is closing is still in the list.
+      // `clients` also contains connections that are closing.
       if (client.readyState === WebSocket.OPEN) client.send(data);
     });
   });
@@ -28,7 +28,7 @@ server.listen(process.env.PORT || 0, '127.0.0.1', () => {
 
   for (const ws of clients) {
     ws.on('open', () => {
-      // All are here: the first one says so, the last one answers.
+      // Wait until all clients are connected.
       if (--waiting > 0) return;
       clients[0].send('Ada: hello, everybody');
       clients[2].send('Joan: hello, Ada');

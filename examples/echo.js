@@ -1,7 +1,7 @@
 'use strict';
 
-// The shortest way to see it work: a server that sends back what it gets, and
-// a client that sends it text and binary data.
+// A server that sends back each message, and a client that sends text and binary
+// data.
 
 const http = require('http');
 

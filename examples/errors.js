@@ -1,8 +1,8 @@
 'use strict';
 
-// What can go wrong, and where one hears of it: a refused connection, an
-// answer other than 101, a peer that breaks the protocol, close codes, and
-// sending too late.
+// Errors and how a program gets to know of them: a handshake refused by the server,
+// a response other than 101, a violation of the protocol, close codes, sending after
+// the close, and a refused connection.
 
 const { once } = require('events');
 const http = require('http');
@@ -18,7 +18,7 @@ const wss = new WebSocket.Server({
 const headers = { authorization: 'Bearer sesame' };
 
 wss.on('connection', (ws) => {
-  // Without this listener an invalid frame would end the whole process.
+  // Emitted for an invalid frame.
   ws.on('error', (err) => console.log(`  server: error: ${err.message}`));
   ws.on('message', () => ws.close(4001, 'I have heard enough'));
 });
@@ -55,12 +55,13 @@ async function unexpectedResponse(address) {
   const ws = new WebSocket(address);
   const [req, res] = await once(ws, 'unexpected-response');
 
-  // Who listens to this event gets no error, and has to end the request.
+  // With a listener for this event, no 'error' is emitted, and the program has to
+  // end the request.
   console.log(`  client: status ${res.statusCode} ${res.statusMessage}`);
   req.abort();
 }
 
-// A client would not do this, so it takes a bare socket.
+// A WebSocket client does not send invalid frames, so this uses a net.Socket.
 async function invalidFrame(port) {
   const socket = net.connect(port, '127.0.0.1');
 
@@ -76,10 +77,10 @@ async function invalidFrame(port) {
   );
   await once(socket, 'data');
 
-  // Reserved bits that no extension has a meaning for; an empty mask.
+  // A frame with all reserved bits set, and a masking key of zeros.
   socket.write(Buffer.from([0xf1, 0x80, 0, 0, 0, 0]));
 
-  // The answer is a close frame: 0x88, its length, the code.
+  // The response is a close frame: 0x88, the length, the close code.
   const [frame] = await once(socket, 'data');
   console.log(`  peer: closed with ${frame.readUInt16BE(2)}`);
   socket.end();

@@ -1,7 +1,7 @@
 'use strict';
 
-// Express and WebSockets on one port: a router answers HTTP requests below
-// /rooms, the WebSocket server takes the path /rooms/live.
+// Express and WebSockets on one port: an Express router handles the HTTP requests
+// below /rooms, and the WebSocket server handles the path /rooms/live.
 
 const express = require('express');
 const http = require('http');
@@ -21,7 +21,8 @@ router.post('/:name', (req, res) => {
 const app = express();
 app.use('/rooms', router);
 
-// Both share this server, so listen with it, not with app.listen().
+// Express and the WebSocket server share this server. app.listen() would create
+// another one.
 const server = http.createServer(app);
 const wss = new WebSocket.Server({ server, path: '/rooms/live' });
 

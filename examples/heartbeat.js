@@ -1,14 +1,14 @@
 'use strict';
 
-// Finds connections that are broken without either end knowing, by a pulled
-// cable for example: the server pings all clients, and drops those that have
-// not answered by the next round.
+// Detects broken connections of which neither end is notified, for example after a
+// cable was pulled: the server pings all clients, and terminates those that have not
+// answered before the next ping.
 
 const http = require('http');
 
 const WebSocket = require('..'); // in your app: require('oxws')
 
-const INTERVAL = 250; // 30 s are good in real life
+const INTERVAL = 250; // milliseconds; in production, use 30 seconds, for example
 
 const server = http.createServer();
 const wss = new WebSocket.Server({ server });
@@ -29,7 +29,7 @@ const timer = setInterval(() => {
 
     console.log(`${ws.name}: is alive`);
     ws.isAlive = false;
-    ws.ping('', {}, true); // true: not an error if it is closing just now
+    ws.ping('', {}, true); // true: do not throw if the connection is closing
   });
 }, INTERVAL);
 
@@ -39,18 +39,18 @@ let broken;
 server.listen(process.env.PORT || 0, '127.0.0.1', () => {
   const address = `ws://127.0.0.1:${server.address().port}`;
 
-  // Clients answer pings by themselves …
+  // Clients answer pings automatically …
   healthy = new WebSocket(`${address}/healthy`);
   broken = new WebSocket(`${address}/broken`);
 
-  // … except one that no longer reads what comes in.
+  // … unless they are paused.
   broken.on('open', () => broken.pause());
 });
 
 function stop() {
   clearInterval(timer);
   healthy.close();
-  // Now that it reads on, it sees that the server has gone.
+  // Now that it continues reading, it sees that the server has ended the connection.
   broken.resume();
   broken.on('close', (code) => console.log(`broken: closed with ${code}`));
   server.close(() => console.log('done'));

@@ -1,6 +1,6 @@
 'use strict';
 
-// wss: – a WebSocket server on an HTTPS server, and clients that check its
+// wss: – a WebSocket server on an HTTPS server, and clients that verify its
 // certificate.
 
 const fs = require('fs');
@@ -24,13 +24,13 @@ wss.on('connection', (ws) => {
 server.listen(process.env.PORT || 0, '127.0.0.1', () => {
   const address = `wss://127.0.0.1:${server.address().port}/`;
 
-  // Nobody has vouched for this certificate …
+  // The certificate is not signed by a trusted authority …
   const stranger = new WebSocket(address);
 
   stranger.on('error', (err) => {
     console.log(`without ca: ${err.code}`);
 
-    // … so tell the client to trust it.
+    // … so the client needs the option `ca` to trust it.
     const ws = new WebSocket(address, { ca: [cert] });
 
     ws.on('message', (data) => {

@@ -1,7 +1,7 @@
 'use strict';
 
-// A client that speaks version 8 of the protocol, a draft of the standard that
-// old servers know. The server side understands both without being told.
+// A client that uses version 8 of the protocol, a draft of RFC 6455 that old servers
+// support. The server accepts both versions without an option.
 
 const http = require('http');
 
@@ -14,7 +14,7 @@ wss.on('connection', (ws) => {
   const { headers } = ws.upgradeReq;
 
   console.log(`server: the client speaks version ${ws.protocolVersion}`);
-  // The draft has another name for the header Origin.
+  // In version 8, the header Origin has another name.
   console.log(`server: it comes from ${headers['sec-websocket-origin']}`);
   ws.on('message', (data) => ws.send(data.toUpperCase()));
 });

@@ -1,7 +1,8 @@
 'use strict';
 
-// Sessions: people log in over HTTP and get a cookie, and only those who have
-// one get a WebSocket. With noServer the application decides on each upgrade.
+// Sessions: users log in over HTTP and get a cookie, and the server accepts a
+// WebSocket only with this cookie. With `noServer`, the program handles the
+// 'upgrade' event of the HTTP server itself.
 
 const crypto = require('crypto');
 const http = require('http');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Sends a file as one message without reading all of it into memory: stream()
-// asks for the next part each time the one before has been taken.
+// Sends a file as one message without reading the whole file into memory: stream()
+// calls back for the next part after each part.
 
 const { createHash, randomBytes } = require('crypto');
 const fs = require('fs');
@@ -56,7 +56,6 @@ function streamFile(ws, name) {
   ws.stream({ binary: true }, (err, send) => {
     if (err) return ws.terminate();
 
-    // A new buffer for each part: the one before may still be under way.
     const part = Buffer.allocUnsafe(Math.min(PART, left));
     fs.read(fd, part, 0, part.length, null, (err, length) => {
       if (err) return ws.terminate();

@@ -1,7 +1,7 @@
 'use strict';
 
-// As broadcast.js, with the API of ws 8: a chat room whose server sends each message
-// that it receives to all clients.
+// The example broadcast.js with the API of ws 8: a chat room whose server sends each
+// message that it receives to all clients.
 
 const { WebSocket, WebSocketServer } = require('../ws8'); // oxws/ws8
 
@@ -14,7 +14,7 @@ wss.on('connection', (ws) => {
   ws.on('error', console.error);
   ws.on('message', (data, isBinary) => {
     for (const client of wss.clients) {
-      // One that is closing is still in the list.
+      // `clients` also contains connections that are closing.
       if (client.readyState !== WebSocket.OPEN) continue;
       client.send(data, { binary: isBinary });
     }
@@ -29,7 +29,7 @@ wss.on('listening', () => {
 
   for (const ws of clients) {
     ws.addEventListener('open', () => {
-      // All are here: the first one says so, the last one answers.
+      // Wait until all clients are connected.
       if (--waiting > 0) return;
       clients[0].send('Ada: hello, everybody');
       clients[2].send('Joan: hello, Ada');
@@ -44,7 +44,7 @@ function join(address, name) {
   const ws = new WebSocket(address);
   let heard = 0;
 
-  // The events of browsers: text is a string here.
+  // With the event interface of browsers, text is a string.
   ws.onmessage = ({ data }) => {
     console.log(`${name} hears "${data}"`);
     if (++heard === 2) ws.close();

@@ -1,7 +1,7 @@
 'use strict';
 
-// As echo.js, with the API of ws 8: text arrives as a Buffer, too, and a second
-// argument tells which it is.
+// The example echo.js with the API of ws 8: text is received as a Buffer, too, and the
+// second argument is whether the message is binary.
 
 const { WebSocket, WebSocketServer } = require('../ws8'); // oxws/ws8
 

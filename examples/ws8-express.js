@@ -1,7 +1,7 @@
 'use strict';
 
-// As express.js, with the API of ws 8: two WebSocket servers on one HTTP server, which
-// decides by the path and the cookie of a request, and Express for the rest.
+// Express and two WebSocket servers with the API of ws 8 on one HTTP server. The path of
+// an upgrade request selects the WebSocket server, and its cookie is checked.
 
 const express = require('express');
 const http = require('http');
@@ -32,7 +32,10 @@ echo.on('connection', (ws) => {
 });
 clock.on('connection', (ws) => ws.send(new Date().toISOString()));
 
-/** What a client gets first on a path, or the status that refuses it. */
+/**
+ * Connects to a path. Returns the first message received, or the status with which the
+ * server refuses the handshake.
+ */
 function ask(path, cookie) {
   const { port } = server.address();
   const ws = new WebSocket(`ws://127.0.0.1:${port}${path}`, {

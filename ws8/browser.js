@@ -1,6 +1,6 @@
 'use strict';
 
-/** What bundlers for browsers take: browsers have a WebSocket of their own. */
+/** The entry for browser bundles. Browsers have their own WebSocket. */
 module.exports = function () {
   throw new Error('oxws is for Node.js: in a browser use its own WebSocket');
 };

@@ -1,4 +1,4 @@
-// The types of ws 8 are those of @types/ws.
+// The types are those of @types/ws, since the API is that of ws 8.
 
 import WebSocket = require('ws');
 

@@ -1,6 +1,6 @@
 'use strict';
 
-// The API of ws 8, over the same engine as that of 2016 in ../index.js.
+// The API of ws 8. It shares its engine with the API of ws as of 2016 in ../index.js.
 
 const WebSocket = require('../lib/ws8/websocket');
 
