@@ -37,7 +37,7 @@ export function startEcho() {
     const entry = { data, name, type, size, ...addItem(name || data, size) };
 
     if (size > settings.limit) {
-      fail(entry, `more than ${formatBytes(settings.limit)}`);
+      fail(entry, `larger than ${formatBytes(settings.limit)}`);
     } else if (link.socket.readyState !== WebSocket.OPEN) {
       fail(entry, 'not connected');
     } else {
@@ -85,11 +85,11 @@ function received(entry, data, ms) {
   const same =
     typeof data === 'string' ? data === entry.data : equal(data, entry.data);
 
-  if (!same) return fail(entry, 'it came back changed');
+  if (!same) return fail(entry, 'the echo differs');
 
   entry.item.dataset.state = 'ok';
   entry.result.textContent = formatMs(ms);
-  entry.result.title = 'Round-trip time; the same bytes came back';
+  entry.result.title = 'Round-trip time. The echo is identical';
 
   if (typeof data !== 'string') addFile(entry, data);
 }
@@ -101,14 +101,14 @@ function addFile({ item, name, type }, data) {
   link.href = url;
   link.download = name;
   link.textContent = 'Download';
-  link.setAttribute('aria-label', `Download ${name} as it came back`);
+  link.setAttribute('aria-label', `Download the echo of ${name}`);
   item.dataset.url = url;
   item.querySelector('.actions').append(link);
 
   if (type.startsWith('image/')) {
     const image = document.createElement('img');
     image.src = url;
-    image.alt = `${name} as it came back`;
+    image.alt = `Echo of ${name}`;
     item.append(image);
   }
 }
