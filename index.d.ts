@@ -237,7 +237,10 @@ declare namespace WebSocket {
   const WebSocketServer: typeof Server;
   type WebSocketServer = Server;
 
-  /** The data that can be sent. A number is sent in decimal, an array as bytes. */
+  /**
+   * The data that can be sent. A number is sent in decimal, an array as bytes. `null`,
+   * `undefined` and the number 0 are sent as an empty message.
+   */
   type Data =
     | string
     | number
@@ -281,8 +284,8 @@ declare namespace WebSocket {
      * code or reason, and when the other end violates the protocol or a limit. Errors
      * of the socket of an open connection are not emitted.
      *
-     * As with any EventEmitter, the error is thrown if there is no listener. An exception
-     * is a violation, which then is not emitted.
+     * As with any EventEmitter, the error is thrown if there is no listener. Only
+     * violations are not: without a listener, 'error' is not emitted for them.
      *
      * The error of a violation has a `code`. The connection is closed with the close code
      * (RFC 6455, 7.4.1) given here:
@@ -644,8 +647,8 @@ declare namespace WebSocket {
     path: string | null | undefined;
 
     /**
-     * Terminates all clients and stops handling upgrades. With `port`, also closes the
-     * HTTP server.
+     * Terminates all clients, unless `clientTracking` is false, and stops handling
+     * upgrades. With `port`, also closes the HTTP server.
      *
      * @param callback called when the HTTP server has closed, or at once if it is not
      *   closed; called with an error if the HTTP server was not open

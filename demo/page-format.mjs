@@ -1,8 +1,8 @@
-// Numbers for people.
+// Formats numbers, with units, for display.
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
-// With so many digits after the point, but no zeros at the end.
+// Rounds to `digits` digits after the decimal point, without trailing zeros.
 const round = (value, digits) => Number(value.toFixed(digits));
 
 export function formatNumber(value) {

@@ -3,7 +3,7 @@
 // The example broadcast.js with the API of ws 8: a chat room whose server sends each
 // message that it receives to all clients.
 
-const { WebSocket, WebSocketServer } = require('../ws8'); // oxws/ws8
+const { WebSocket, WebSocketServer } = require('../ws8'); // in your app: require('oxws/ws8')
 
 const NAMES = ['Ada', 'Grace', 'Joan'];
 

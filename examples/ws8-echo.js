@@ -3,7 +3,7 @@
 // The example echo.js with the API of ws 8: text is received as a Buffer, too, and the
 // second argument is whether the message is binary.
 
-const { WebSocket, WebSocketServer } = require('../ws8'); // oxws/ws8
+const { WebSocket, WebSocketServer } = require('../ws8'); // in your app: require('oxws/ws8')
 
 const port = Number(process.env.PORT || 0);
 const wss = new WebSocketServer({ host: '127.0.0.1', port });

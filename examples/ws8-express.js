@@ -6,7 +6,7 @@
 const express = require('express');
 const http = require('http');
 
-const { WebSocket, WebSocketServer } = require('../ws8'); // oxws/ws8
+const { WebSocket, WebSocketServer } = require('../ws8'); // in your app: require('oxws/ws8')
 
 const app = express();
 app.get('/', (req, res) => res.send('There are /echo and /clock.'));

@@ -121,7 +121,7 @@ class FrameWriter {
     if (!this.isCompressing) this._encoder.close();
     this._fail(null, this._compressing, true);
     this._compressing = null;
-    // Data is queued only for or behind a message to be compressed.
+    // Data is queued only if it, or data before it, has to be compressed.
     for (const { cb } of waiting) this._fail(null, cb, true);
   }
 

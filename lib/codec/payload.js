@@ -57,7 +57,7 @@ function closePayload(code, reason) {
 }
 
 /**
- * Splits the payload of a message into those of its fragments, without copying.
+ * Splits the payload of a message into the payloads of its fragments, without copying.
  *
  * @param {Buffer} bytes
  * @param {Float64Array} ends the offsets at which the fragments end

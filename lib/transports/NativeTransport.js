@@ -366,9 +366,9 @@ class NativeTransport {
   }
 
   /**
-   * Flushes the outbox, but first takes back the messages from the first one that is to
-   * be compressed, as a StreamTransport does. Their callbacks are called when the
-   * connection ends.
+   * Stops sending, as a StreamTransport does: removes the first message to be compressed
+   * and all later ones from the outbox, and flushes the others. The callbacks of the
+   * removed messages are called when the connection ends.
    */
   _stopSending() {
     this.ends = true;

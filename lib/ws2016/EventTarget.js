@@ -81,7 +81,7 @@ function mixInto(prototype) {
       configurable: true,
       enumerable: true,
 
-      /** The first listener of the event. */
+      /** The first listener of the event; undefined if there is none. */
       get() {
         const [first] = this.listeners(type);
         return first && (first._listener || first);

@@ -68,8 +68,8 @@ Object.setPrototypeOf(WebSocketServer.prototype, EventEmitter.prototype);
 
 Object.assign(WebSocketServer.prototype, {
   /**
-   * Terminates all clients and stops handling upgrades. With `port`, also closes the HTTP
-   * server.
+   * Terminates all clients, unless `clientTracking` is false, and stops handling
+   * upgrades. With `port`, also closes the HTTP server.
    *
    * @param {Function} [callback] called when the HTTP server has closed, or at once if it
    *   is not closed; called with an error if the HTTP server was not open

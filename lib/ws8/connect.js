@@ -59,7 +59,7 @@ function connect(websocket, address, protocols, options) {
     names,
     /** The additional headers of each request. */
     headers: settings.headers,
-    /** The target of the first request. */
+    /** The target of the first request; null before it is sent. */
     first: null,
   };
   websocket._redirects = 0;

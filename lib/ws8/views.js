@@ -74,7 +74,9 @@ class SenderView {
     this._socket = ws._socket;
   }
 
-  /** The bytes queued for or behind a Blob, and those sent after the connection's end. */
+  /**
+   * The bytes in the BlobQueue, and those passed to `send` after the connection ended.
+   */
   get _bufferedBytes() {
     const { _blobs: blobs, _bufferedAmount: bytes } = this[kWebSocket];
     return bytes + (blobs === null ? 0 : blobs.bytes);

@@ -415,7 +415,7 @@ function sendControl(ws, opcode, data, mask, cb) {
   });
 }
 
-/** Sends a Blob, or data behind a Blob, through the BlobQueue. */
+/** Sends a Blob, or data sent after a Blob, through the BlobQueue. */
 function sendLater(ws, data, flags, cb) {
   blobsOf(ws).add(data || EMPTY_BUFFER, cb, false, (payload) => {
     ws._transport.send(payload, flags, cb);
