@@ -228,8 +228,10 @@ impl Engine {
             caller.release();
             unavailable(&reason)
         })?;
-        let hosted = host.clone();
-        env.add_env_cleanup_hook(hosted, |host| host.close())?;
+        env.add_env_cleanup_hook((host.clone(), caller), |(host, caller)| {
+            host.close();
+            caller.release();
+        })?;
         Ok(Self {
             host,
             counters,

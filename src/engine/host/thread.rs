@@ -9,7 +9,7 @@ use std::rc::{Rc, Weak};
 use std::sync::{mpsc, Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oxws_protocol::BufferPool;
 use tokio::runtime::Runtime;
@@ -284,8 +284,9 @@ impl Host for Threaded {
             Self::order(&worker.shared, Order::Settle(sender.clone()));
         }
         drop(sender);
+        let deadline = Instant::now() + MAX_SETTLING;
         for _ in &*self.workers.borrow() {
-            let _ = receiver.recv_timeout(MAX_SETTLING);
+            let _ = receiver.recv_timeout(deadline.saturating_duration_since(Instant::now()));
         }
     }
 
