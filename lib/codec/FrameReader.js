@@ -93,6 +93,8 @@ class FrameReader {
     this._gate = new Gate(new Events(this), options.context, options);
     /** The number of added bytes that are not decoded yet. */
     this.unread = 0;
+    /** The number of events decoded since the handler set it to 0. */
+    this.events = 0;
   }
 
   /** The maximum length of a message in bytes; 0 for no limit. */
@@ -252,6 +254,7 @@ class FrameReader {
     const reached = rows[state.POSITION];
     const isHeavy = rows[state.HEAVY] === 1;
     let at = 0;
+    this.events += count;
     // Update the position before any handler is called, since a handler may throw.
     this.unread -= reached - this._from;
     this._from = reached;

@@ -28,6 +28,15 @@ const MAX_WAITING_PONGS = 256;
 const MAX_UNREAD = 256 * 1024;
 
 /**
+ * The maximum number of events of a connection in one turn of the event loop. Node reads
+ * up to 2 MiB from a socket in a turn, which may be 300,000 messages.
+ */
+const MAX_EVENTS = 8192;
+
+/** After so many events the beginning of the next turn is looked for. */
+const MANY_EVENTS = 1024;
+
+/**
  * Carries a connection over any Duplex. Node reads and writes, the native side decodes
  * and encodes. For the arguments and the calls of `incoming` see `open`.
  */
@@ -47,7 +56,11 @@ class StreamTransport {
     /** Set when the other end has ended its direction. */
     this._hasEnded = false;
     /** Set while the socket is paused because `MAX_UNREAD` is exceeded. */
-    this._isHeld = false;
+    this._isFull = false;
+    /** Set while the socket is paused because `MAX_EVENTS` is exceeded. */
+    this._isResting = false;
+    /** Set when a callback is scheduled for the next turn of the event loop. */
+    this._awaitsTurn = false;
     this._hasFailed = false;
     this._reader = new FrameReader(
       Object.assign({ context: this._context }, options),
@@ -104,6 +117,11 @@ class StreamTransport {
       typeof piece === 'string' ? Buffer.from(piece) : piece,
     );
     this._writer.write(Buffer.concat(pieces), cb);
+  }
+
+  /** Whether the socket is paused by the transport itself. */
+  get _isHeld() {
+    return this._isFull || this._isResting;
   }
 
   /** Whether the transport is paused. */
@@ -170,15 +188,33 @@ class StreamTransport {
       if (!isDone) this._flowAgain();
     }
     if (this._reader.unread > MAX_UNREAD) {
-      this._isHeld = true;
+      this._isFull = true;
       this._socket.pause();
     }
+    if (this._reader.events >= MANY_EVENTS) this._share();
+  }
+
+  /** Leaves the rest of this turn of the event loop to others after `MAX_EVENTS`. */
+  _share() {
+    if (!this._awaitsTurn) {
+      this._awaitsTurn = true;
+      setImmediate(() => {
+        this._awaitsTurn = false;
+        this._reader.events = 0;
+        if (!this._isResting) return;
+        this._isResting = false;
+        this._flowSoon();
+      });
+    }
+    if (this._reader.events < MAX_EVENTS) return;
+    this._isResting = true;
+    this._socket.pause();
   }
 
   /** Called by the reader when all added bytes have been read. */
   drained() {
-    if (!this._isHeld) return;
-    this._isHeld = false;
+    if (!this._isFull) return;
+    this._isFull = false;
     this._flowSoon();
   }
 
