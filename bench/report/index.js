@@ -5,6 +5,7 @@ const path = require('path');
 
 const line = require('./line');
 const { losses, markdown, setting } = require('./markdown');
+const { memory, speed } = require('./readme');
 const chart = require('./svg');
 const targetTable = require('./targets');
 
@@ -12,10 +13,10 @@ const targetTable = require('./targets');
 const BEGIN = '<!-- prettier-ignore-start -->';
 const END = '<!-- prettier-ignore-end -->';
 
-/** The scenarios that README shows as charts. */
+/** The scenarios that are shown as charts; the first one by README. */
 const CHARTS = [
-  'echo-100-64b-1-text',
   'echo-100-64b-16-text',
+  'echo-100-64b-1-text',
   'echo-10-1m-1-binary',
   'deflate-1k-takeover',
   'broadcast-64b',
@@ -28,13 +29,14 @@ function write(all, folder, root) {
   fs.mkdirSync(folder, { recursive: true });
   const file = (name) => path.join(folder, name);
   fs.writeFileSync(file(`${extent}.json`), json(all));
-  fs.writeFileSync(file(`${extent}.md`), markdown(all));
+  const charts = extent === 'full' ? charted(all) : [];
+  fs.writeFileSync(file(`${extent}.md`), markdown(all, charts));
   if (extent !== 'full') {
     console.log(`\n${setting(all)}\n\n${targetTable(all)}`);
     console.log(`\nBehind:\n${losses(all)}`);
     return;
   }
-  for (const scenario of charted(all)) {
+  for (const scenario of charts) {
     const svg = chart(scenario, all.peers);
     fs.writeFileSync(file(`${scenario.id}.svg`), svg);
   }
@@ -60,17 +62,15 @@ function writeReadme(all, file) {
   const [before, rest] = readme.split(BEGIN);
   if (rest === undefined) return;
   const after = rest.split(END)[1];
+  const [shown] = CHARTS;
+  const { group, title } = all.scenarios.find(({ id }) => id === shown);
   const text = [
     BEGIN,
+    `![${group}: ${title}](bench/results/${shown}.svg)`,
+    speed(all),
+    'Memory of an idle connection:',
+    memory(all),
     setting(all),
-    ...charted(all).map(
-      ({ id, group, title }) =>
-        `![${group}: ${title}](bench/results/${id}.svg)`,
-    ),
-    targetTable(all),
-    '<details><summary>Where oxws is behind</summary>',
-    losses(all),
-    '</details>',
     END,
   ].join('\n\n');
   fs.writeFileSync(file, `${before}${text}${after}`);

@@ -3,17 +3,12 @@
 // All figures as tables.
 
 const { bytes, main, number, ratio, spread } = require('./figures');
+const table = require('./table');
+const targetTable = require('./targets');
 
 /** Not a peer: what nobody could take instead. */
 const LIMIT = 'limit';
 const OURS = 'oxws-inline';
-
-function table(head, rows) {
-  const line = (cells) => `| ${cells.join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join(
-    '\n',
-  );
-}
 
 function measured(peers) {
   return Object.entries(peers).filter(([, figures]) => !figures.error);
@@ -132,14 +127,18 @@ function setting({ date, extent, minutes, machine, peers }) {
   ].join('\n');
 }
 
-/** The whole report. */
-function markdown(all) {
+/** The whole report; `charts` are the scenarios that have one beside it. */
+function markdown(all, charts) {
   const groups = new Map();
   for (const scenario of all.scenarios) {
     const list = groups.get(scenario.group) || [];
     groups.set(scenario.group, list.concat(scenario));
   }
   const parts = ['# Results', setting(all)];
+  for (const { group, id, title } of charts) {
+    parts.push(`![${group}: ${title}](${id}.svg)`);
+  }
+  parts.push('## What is asked', targetTable(all));
   parts.push('## Where oxws is behind', losses(all));
   for (const [group, scenarios] of groups) {
     parts.push(`## ${group}`);
@@ -148,4 +147,4 @@ function markdown(all) {
   return `${parts.join('\n\n')}\n`;
 }
 
-module.exports = { losses, markdown, setting, table };
+module.exports = { losses, markdown, relation, setting };

@@ -4,7 +4,7 @@
 
 const targets = require('../targets');
 const { ratio } = require('./figures');
-const { table } = require('./markdown');
+const table = require('./table');
 
 const FIGURES = {
   perSecond: '',

@@ -1,0 +1,11 @@
+'use strict';
+
+/** A table of Markdown. */
+function table(head, rows) {
+  const line = (cells) => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join(
+    '\n',
+  );
+}
+
+module.exports = table;
