@@ -36,8 +36,8 @@ function mochaTests(status, output) {
 const fieldTests = (status, output) =>
   sums(output, /^(\d+) passed, (\d+) failed$/gm);
 
-/** The tests in the output of a suite of ws. */
-const suiteTests = (status, output) =>
+/** The tests in the output of a script that ends with the line of their number. */
+const countedTests = (status, output) =>
   sums(output, /^(\d+) passed, (\d+) failed, (\d+) skipped$/gm);
 
 /** The sum of each group over all matches. */
@@ -87,6 +87,9 @@ function run(title, count, command, args, env) {
 async function main() {
   await run('eslint', asOne, bin('eslint'), ['.']);
   await run('prettier', asOne, bin('prettier'), ['--check', '.']);
+  await run('workflows', asOne, process.execPath, [
+    path.join(__dirname, 'lint-workflows.js'),
+  ]);
   await run('rustfmt', asOne, 'cargo', ['fmt', '--all', '--check']);
   await run('clippy', asOne, 'cargo', [
     'clippy',
@@ -112,6 +115,16 @@ async function main() {
     '__test__/project/*.test.js',
   ]);
 
+  await run('mocha: the documents', mochaTests, bin('mocha'), [
+    '__test__/docs/*.test.js',
+  ]);
+  await run(
+    'the oldest and the newest Node.js',
+    countedTests,
+    process.execPath,
+    [path.join(__dirname, 'test-nodes.js'), '--quick', '18', '26'],
+  );
+
   await run('the benchmarks: a smoke', asOne, process.execPath, [
     path.join(root, 'bench', 'run.js'),
     'smoke',
@@ -133,7 +146,7 @@ async function main() {
       for (const way of WAYS) {
         const title = `the suite of ws (${nameOf(way)})`;
         const args = [script, checkout];
-        await run(title, suiteTests, process.execPath, args, way);
+        await run(title, countedTests, process.execPath, args, way);
       }
     }
   } else {
