@@ -1,0 +1,145 @@
+'use strict';
+
+// What an idle connection takes of a server's memory, by what it is configured to do:
+//
+//   node bench/memory.js [CONNECTIONS]
+//
+// The scenario `idle` of run.js compares the peers in two of these ways. This prints a
+// row for each way, as docs/deployment.md has them. Each has a server of its own, whose
+// memory is that of the process on Linux; the clients are here.
+
+const { fork } = require('child_process');
+const { once } = require('events');
+const fs = require('fs');
+const http = require('http');
+const https = require('https');
+const path = require('path');
+
+const { WebSocket, WebSocketServer } = require('../ws8');
+
+const fixtures = path.join(__dirname, '..', '__test__', 'fixtures');
+
+/** The ways, by what the table says of them. */
+const WAYS = {
+  'no compression': {},
+  'no compression, as a stream': { env: { OXWS_TRANSPORT: 'stream' } },
+  'no compression, TLS in Node': { isSecure: true },
+  'permessage-deflate': { deflate: {} },
+  'with `serverMaxWindowBits: 10`, `memLevel: 4`': {
+    deflate: { serverMaxWindowBits: 10, zlibDeflateOptions: { memLevel: 4 } },
+  },
+  'with `serverNoContextTakeover`': {
+    deflate: { serverNoContextTakeover: true, threshold: 0 },
+  },
+  'with both `…NoContextTakeover`': {
+    deflate: {
+      serverNoContextTakeover: true,
+      clientNoContextTakeover: true,
+      threshold: 0,
+    },
+  },
+};
+
+/** The connections that are opened and closed first: they make what all share. */
+const FIRST = 50;
+
+/** So many are opened at a time. */
+const AT_A_TIME = 100;
+
+/** About 1 KiB of JSON, another for each connection. */
+function message() {
+  const items = Array.from({ length: 16 }, () => ({
+    id: Math.random(),
+    name: `item ${Math.random()}`,
+  }));
+  return JSON.stringify(items);
+}
+
+/** The server: it echoes, and tells its port, and its memory when it is asked for that. */
+function serve({ deflate = false, isSecure = false }) {
+  const read = (name) => fs.readFileSync(path.join(fixtures, name));
+  const server = isSecure
+    ? https.createServer({
+        key: read('server-key.pem'),
+        cert: read('server.pem'),
+      })
+    : http.createServer();
+  const wss = new WebSocketServer({ server, perMessageDeflate: deflate });
+  wss.on('connection', (ws) => {
+    ws.on('error', () => {});
+    ws.on('message', (data, isBinary) => ws.send(data, { binary: isBinary }));
+  });
+  server.listen(0, '127.0.0.1', () => process.send(server.address().port));
+  process.on('message', () => {
+    global.gc();
+    // What is freed late, by finalizers, is freed then.
+    setImmediate(() => {
+      global.gc();
+      process.send(process.memoryUsage().rss);
+    });
+  });
+}
+
+/** Opens connections, each of which has one message echoed. */
+async function open(url, count) {
+  const clients = [];
+  while (clients.length < count) {
+    const length = Math.min(AT_A_TIME, count - clients.length);
+    const some = Array.from({ length }, async () => {
+      const ws = new WebSocket(url, { rejectUnauthorized: false });
+      await once(ws, 'open');
+      const echoed = once(ws, 'message');
+      ws.send(message());
+      await echoed;
+      return ws;
+    });
+    clients.push(...(await Promise.all(some)));
+  }
+  return clients;
+}
+
+async function close(clients) {
+  await Promise.all(
+    clients.map((ws) => {
+      const closed = once(ws, 'close');
+      ws.close();
+      return closed;
+    }),
+  );
+}
+
+/** The bytes that a connection takes. */
+async function measure({ env, ...way }, count) {
+  const server = fork(__filename, ['serve', JSON.stringify(way)], {
+    env: { ...process.env, ...env },
+    execArgv: ['--expose-gc'],
+  });
+  const [port] = await once(server, 'message');
+  const memory = async () => {
+    const answered = once(server, 'message');
+    server.send('memory');
+    const [bytes] = await answered;
+    return bytes;
+  };
+  const url = `${way.isSecure ? 'wss' : 'ws'}://127.0.0.1:${port}/`;
+  await close(await open(url, FIRST));
+  const before = await memory();
+  const clients = await open(url, count);
+  const after = await memory();
+  await close(clients);
+  server.disconnect();
+  server.kill();
+  return (after - before) / count;
+}
+
+async function main() {
+  const count = Number(process.argv[2]) || 2000;
+  console.log('| connections | memory of each |\n| --- | --- |');
+  for (const [name, way] of Object.entries(WAYS)) {
+    const kib = (await measure(way, count)) / 1024;
+    console.log(`| ${name} | ${Number(kib.toPrecision(2))} KiB |`);
+  }
+}
+
+if (process.argv[2] === 'serve') serve(JSON.parse(process.argv[3]));
+else main();
