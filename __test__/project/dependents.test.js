@@ -2,21 +2,23 @@
 
 // Packages that depend on ws, each driven by a program: with ws itself, which shows that
 // the program is right, and with the packed package that takes its place.
-//
-// OXWS_TARBALLS names a folder with the tarballs of oxws8, of oxws and of this platform;
-// without it, they are packed here.
 
 const assert = require('node:assert/strict');
-const { execFile, execFileSync } = require('child_process');
+const { execFile } = require('child_process');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
 const { promisify } = require('util');
 
-const root = path.join(__dirname, '..', '..');
-const fixtures = path.join(__dirname, '..', 'dependents');
+const {
+  installAlias,
+  installOriginal,
+  read,
+  tarballsIn,
+} = require('../dependents/install');
+
 const programs = fs
-  .readdirSync(path.join(fixtures, 'programs'))
+  .readdirSync(path.join(__dirname, '..', 'dependents', 'programs'))
   .map((file) => path.basename(file, '.js'));
 
 /** The packages of the tree that ask for ws. */
@@ -45,58 +47,6 @@ const WAYS = [
   { OXWS_HOST: 'inline' },
   { OXWS_HOST: 'thread' },
 ];
-
-function npm(args, cwd) {
-  return execFileSync('npm', args, {
-    cwd,
-    encoding: 'utf8',
-    shell: process.platform === 'win32',
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-}
-
-function read(...names) {
-  return JSON.parse(fs.readFileSync(path.join(...names), 'utf8'));
-}
-
-/** What is to be installed of the tarballs in a folder, and as what. */
-function dependencies(folder) {
-  const entries = fs
-    .readdirSync(folder)
-    .filter((file) => file.endsWith('.tgz'))
-    .map((file) => {
-      const name = file.replace(/-\d+\.\d+\.\d+.*$/, '');
-      const spec = `file:${path.join(folder, file)}`;
-      return [name === 'oxws8' ? 'ws' : name, spec];
-    });
-  const found = Object.fromEntries(entries);
-  assert.ok(found.ws, `no tarball of oxws8 is in ${folder}`);
-  assert.ok(found.oxws, `no tarball of oxws is in ${folder}`);
-  assert.equal(entries.length, 3, `three tarballs are to be in ${folder}`);
-  return found;
-}
-
-/** The tree as its lock file has it, with ws. */
-function installOriginal(app) {
-  fs.cpSync(fixtures, app, { recursive: true });
-  npm(['ci', '--ignore-scripts', '--prefer-offline'], app);
-}
-
-/**
- * A copy of a tree where one dependency has changed: what `ws` is. The overrides of
- * package.json have all who ask for it follow, whichever versions they name.
- */
-function installAlias(app, original, tarballs) {
-  fs.cpSync(original, app, { recursive: true, verbatimSymlinks: true });
-  const manifest = read(app, 'package.json');
-  Object.assign(manifest.dependencies, dependencies(tarballs));
-  fs.writeFileSync(
-    path.join(app, 'package.json'),
-    JSON.stringify(manifest, null, 2),
-  );
-  // All else is there: no registry need be asked for packages of other platforms.
-  npm(['install', '--ignore-scripts', '--offline'], app);
-}
 
 /** Who asks for ws in an installed tree, and where its copies are. */
 function inspect(app) {
@@ -187,13 +137,11 @@ describe('Packages that depend on ws', function () {
   describe('with oxws8 in its place', () => {
     before('install it', function () {
       this.timeout(180000);
-      let tarballs = process.env.OXWS_TARBALLS;
-      if (!tarballs) {
-        tarballs = path.join(folder, 'tarballs');
-        const script = path.join(root, 'scripts', 'pack.js');
-        execFileSync(process.execPath, [script, tarballs]);
-      }
-      installAlias(alias, original, path.resolve(tarballs));
+      fs.cpSync(original, alias, {
+        recursive: true,
+        verbatimSymlinks: true,
+      });
+      installAlias(alias, tarballsIn(folder));
     });
 
     it('find one, and it is oxws8', () => findsOne(alias, 'oxws8'));
