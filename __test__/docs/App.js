@@ -36,8 +36,9 @@ class App {
   /**
    * @param {string} document Its path, from the root.
    * @param {number[]} ports The ports that it names.
+   * @param {string} [modules] A `node_modules` with packages of others, oxws among them.
    */
-  static async create(document, ports = [8080]) {
+  static async create(document, ports = [8080], modules = null) {
     const app = new App();
     app.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oxws-docs-'));
     app.ports = new Map();
@@ -49,12 +50,23 @@ class App {
       fs.writeFileSync(path.join(app.folder, file), app.#onFreePorts(text));
     }
 
-    const modules = path.join(app.folder, 'node_modules');
-    fs.mkdirSync(modules);
+    const own = path.join(app.folder, 'node_modules');
+    if (modules !== null) {
+      fs.symlinkSync(modules, own, 'junction');
+      return app;
+    }
+    fs.mkdirSync(own);
     for (const [name, target] of Object.entries(MODULES)) {
-      fs.symlinkSync(target, path.join(modules, name), 'junction');
+      fs.symlinkSync(target, path.join(own, name), 'junction');
     }
     return app;
+  }
+
+  /** Whether a command of others is installed on this machine. */
+  static has(command) {
+    return (process.env.PATH || '')
+      .split(path.delimiter)
+      .some((folder) => fs.existsSync(path.join(folder, command)));
   }
 
   constructor() {
@@ -73,6 +85,20 @@ class App {
   /** The port that stands for one that the document names. */
   port(named = 8080) {
     return this.ports.get(named);
+  }
+
+  /**
+   * Changes what a file says of another machine, or what takes too long for a test: each
+   * text that is named, which has to be there, becomes another.
+   */
+  edit(file, changes) {
+    const target = path.join(this.folder, file);
+    let text = fs.readFileSync(target, 'utf8');
+    for (const [before, after] of Object.entries(changes)) {
+      if (!text.includes(before)) throw new Error(`${file} has no ${before}`);
+      text = text.replaceAll(before, after);
+    }
+    fs.writeFileSync(target, text);
   }
 
   /** Makes a package of the repository's node_modules known to the programs. */
@@ -124,14 +150,16 @@ class App {
     }
   }
 
+  /** Ends a program, and waits for its end. */
+  async stop(child, signal = 'SIGKILL') {
+    if (!this.children.has(child)) return;
+    child.kill(signal);
+    await once(child, 'close');
+  }
+
   /** Ends what still runs, and removes the folder. */
   async close() {
-    for (const child of [...this.children]) {
-      child.kill('SIGKILL');
-      if (child.exitCode === null && child.signalCode === null) {
-        await once(child, 'close');
-      }
-    }
+    for (const child of [...this.children]) await this.stop(child);
     fs.rmSync(this.folder, { recursive: true, force: true });
   }
 }
