@@ -39,6 +39,26 @@ class Document {
     return this.fences.map(({ file }) => file).filter((file) => file !== null);
   }
 
+  /** The rows of the first table below a heading, each a list of its cells. */
+  table(heading) {
+    const lines = this.text.split('\n');
+    const top = lines.findIndex(
+      (line) => /^#+ /.test(line) && line.endsWith(` ${heading}`),
+    );
+    if (top === -1) throw new Error(`${this.name} has no heading ${heading}`);
+    const first = lines.findIndex((line, i) => i > top && line.startsWith('|'));
+    const behind = lines.findIndex(
+      (line, i) => i > first && !line.startsWith('|'),
+    );
+    // Below the names of the columns and a rule.
+    return lines.slice(first + 2, behind).map((line) =>
+      line
+        .split(/(?<!\\)\|/)
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+  }
+
   /** The text of one file. */
   file(name) {
     const fence = this.fences.find(({ file }) => file === name);
