@@ -25,6 +25,9 @@ const ROOMY = { maxHeaderSize: 4 << 20 };
 
 const CONNECTIONS = 20;
 
+/** From 22 on Node.js itself refuses more headers than its server takes. */
+const NODE = Number.parseInt(process.versions.node);
+
 for (const api of apis) {
   const { WebSocket, onMessage } = api;
 
@@ -172,7 +175,7 @@ for (const api of apis) {
         const wss = await serveOn();
         wss._server.maxHeadersCount = count;
         const { line } = await exchange(wss, request());
-        assert.equal(line, 'HTTP/1.1 400 Bad Request');
+        assert.match(line, NODE < 22 ? /^HTTP\/1\.1 400 / : /^HTTP\/1\.1 431 /);
       }
     });
 
