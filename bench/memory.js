@@ -25,13 +25,13 @@ const WAYS = {
   'no compression, as a stream': { env: { OXWS_TRANSPORT: 'stream' } },
   'no compression, TLS in Node': { isSecure: true },
   'permessage-deflate': { deflate: {} },
-  'with `serverMaxWindowBits: 10`, `memLevel: 4`': {
+  'permessage-deflate, `serverMaxWindowBits: 10`, `memLevel: 4`': {
     deflate: { serverMaxWindowBits: 10, zlibDeflateOptions: { memLevel: 4 } },
   },
-  'with `serverNoContextTakeover`': {
+  'permessage-deflate, `serverNoContextTakeover`': {
     deflate: { serverNoContextTakeover: true, threshold: 0 },
   },
-  'with both `…NoContextTakeover`': {
+  'permessage-deflate, both `…NoContextTakeover`': {
     deflate: {
       serverNoContextTakeover: true,
       clientNoContextTakeover: true,

@@ -39,6 +39,16 @@ class Document {
     return this.fences.map(({ file }) => file).filter((file) => file !== null);
   }
 
+  /** What links to its headings end with, as GitHub makes it. */
+  get anchors() {
+    return [...this.text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N} _-]/gu, '')
+        .replaceAll(' ', '-'),
+    );
+  }
+
   /** The rows of the first table below a heading, each a list of its cells. */
   table(heading) {
     const lines = this.text.split('\n');

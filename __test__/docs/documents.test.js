@@ -20,11 +20,16 @@ describe('The documents', () => {
   for (const document of Document.all()) {
     describe(document.name, () => {
       it('has links that lead somewhere', () => {
-        const links = document.text.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g);
-        for (const [, link] of links) {
+        const links = document.text.matchAll(/\]\(([^)#\s]*)(?:#([^)]*))?\)/g);
+        for (const [, link, anchor] of links) {
           if (/^https?:/.test(link)) continue;
-          const target = path.join(root, path.dirname(document.name), link);
-          assert.ok(fs.existsSync(target), link);
+          const name = link
+            ? path.posix.join(path.posix.dirname(document.name), link)
+            : document.name;
+          assert.ok(fs.existsSync(path.join(root, name)), link);
+          if (anchor === undefined || !name.endsWith('.md')) continue;
+          const { anchors } = new Document(name);
+          assert.ok(anchors.includes(anchor), `${link}#${anchor}`);
         }
       });
 

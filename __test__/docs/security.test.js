@@ -173,13 +173,17 @@ describe(NAME, function () {
 
     describe('limits.js', () => {
       it('limits the connections of an address', async () => {
-        app.edit('limits.js', { 'MAX_OF_ADDRESS = 20': 'MAX_OF_ADDRESS = 2' });
-        await serve('limits.js');
+        app.edit('limits.js', {
+          'MAX_OF_ADDRESS = 20': 'MAX_OF_ADDRESS = 2',
+          'count(remoteAddress, -1)':
+            "console.log('closed', count(remoteAddress, -1))",
+        });
+        const server = await serve('limits.js');
         const first = await connect();
         const second = await connect();
         assert.equal(await refusal(), 429);
         first.close();
-        await first.closed;
+        await app.printed(server, /closed/);
         const third = await connect();
         assert.equal(await echo(third, 'Hello'), 'Hello');
         for (const ws of [second, third]) ws.terminate();
