@@ -11,6 +11,15 @@ const FENCE = /^```(\w+)\n([\s\S]*?)^```$/gm;
 /** The first line of a fence that is a whole file names it: `// server.js`. */
 const NAME = /^(?:\/\/|#) ([\w.-]+)\n/;
 
+/** A heading: its level, and its text. */
+const HEADING = /^(#+) (.*)$/gm;
+
+/** A span of code. */
+const CODE = /`([^`]+)`/g;
+
+/** The row between the head of a table and its body. */
+const RULE = /^\|[\s|:-]+\|$/;
+
 /** A Markdown document of the repository, and the files that its fences are. */
 class Document {
   /** @param {string} name The path of the document, from the root. */
@@ -21,6 +30,14 @@ class Document {
       const [, file = null] = text.match(NAME) || [];
       return { language, file, text };
     });
+    /** The text without its fences, where `#` and `|` are Markdown. */
+    this.prose = this.text.replace(FENCE, '');
+    this.headings = [...this.prose.matchAll(HEADING)].map((found) => ({
+      level: found[1].length,
+      text: found[2],
+      start: found.index,
+      end: found.index + found[0].length,
+    }));
   }
 
   /** All documents of the repository that have programs for its readers. */
@@ -39,42 +56,76 @@ class Document {
     return this.fences.map(({ file }) => file).filter((file) => file !== null);
   }
 
-  /** What links to its headings end with, as GitHub makes it. */
-  get anchors() {
-    return [...this.text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
-      heading
-        .toLowerCase()
-        .replace(/[^\p{L}\p{N} _-]/gu, '')
-        .replaceAll(' ', '-'),
-    );
-  }
-
-  /** The rows of the first table below a heading, each a list of its cells. */
-  table(heading) {
-    const lines = this.text.split('\n');
-    const top = lines.findIndex(
-      (line) => /^#+ /.test(line) && line.endsWith(` ${heading}`),
-    );
-    if (top === -1) throw new Error(`${this.name} has no heading ${heading}`);
-    const first = lines.findIndex((line, i) => i > top && line.startsWith('|'));
-    const behind = lines.findIndex(
-      (line, i) => i > first && !line.startsWith('|'),
-    );
-    // Below the names of the columns and a rule.
-    return lines.slice(first + 2, behind).map((line) =>
-      line
-        .split(/(?<!\\)\|/)
-        .slice(1, -1)
-        .map((cell) => cell.trim()),
-    );
-  }
-
   /** The text of one file. */
   file(name) {
     const fence = this.fences.find(({ file }) => file === name);
     if (!fence) throw new Error(`${this.name} has no file ${name}`);
     return fence.text;
   }
+
+  /** What links name the headings by, as GitHub makes it. */
+  get anchors() {
+    const seen = new Map();
+    return this.headings.map(({ text }) => {
+      const slug = text
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+        .replace(/\s/g, '-');
+      const times = seen.get(slug) || 0;
+      seen.set(slug, times + 1);
+      return times === 0 ? slug : `${slug}-${times}`;
+    });
+  }
+
+  /** The text under a heading; with that of the headings below it, if `deep`. */
+  section(heading, { deep = false } = {}) {
+    const at = this.headings.findIndex(({ text }) => text === heading);
+    if (at === -1) throw new Error(`${this.name} has no heading ${heading}`);
+    const { end, level } = this.headings[at];
+    const next = this.headings
+      .slice(at + 1)
+      .find((each) => !deep || each.level <= level);
+    return this.prose.slice(end, next && next.start);
+  }
+
+  /** The tables right under a heading: arrays of rows, which have a property a column. */
+  tables(heading) {
+    const tables = [];
+    let columns = null;
+    let before = null;
+    for (const line of this.section(heading).split('\n')) {
+      const cells = line.startsWith('|') ? cellsOf(line) : null;
+      if (RULE.test(line)) {
+        columns = before;
+        tables.push([]);
+      } else if (cells === null) {
+        columns = null;
+      } else if (columns !== null) {
+        const pairs = columns.map((column, i) => [column, cells[i]]);
+        tables[tables.length - 1].push(Object.fromEntries(pairs));
+      }
+      before = cells;
+    }
+    return tables;
+  }
+
+  /** The rows of the first table right under a heading, each a list of its cells. */
+  table(heading) {
+    const [table] = this.tables(heading);
+    return table.map((row) => Object.values(row));
+  }
+
+  /** The spans of code in a text. */
+  static code(text) {
+    return [...text.matchAll(CODE)].map(([, code]) => code);
+  }
+}
+
+function cellsOf(line) {
+  return line
+    .split(/(?<!\\)\|/)
+    .slice(1, -1)
+    .map((cell) => cell.trim());
 }
 
 module.exports = Document;
