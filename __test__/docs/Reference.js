@@ -1,9 +1,14 @@
 'use strict';
 
+const { EventEmitter } = require('events');
+
 const Document = require('./Document');
 
 /** A name at the beginning of a span of code: of a class, a method, or a property. */
 const MEMBER = /^(?:new )?(?:\w+\.)?(\w+)/;
+
+/** A span of code in bold type: where a method is told of. */
+const DEFINITION = /\*\*`([^`]+)`/g;
 
 /** What any class has. */
 const OF_CLASSES = ['constructor', 'length', 'name', 'prototype'];
@@ -32,9 +37,13 @@ class Reference extends Document {
 
   /** The names that the code in a section begins with, those below its heading as well. */
   names(heading) {
+    return namesOf(Document.code(this.section(heading, { deep: true })));
+  }
+
+  /** Those of the methods that the section tells of. */
+  definitions(heading) {
     const section = this.section(heading, { deep: true });
-    const found = Document.code(section).map((code) => MEMBER.exec(code));
-    return new Set(found.filter(Boolean).map(([, name]) => name));
+    return namesOf([...section.matchAll(DEFINITION)].map(([, code]) => code));
   }
 
   /** The names of events in the first table under a heading. */
@@ -43,12 +52,27 @@ class Reference extends Document {
     return rows.map(({ event }) => valueOf(Document.code(event)[0]));
   }
 
-  /** The public names that an object, or a class and its prototype, have themselves. */
+  /** The public names that objects have themselves: a class, its prototype, say. */
   static members(...objects) {
+    const ofEmitters = Object.getOwnPropertyNames(new EventEmitter());
     return objects
       .flatMap((object) => Object.getOwnPropertyNames(object))
-      .filter((name) => !name.startsWith('_') && !OF_CLASSES.includes(name));
+      .filter((name) => ![...OF_CLASSES, ...ofEmitters].includes(name))
+      .filter((name) => !name.startsWith('_'));
   }
+
+  /** The public methods of a class. */
+  static methods({ prototype }) {
+    return Reference.members(prototype).filter((name) => {
+      const { value } = Object.getOwnPropertyDescriptor(prototype, name);
+      return typeof value === 'function';
+    });
+  }
+}
+
+function namesOf(codes) {
+  const found = codes.map((code) => MEMBER.exec(code)).filter(Boolean);
+  return new Set(found.map(([, name]) => name));
 }
 
 /** The value of a literal, or of a name in the scope. */
