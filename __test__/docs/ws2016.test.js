@@ -17,7 +17,10 @@ const TEXT = { binary: false, masked: false };
 const BINARY = { binary: true, masked: false };
 
 /** Runs the programs of the reference of `oxws`. */
-describe('The programs of ws2016.md', () => {
+describe('The programs of ws2016.md', function () {
+  // Each test starts a process.
+  this.timeout(20000);
+
   const { track } = ledger(WebSocket);
   let app;
 
@@ -135,7 +138,7 @@ describe('The programs of ws2016.md', () => {
     const closed = closing(ws);
     ws.resume();
     assert.deepEqual(await closed, [1000, '']);
-    assert.equal(count, 1000);
+    assert.equal(count, 500);
     await app.printed(server, /at most \d+ bytes/);
     const [, most] = /at most (\d+) bytes/.exec(server.output);
     const limit = 1024 * 1024;
@@ -143,7 +146,7 @@ describe('The programs of ws2016.md', () => {
   });
 
   it('heartbeat: who does not answer is gone', async () => {
-    const env = { INTERVAL: '200' };
+    const env = { INTERVAL: '500' };
     const server = await start('heartbeat.js', { env });
     const alive = await joinOpen();
     let pings = 0;

@@ -12,7 +12,10 @@ const { WebSocket, closing, collect, ledger } = require('../ws8/support');
 const { OPEN } = WebSocket;
 
 /** Runs the programs of the reference of `oxws/ws8`. */
-describe('The programs of ws8.md', () => {
+describe('The programs of ws8.md', function () {
+  // Each test starts a process.
+  this.timeout(20000);
+
   const { track } = ledger();
   let app;
 
@@ -138,7 +141,7 @@ describe('The programs of ws8.md', () => {
     const closed = closing(ws);
     ws.resume();
     assert.deepEqual(await closed, [1000, '']);
-    assert.equal(count, 1000);
+    assert.equal(count, 500);
     await app.printed(server, /at most \d+ bytes/);
     const [, most] = /at most (\d+) bytes/.exec(server.output);
     const limit = 1024 * 1024;
@@ -146,7 +149,7 @@ describe('The programs of ws8.md', () => {
   });
 
   it('heartbeat: who does not answer is gone', async () => {
-    const env = { INTERVAL: '200' };
+    const env = { INTERVAL: '500' };
     const server = await start('heartbeat.js', { env });
     const alive = await joinOpen();
     let pings = 0;
