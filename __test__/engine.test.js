@@ -5,10 +5,13 @@
 
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('async_hooks');
+const { execFile } = require('child_process');
 const { randomBytes } = require('crypto');
 const { once } = require('events');
 const http = require('http');
 const net = require('net');
+const path = require('path');
+const { promisify } = require('util');
 
 const WebSocket = require('..');
 const {
@@ -1105,6 +1108,17 @@ describe('The engine', () => {
       }
       const all = WebSocket.diagnostics();
       assert.equal(all.connections, IS_STREAM ? 0 : 2);
+    });
+
+    it('come with a warning of a host that there is not', async () => {
+      const wss = track(await listen());
+      const program = path.join(__dirname, 'fixtures-engine', 'unref.js');
+      const { stderr } = await promisify(execFile)(
+        process.execPath,
+        [program, url(wss)],
+        { env: { ...process.env, OXWS_HOST: 'inlien', OXWS_TRANSPORT: '' } },
+      );
+      assert.match(stderr, /Warning: OXWS_HOST is 'inlien', which is none of/);
     });
 
     it('count what is queued, and nothing after the end', async () => {

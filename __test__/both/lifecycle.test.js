@@ -386,6 +386,28 @@ for (const api of apis) {
       );
     });
 
+    api.beyondWs('diagnostics', () => {
+      it('tell how a connection is carried, until it is closed', async () => {
+        const { client, server } = await pair();
+        for (const ws of [client, server]) {
+          const { connections, transport } = WebSocket.diagnostics(ws);
+          assert.equal(connections, 1);
+          assert.ok(['native', 'stream'].includes(transport), transport);
+        }
+        const closed = [closing(client), closing(server)];
+        client.close();
+        await Promise.all(closed);
+        for (const ws of [client, server]) {
+          assert.deepEqual(WebSocket.diagnostics(ws), {
+            transport: null,
+            host: null,
+            connections: 0,
+            queuedBytes: 0,
+          });
+        }
+      });
+    });
+
     it('may send to all', async () => {
       const wss = await serve();
       const clients = [];

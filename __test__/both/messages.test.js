@@ -305,6 +305,34 @@ for (const api of apis) {
       }
     });
 
+    api.beyondWs('a listener that transfers the memory of its message', () => {
+      for (const side of SIDES) {
+        it(`loses none of the ${side}'s messages`, async () => {
+          const { ws, sendAll } = await bare(side);
+          const seen = [];
+          const all = new Promise((resolve) => {
+            ws.on('message', (data) => {
+              seen.push(data.length);
+              if (seen.length === 3) resolve();
+              try {
+                structuredClone(data.buffer, { transfer: [data.buffer] });
+              } catch ({ name }) {
+                // Memory that others share cannot be transferred.
+                assert.equal(name, 'DataCloneError');
+              }
+            });
+          });
+          sendAll(
+            [BINARY, Buffer.alloc(1000)],
+            [BINARY, Buffer.alloc(200)],
+            [BINARY, Buffer.alloc(200)],
+          );
+          await all;
+          assert.deepEqual(seen, [1000, 200, 200]);
+        });
+      }
+    });
+
     api.beyondWs('a listener that throws', () => {
       for (const side of SIDES) {
         it(`loses none of the ${side}'s messages`, async () => {

@@ -19,7 +19,6 @@ const {
   PerMessageDeflate,
   Receiver,
   WebSocket,
-  WebSocketServer,
 } = require('../../ws8');
 
 const NAME = 'docs/troubleshooting.md';
@@ -246,24 +245,6 @@ describe(NAME, function () {
         assert.ok(told.includes(code(cell)));
       });
     }
-  });
-
-  describe('The handshake is refused', () => {
-    it('by a server whose compression is out of range', async () => {
-      const zlibDeflateOptions = { level: 10 };
-      const wss = new WebSocketServer({
-        host: '127.0.0.1',
-        port: 0,
-        perMessageDeflate: { zlibDeflateOptions },
-      });
-      await once(wss, 'listening');
-      const ws = new WebSocket(`ws://127.0.0.1:${wss.address().port}`);
-      const [, response] = await once(ws, 'unexpected-response');
-      const [body] = await once(response, 'data');
-      assert.equal(response.statusCode, 400);
-      assert.ok(document.text.includes(`\`${body}\``), body);
-      wss.close();
-    });
   });
 
   describe('ticker.js', () => {

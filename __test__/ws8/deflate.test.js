@@ -23,7 +23,7 @@ const {
   recorded,
   request,
 } = require('./support');
-const { portOf, url } = require('./support');
+const { beyondWs, portOf, url } = require('./support');
 
 const EXTENSIONS = 'Sec-WebSocket-Extensions';
 const MIB = 1 << 20;
@@ -99,6 +99,26 @@ const HELLO = [
   ['a block that is not compressed', '000500faff48656c6c6f00'],
   ['a block that is the last', 'f348cdc9c9070000'],
   ['two blocks', 'f248050000', '00ffffcac9c90700'],
+];
+
+/** Options that are out of their range, and the errors. */
+const OUT_OF_RANGE = [
+  [
+    { zlibDeflateOptions: { level: 12 } },
+    'perMessageDeflate.level must be an integer from 0 to 9: 12',
+  ],
+  [
+    { zlibDeflateOptions: { memLevel: 0 } },
+    'perMessageDeflate.memLevel must be an integer from 1 to 9: 0',
+  ],
+  [
+    { serverMaxWindowBits: 16 },
+    'perMessageDeflate.serverMaxWindowBits must be an integer from 8 to 15: 16',
+  ],
+  [
+    { clientMaxWindowBits: 7 },
+    'perMessageDeflate.clientMaxWindowBits must be an integer from 8 to 15: 7',
+  ],
 ];
 
 describe('permessage-deflate', () => {
@@ -424,5 +444,28 @@ describe('permessage-deflate', () => {
       }),
     );
     assert.deepEqual(echoes, texts);
+  });
+
+  beyondWs('options', () => {
+    it('that are out of range throw at both ends', () =>
+      each(OUT_OF_RANGE, (perMessageDeflate, text) => {
+        assert.throws(
+          () => new WebSocket.Server({ noServer: true, perMessageDeflate }),
+          { message: text },
+        );
+        assert.throws(
+          () => new WebSocket('ws://127.0.0.1:1', { perMessageDeflate }),
+          { message: text },
+        );
+      }));
+
+    it('may have a threshold that is a string', async () => {
+      const { client, server } = await pair({
+        perMessageDeflate: { serverNoContextTakeover: true, threshold: '2000' },
+      });
+      const received = once(client, 'message');
+      server.send('x'.repeat(1999));
+      assert.equal((await received)[0].length, 1999);
+    });
   });
 });

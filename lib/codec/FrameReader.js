@@ -362,9 +362,11 @@ class FrameReader {
       return bytes.length === 0 ? EMPTY : handedOver(bytes);
     }
     if (start === end) return EMPTY;
-    // Copy a small payload, so that it does not keep the whole chunk alive.
     const bytes = chunk.subarray(start, end);
-    return 2 * bytes.length < chunk.length ? Buffer.from(bytes) : bytes;
+    // A small payload would keep the whole chunk alive. And a listener may transfer the
+    // memory of its message, but not that of the events behind it.
+    const isShared = end < chunk.length || 2 * bytes.length < chunk.length;
+    return isShared ? Buffer.from(bytes) : bytes;
   }
 
   _tell(what, data, wire, extra) {

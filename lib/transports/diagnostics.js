@@ -15,12 +15,14 @@ function diagnostics(ws) {
   return ws === undefined ? ofEngine() : ofConnection(ws);
 }
 
-function ofConnection({ _transport: transport, bufferedAmount }) {
+function ofConnection(ws) {
+  const { _transport, bufferedAmount, readyState, CLOSED } = ws;
+  const transport = readyState === CLOSED ? null : _transport;
   return {
     transport: transport && transport.name,
     host: transport && transport.host,
     connections: transport ? 1 : 0,
-    queuedBytes: bufferedAmount,
+    queuedBytes: transport ? bufferedAmount : 0,
   };
 }
 

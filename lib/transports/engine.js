@@ -393,6 +393,9 @@ function flush(engine) {
   engine.flush();
 }
 
+/** The values of `OXWS_HOST`. */
+const HOSTS = ['inline', 'thread'];
+
 /** The minimum time between two attempts to start the engine, in milliseconds. */
 const RETRY_AFTER = 1000;
 
@@ -415,14 +418,23 @@ function theEngine() {
 
 function start() {
   const threads = Number(process.env.OXWS_THREADS) || 1;
-  const preferred = process.platform === 'linux' ? 'inline' : 'thread';
   try {
-    state.engine = new Engine(process.env.OXWS_HOST || preferred, threads);
+    state.engine = new Engine(wantedHost(), threads);
   } catch (error) {
     // No descriptors, threads or memory are left now. A later attempt may succeed.
     if (error.code === 'Cancelled') state.failedAt = hrtime();
     else state.isMissing = true;
   }
+}
+
+function wantedHost() {
+  const preferred = process.platform === 'linux' ? 'inline' : 'thread';
+  const host = process.env.OXWS_HOST || preferred;
+  if (HOSTS.includes(host)) return host;
+  process.emitWarning(
+    `OXWS_HOST is '${host}', which is none of ${HOSTS.join(', ')}`,
+  );
+  return preferred;
 }
 
 function hasJustFailed() {

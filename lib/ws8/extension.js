@@ -2,6 +2,7 @@
 
 const native = require('../native');
 const headerFault = require('./header-fault');
+const pairs = require('./pairs');
 
 /**
  * Parses the value of a `Sec-WebSocket-Extensions` header (RFC 6455, 9.1).
@@ -51,16 +52,4 @@ function format(extensions) {
   );
 }
 
-/**
- * Converts parameters to pairs of a name and a value: a string, or null if it is
- * `true`.
- */
-function pairs(params) {
-  return Object.entries(params).flatMap(([name, values]) =>
-    []
-      .concat(values)
-      .map((value) => [name, value === true ? null : `${value}`]),
-  );
-}
-
-module.exports = { format, pairs, parse };
+module.exports = { format, parse };

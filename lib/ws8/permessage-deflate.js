@@ -5,7 +5,7 @@ const native = require('../native');
 const Direction = require('./direction');
 const Limiter = require('./limiter');
 const negotiation = require('./negotiation');
-const { pairs } = require('./extension');
+const pairs = require('./pairs');
 const { errorOf } = require('./violations');
 
 const DEFAULT_CONCURRENCY = 10;
@@ -39,7 +39,7 @@ class PerMessageDeflate {
    *   messages
    * @param {Object} [options.zlibDeflateOptions] `level`, 0 to 9, or -1 for the default
    *   7; and `memLevel`, 1 to 9, 8 by default
-   * @throws {Error} if `level` or `memLevel` is out of range
+   * @throws {Error} if a window, `level` or `memLevel` is out of range
    */
   constructor(options) {
     this._options = options || {};
@@ -53,7 +53,7 @@ class PerMessageDeflate {
     const { level, memLevel } = zlibDeflateOptions || {};
     this._isServer = !!isServer;
     this._maxPayload = maxPayload | 0;
-    this._threshold = threshold;
+    this._threshold = Number(threshold) || 0;
     this._limiter = once('limiter', () => new Limiter(concurrencyLimit));
     /** The Directions that compress and decompress, created at the first use. */
     this._deflate = null;
@@ -62,7 +62,13 @@ class PerMessageDeflate {
     this.params = null;
     /** The native object, for transports. It is ready after `accept`. */
     this.native = new native.PerMessageDeflate(
-      { level, memLevel },
+      {
+        level,
+        memLevel,
+        // Negotiated here, and checked there.
+        clientMaxWindowBits: numberIn(this._options.clientMaxWindowBits),
+        serverMaxWindowBits: numberIn(this._options.serverMaxWindowBits),
+      },
       this._isServer,
     );
   }
@@ -128,6 +134,11 @@ class PerMessageDeflate {
     if (inflate) inflate.close(closed('inflate'));
     if (deflate) deflate.close(closed('deflate'));
   }
+}
+
+/** Returns an option that may be a number or a boolean, if it is a number. */
+function numberIn(option) {
+  return typeof option === 'number' ? option : undefined;
 }
 
 function toBytes(data) {

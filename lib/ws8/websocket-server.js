@@ -45,6 +45,7 @@ class WebSocketServer extends EventEmitter {
    * @param {Object} options exactly one of `port`, `server` and `noServer` is required
    * @param {Function} [callback] a listener for 'listening'; used only with `port`
    * @throws {TypeError} unless exactly one of the three is given
+   * @throws {Error} if an option of `perMessageDeflate` is out of range
    */
   constructor(options, callback) {
     super();
@@ -60,6 +61,9 @@ class WebSocketServer extends EventEmitter {
       );
     }
     if (perMessageDeflate === true) this.options.perMessageDeflate = {};
+    // What is out of range throws now, and not at each handshake.
+    if (perMessageDeflate)
+      new PerMessageDeflate(this.options.perMessageDeflate);
     if (clientTracking) this.clients = new Set();
 
     this._state = RUNNING;
