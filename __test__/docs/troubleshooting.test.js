@@ -15,11 +15,7 @@ const WebSocket2016 = require('../..');
 const native = require('../../lib/native');
 const PerMessageDeflate2016 = require('../../lib/ws2016/PerMessageDeflate');
 const { kStatusCode } = require('../../lib/ws8/constants');
-const {
-  PerMessageDeflate,
-  Receiver,
-  WebSocket,
-} = require('../../ws8');
+const { PerMessageDeflate, Receiver, WebSocket } = require('../../ws8');
 
 const NAME = 'docs/troubleshooting.md';
 const root = path.join(__dirname, '..', '..');
