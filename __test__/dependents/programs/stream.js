@@ -6,6 +6,7 @@
 const assert = require('node:assert/strict');
 const { createHash } = require('crypto');
 const { once } = require('events');
+const fs = require('fs');
 const { PassThrough, Readable, Writable } = require('stream');
 const { pipeline } = require('stream/promises');
 const { createWebSocketStream, WebSocket, WebSocketServer } = require('ws');
@@ -22,12 +23,23 @@ const SIZES = [1, 125, 126, 4096, 65535, 65536, 300000, MIB];
  * How much may be under way: what the kernel holds for both directions of a connection,
  * and a few pieces at each end.
  */
-const MOST_UNDER_WAY = 24 * MIB;
+const MOST_UNDER_WAY =
+  2 * (mostHeld('tcp_rmem', 6 * MIB) + mostHeld('tcp_wmem', 4 * MIB)) + 4 * MIB;
 
 /** By how much the process may grow meanwhile; garbage is a part of it. */
 const MOST_GROWTH = 80 * MIB;
 
 const BYTES = pattern(2 * MIB);
+
+/** The maximum size of the kernel's buffers of this kind, in bytes. */
+function mostHeld(name, otherwise) {
+  try {
+    const sizes = fs.readFileSync(`/proc/sys/net/ipv4/${name}`, 'utf8');
+    return Number(sizes.trim().split(/\s+/)[2]);
+  } catch {
+    return otherwise;
+  }
+}
 
 /** How far a transfer is. */
 class Meter {
