@@ -1,7 +1,8 @@
 'use strict';
 
-// Runs scenarios: all servers of one are started, and the load goes round among them,
-// so that what changes on the machine meanwhile meets each of them.
+// Runs scenarios. All servers of a scenario run at the same time and are loaded one
+// after the other, in several rounds, so that changes of the machine affect all of
+// them.
 
 const { spawn, spawnSync } = require('child_process');
 const fs = require('fs');
@@ -14,20 +15,20 @@ const fixture = (name) => path.join(OXWS, '__test__', 'fixtures', name);
 const TLS = { key: fixture('server-key.pem'), cert: fixture('server.pem') };
 const AUTHORITY = fixture('ca.pem');
 
-/** How long a server may take to start, and a load beyond its time, in ms. */
+/** How long a server may take to start, and a load to end after its time, in ms. */
 const PATIENCE = 60 * 1000;
 
-/** So many bytes on their way take their time: it is counted longer. */
+/** With more bytes than this in flight, a scenario is measured for a longer time. */
 const MANY_BYTES = 256 << 20;
 
 const cores = os.cpus().length;
 
-/** Whether a process can be kept to some cores: on Linux, as a rule. */
+/** Whether processes can be restricted to some cores, which is usual on Linux. */
 const canPin = cores > 1 && spawnSync('taskset', ['-V']).status === 0;
 
 /**
- * Puts a command on cores of its own: the load on the last, what is measured on all
- * others.
+ * Restricts a command to its own cores: the load to the last core, and what is measured
+ * to all others.
  */
 function pinned({ command, args, env }, isLoad) {
   if (!canPin) return { command, args, env };
@@ -35,7 +36,7 @@ function pinned({ command, args, env }, isLoad) {
   return { command: 'taskset', args: ['-c', list, command, ...args], env };
 }
 
-/** Starts a process, whose output is gathered. */
+/** Starts a process, and collects its output. */
 function start({ command, args, env }) {
   const child = spawn(command, args, {
     cwd: __dirname,
@@ -56,13 +57,13 @@ function start({ command, args, env }) {
   return started;
 }
 
-/** Why a process has failed: the line with its error, if it wrote one. */
+/** Returns why a process failed: the line with its error, if it wrote one. */
 function reason({ errors }, status) {
   const lines = errors.split('\n');
   return lines.find((line) => line.includes('Error')) || `it ended: ${status}`;
 }
 
-/** The output of a process that ends by itself. */
+/** Runs a process until it ends. Resolves to its output. */
 async function output(command, milliseconds) {
   const started = start(command);
   const timer = setTimeout(() => started.child.kill('SIGKILL'), milliseconds);
@@ -74,7 +75,7 @@ async function output(command, milliseconds) {
   return started.output;
 }
 
-/** A server that has said its port. */
+/** Starts a server. Resolves when it has printed its port. */
 async function startServer(peer, options, isLoad = false) {
   const started = start(pinned(peer.serve(options), isLoad));
   const timer = setTimeout(() => started.child.kill('SIGKILL'), PATIENCE);
@@ -114,7 +115,7 @@ function loadServer({ plan }, server, times) {
   );
 }
 
-/** Measures one peer's clients once, beside the plain server. */
+/** Measures one peer's clients once, with the plain server. */
 function loadClients({ plan }, peer, server, times) {
   const { connections, size, depth, binary } = plan;
   const options = { port: server.port, connections, size, depth, binary };
@@ -124,25 +125,25 @@ function loadClients({ plan }, peer, server, times) {
   );
 }
 
-/** The options of a server for a scenario. */
+/** Returns the options of a server for a scenario. */
 function serverOptions({ plan, server }) {
   const { scenario: mode, deflate, tls } = plan;
   return Object.assign({ mode, deflate }, server, tls ? TLS : {});
 }
 
-/** How long to load, in seconds. */
+/** Returns how long to warm up and to measure, in seconds. */
 function timesOf({ plan, role }, { settle, warmUp, seconds }) {
   const bytes = plan.connections * plan.size * plan.depth;
   const isLong = plan.scenario === 'echo' && bytes > MANY_BYTES;
   const factor = isLong ? 4 : 1;
   return {
-    // Clients are new processes each time.
+    // Clients are a new process each time, which has compiled nothing yet.
     warmUp: role === 'client' ? settle : factor * warmUp,
     seconds: factor * seconds,
   };
 }
 
-/** A server that has compiled what it runs. */
+/** Starts a server, and loads it until its JavaScript is compiled. */
 async function startSettled(scenario, peer, { settle, warmUp }) {
   const server = await startServer(peer, serverOptions(scenario));
   if (!scenario.isMemory) {
@@ -155,7 +156,7 @@ async function startSettled(scenario, peer, { settle, warmUp }) {
   return server;
 }
 
-/** Measures one peer once; resolves with the figures. */
+/** Measures one peer once. Resolves to the figures. */
 async function measureOnce(scenario, peer, servers, extent) {
   const times = timesOf(scenario, extent);
   let text;
@@ -163,7 +164,7 @@ async function measureOnce(scenario, peer, servers, extent) {
     text = await loadClients(scenario, peer, servers.limit, times);
   } else {
     const { id } = peer;
-    // Memory is that of a server which has done nothing else.
+    // Memory is measured with a new server each time.
     if (scenario.isMemory && servers[id]) {
       await stop(servers[id]);
       delete servers[id];
@@ -175,8 +176,8 @@ async function measureOnce(scenario, peer, servers, extent) {
 }
 
 /**
- * Measures a scenario; resolves with the runs of each peer by its id, or, as `error`,
- * why it has none.
+ * Measures a scenario. Resolves to an object with, for the ID of each peer, its `runs`,
+ * and `error` if it failed.
  */
 async function measure(scenario, peers, extent) {
   const present = scenario.peers.filter((id) => id in peers);
@@ -184,7 +185,7 @@ async function measure(scenario, peers, extent) {
   const servers = {};
   try {
     if (scenario.role === 'client') {
-      // The server is the fixed part here, and has the load's core.
+      // Here the clients are measured, so the server runs on the core of the load.
       servers.limit = await startServer(peers.limit, {}, true);
     }
     for (let round = 0; round < extent.rounds; round++) {
@@ -205,7 +206,7 @@ async function measure(scenario, peers, extent) {
   return results;
 }
 
-/** What the figures are of. */
+/** Describes the machine and the versions that the figures belong to. */
 function machine() {
   const [cpu] = os.cpus();
   const git = path.join(OXWS, '.git');

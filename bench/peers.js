@@ -1,7 +1,6 @@
 'use strict';
 
-// What is measured: oxws, each way that its bytes can go, and what one would take
-// instead of it.
+// The peers: oxws with each transport and host, and the alternatives to it.
 
 const { spawnSync } = require('child_process');
 const fs = require('fs');
@@ -17,10 +16,10 @@ const LOAD = path.join(OXWS, 'target', 'release', 'oxws-bench-load');
 
 const server = (name) => path.join(__dirname, 'servers', `${name}.js`);
 
-/** What the ws of 2016 must not see. */
+/** Flags that hide bufferutil from the ws of 2016. */
 const OLD = ['--require', path.join(__dirname, 'without-bufferutil.js')];
 
-/** A server with the API of ws. */
+/** Returns a function that returns the command of a server with the API of ws. */
 function wsServer(module, env = {}, flags = []) {
   return (options) => ({
     command: process.execPath,
@@ -35,7 +34,7 @@ function wsServer(module, env = {}, flags = []) {
   });
 }
 
-/** Clients with the API of ws, or of browsers. */
+/** As `wsServer`, for clients with the API of ws or of browsers. */
 function nodeClients(module, env = {}, flags = []) {
   return (options) => ({
     command: process.execPath,
@@ -49,7 +48,7 @@ function nodeClients(module, env = {}, flags = []) {
   });
 }
 
-/** The file of a package of the peers; null if it is not installed. */
+/** Returns the main file of a package; null if the package is not installed. */
 function find(module) {
   try {
     return require.resolve(module, { paths: [__dirname] });
@@ -58,7 +57,7 @@ function find(module) {
   }
 }
 
-/** Why a module cannot be used; null if it can. */
+/** Returns why a module cannot be used; null if it can. */
 function missing(module) {
   const file = find(module);
   if (file === null) return 'it is not installed';
@@ -72,8 +71,9 @@ function missing(module) {
 const bun = path.join(__dirname, 'node_modules', '.bin', 'bun');
 
 /**
- * Each with its name, how its server and its clients are started, where it has them,
- * its version, and, as `missing`, why it is not there.
+ * The peers by ID: `title`; `serve` and `connect`, which return the command of the
+ * server and of the clients, if there are any; `version`; and `missing`, which returns
+ * why the peer cannot be used, or null.
  */
 const PEERS = {
   'oxws-inline': {
@@ -148,7 +148,7 @@ function versionOf(module) {
   return JSON.parse(fs.readFileSync(path.join(folder, 'package.json'))).version;
 }
 
-/** The peers that can be used here; says which cannot. */
+/** Returns the peers that can be used here. Prints which cannot. */
 function available() {
   const found = {};
   for (const [id, peer] of Object.entries(PEERS)) {

@@ -1,11 +1,12 @@
 'use strict';
 
-// npm run bench              what matters most, in under three minutes
+// npm run bench              the most important scenarios, in under three minutes
 // npm run bench:full         all scenarios; writes bench/results and README's table
-// node bench/run.js smoke    whether all of it works, in seconds
-// node bench/run.js render   writes the reports of the last full run anew
+// node bench/run.js smoke    checks in seconds that everything works
+// node bench/run.js render   writes the reports of the last full run again
 //
-// --only TEXT takes the scenarios whose id begins so; --peers A,B these peers only.
+// --only TEXT selects the scenarios whose ID starts with TEXT. --peers A,B selects
+// peers.
 
 const { spawnSync } = require('child_process');
 const fs = require('fs');
@@ -17,8 +18,8 @@ const root = path.join(__dirname, '..');
 const results = path.join(__dirname, 'results');
 
 /**
- * How often each peer is measured, for how long, in seconds, and how long before that:
- * when it starts, and each time.
+ * The number of `rounds` and, in seconds, how long each peer is loaded when it starts
+ * (`settle`), before each measurement (`warmUp`) and during it (`seconds`).
  */
 const EXTENTS = {
   full: { rounds: 3, settle: 0.5, warmUp: 0.1, seconds: 0.25 },
@@ -26,7 +27,7 @@ const EXTENTS = {
   smoke: { rounds: 1, settle: 0.05, warmUp: 0.05, seconds: 0.1 },
 };
 
-/** Runs a command; the process ends if it fails and must not. */
+/** Runs a command. If it fails, ends this process unless `mayFail` is true. */
 function run(command, args, mayFail) {
   const { status } = spawnSync(command, args, {
     cwd: root,
@@ -36,7 +37,7 @@ function run(command, args, mayFail) {
   if (status !== 0 && !mayFail) process.exit(status || 1);
 }
 
-/** Installs the peers and builds, where that is not done. */
+/** Installs the peers and builds oxws and the load generator, if needed. */
 function prepare() {
   run(process.execPath, [path.join(root, 'scripts', 'setup.js')]);
   if (!isInstalled(__dirname)) {
@@ -57,8 +58,8 @@ function optionsOf(args) {
 }
 
 /**
- * What does not work: oxws in any scenario, and peers that fail in all of theirs. That
- * one now and then breaks off is its own affair.
+ * Returns what does not work: scenarios in which oxws fails, and peers that fail in all
+ * of their scenarios. A peer may fail in some.
  */
 function failures({ scenarios, peers }) {
   const failed = [];

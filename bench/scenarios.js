@@ -1,24 +1,24 @@
 'use strict';
 
-// What is measured: each scenario is a plan of the load generator, the peers that it is
-// for, and what it is called.
+// The scenarios. Each has a plan for the load generator, the peers that it measures,
+// and its ID, group and title.
 
 const KIB = 1024;
 const MIB = 1024 * 1024;
 
 const OXWS = ['oxws-inline', 'oxws-thread', 'oxws-stream'];
-/** What has the API of ws 8. */
+/** The peers with the API of ws 8. */
 const APIS_OF_8 = ['oxws-ws8', 'ws8'];
 const SERVERS = [...OXWS, 'oxws-ws8', 'ws8', 'ws2016', 'uws', 'bun'];
 const CLIENTS = [...OXWS, 'oxws-ws8', 'ws8', 'ws2016', 'undici'];
 
-/** 65536 as `64 KiB`. */
+/** Formats 65536 as `64 KiB`. */
 function inWords(bytes) {
   if (bytes >= MIB) return `${bytes / MIB} MiB`;
   return bytes >= KIB ? `${bytes / KIB} KiB` : `${bytes} B`;
 }
 
-/** 65536 as `64k`. */
+/** Formats 65536 as `64k`. */
 const inShort = (bytes) =>
   inWords(bytes)
     .replace(/ (.).*/, '$1')
@@ -146,20 +146,20 @@ const secure = (size, depth) =>
     'Echo over TLS (wss:), text',
     `100 connections, ${inWords(size)}, ${depth} in flight`,
     {
-      // TLS is not for the engine: every way of oxws is the stream transport here.
+      // With TLS, all connections of oxws are carried as streams.
       peers: ['oxws-inline', 'oxws-ws8', 'ws8', 'ws2016', 'uws', 'bun'],
       plan: { scenario: 'echo', connections: 100, size, depth, tls: true },
     },
   );
 
-/** All of it. */
+/** Returns all scenarios. */
 function full() {
   const list = [];
   for (const binary of [false, true]) {
     for (const connections of [1, 10, 100, 1000]) {
       for (const size of [64, KIB, 64 * KIB, MIB]) {
         for (const depth of [1, 16]) {
-          // 16 GiB would be on their way.
+          // The largest would have 16 GiB in flight.
           if (connections * size * depth > 2048 * MIB) continue;
           list.push(echo(connections, size, depth, binary));
         }
@@ -191,7 +191,7 @@ const rest = (idleConnections) => [
   secure(64 * KIB, 1),
 ];
 
-/** What matters most. */
+/** Returns the most important scenarios. */
 function quick() {
   const peers = ['oxws-inline', 'oxws-thread', 'oxws-ws8', 'ws8', 'uws', 'bun'];
   const list = [
@@ -219,7 +219,7 @@ function quick() {
   );
 }
 
-/** One of each kind, small: whether all of it works. */
+/** Returns a small scenario of each kind, to check that everything works. */
 function smoke() {
   return [
     echo(2, KIB, 2, false),

@@ -1,6 +1,6 @@
 'use strict';
 
-/** The middle value. */
+/** Returns the median. */
 function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -9,12 +9,18 @@ function median(values) {
     : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** How far the values lie apart, as a share of the median. */
+/**
+ * Returns the distance between the largest and the smallest value, divided by the
+ * median.
+ */
 function spread(values) {
   return (Math.max(...values) - Math.min(...values)) / median(values);
 }
 
-/** The median of each figure over all runs; `spread` is that of the first. */
+/**
+ * Returns the median of each figure over all runs, and the `spread` of the main figure:
+ * messages per second, or memory.
+ */
 function summary(runs) {
   const figures = {};
   for (const name of Object.keys(runs[0])) {

@@ -1,12 +1,12 @@
 'use strict';
 
-// What oxws is to reach, as ratios within one run, and what limits it where it does
-// not: from a profile, not a guess.
+// The targets of oxws, as ratios of figures of the same run. If a target is not
+// reached, `limit` says what limits oxws, according to a profile.
 
 const faster = (than, least) => ({ figure: 'perSecond', than, least });
 const less = (figure, than, least) => ({ figure, than, least, isLess: true });
 
-/** Every other server that JavaScript programs can have. */
+/** The servers for JavaScript programs other than oxws. */
 const PEERS = ['ws8', 'ws2016', 'uws', 'bun'];
 
 const each = (least) => PEERS.map((than) => faster(than, least));
@@ -17,7 +17,7 @@ const DEFLATE = [
   less('wireBytes', 'ws8', 1 / 1.05),
 ];
 
-// Limits that several share.
+// Limits that several targets share.
 
 const KERNEL_OF_SMALL =
   'the kernel, which has 82 to 87 % of the processor time, with one call to receive a ' +

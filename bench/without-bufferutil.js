@@ -1,7 +1,7 @@
 'use strict';
 
-// Hides bufferutil from the ws of 2016, which takes any version for its own, and
-// fails with today's: `node --require`.
+// Preloaded with `node --require`. Hides bufferutil from the ws of 2016, which uses any
+// version that it finds, but does not work with today's.
 
 const Module = require('module');
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a command in this checkout, in a container with Alpine Linux (musl), Node.js and
-# Rust, after the packages are installed:
+# Installs the packages of this checkout and runs a command, in a container with Alpine
+# Linux (musl), Node.js and Rust:
 #
 #   scripts/alpine.sh 'npm run build'
 set -eu

@@ -1,12 +1,12 @@
 'use strict';
 
-// Builds the addon; cargo decides what is to be done, and shows how far it is.
+// Builds the addon. cargo builds only what has changed, and shows the progress.
 //
 //   npm run build [-- --debug] [-- OPTIONS OF napi build]
 //
-// A binary for Linux with glibc is linked with a toolchain whose glibc is 2.17, where
-// that is installed: it is an optional dependency. Elsewhere the binary needs the glibc
-// of the machine that builds.
+// A binary for Linux with glibc is linked with a toolchain that has glibc 2.17. This
+// toolchain is an optional dependency. If it is not installed, the binary needs the
+// glibc of the machine that builds it.
 
 const { spawnSync } = require('child_process');
 const path = require('path');
@@ -15,13 +15,13 @@ const platform = require('../lib/platform');
 
 const root = path.join(__dirname, '..');
 
-/** The toolchain that this machine has for a target with glibc. */
+/** The packages with the toolchain, by platform. */
 const TOOLCHAINS = {
   'linux-arm64-gnu': '@napi-rs/cross-toolchain-arm64-target-aarch64',
   'linux-x64-gnu': '@napi-rs/cross-toolchain-x64-target-x86_64',
 };
 
-/** Whether this machine can link its own binary against glibc 2.17. */
+/** Whether the toolchain for this machine's own platform is installed. */
 function hasToolchain() {
   const name = TOOLCHAINS[platform()];
   if (name === undefined) return false;
@@ -34,7 +34,7 @@ function hasToolchain() {
   }
 }
 
-/** The arguments of `napi`. */
+/** Returns the arguments of `napi` for the options of this script. */
 function args(options) {
   const isDebug = options.includes('--debug');
   const others = options.filter((option) => option !== '--debug');

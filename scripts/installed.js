@@ -3,7 +3,7 @@
 const fs = require('fs');
 const path = require('path');
 
-/** Whether the node_modules of a folder is what its lock file asks for. */
+/** Whether the node_modules of a folder is at least as new as its lock file. */
 function isInstalled(folder) {
   const time = (file) => fs.statSync(path.join(folder, file)).mtimeMs;
   try {

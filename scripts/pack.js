@@ -1,15 +1,16 @@
 'use strict';
 
-// Packs what is published into a folder: the packages with the binaries that are there
-// (npm run build makes that of this platform), oxws, and oxws8, which stands in for ws 8.
-// Prints the path of each tarball.
+// Packs the packages that are published, into a folder: those with binaries, oxws, and
+// oxws8. The binaries have to be built before: npm run build makes that of this
+// platform. Prints the path of each tarball.
 //
-//   npm run pack -- FOLDER           the binaries that are there, one at least
+//   npm run pack -- FOLDER           packs the binaries that exist, at least one
 //   npm run pack -- FOLDER --all     fails unless all platforms have a binary
 //
-// The published package.json of oxws differs from the repository's: it asks for the
-// packages of the platforms, which cannot be installed before they are published, and
-// has no scripts, since there is nothing to build.
+// The published package.json of oxws differs from that of the repository. It lists the
+// packages with binaries as optional dependencies, which the repository could not
+// install before they are published. It has no scripts, since there is nothing to
+// build.
 
 const { execFileSync } = require('child_process');
 const fs = require('fs');
@@ -24,7 +25,7 @@ function read(file) {
   return JSON.parse(fs.readFileSync(file, 'utf8'));
 }
 
-/** Packs a folder with its package.json as it is published; the path of the tarball. */
+/** Packs a folder with this package.json. Returns the path of the tarball. */
 function pack(folder, published, destination) {
   const { GITHUB_REPOSITORY, GITHUB_SERVER_URL } = process.env;
   if (GITHUB_REPOSITORY) {
@@ -52,7 +53,7 @@ function pack(folder, published, destination) {
   return path.join(destination, filename);
 }
 
-/** The package `oxws`. */
+/** Packs `oxws`. Returns the path of the tarball. */
 function packOxws(staging, destination) {
   const folder = path.join(staging, 'root');
   for (const file of [...manifest.files, 'README.md', 'LICENSE']) {
@@ -71,7 +72,7 @@ function packOxws(staging, destination) {
   return pack(folder, published, destination);
 }
 
-/** Another package of the repository, with files of the root in addition. */
+/** Packs another folder of the repository, together with `files` of the root. */
 function packFolder(name, files, staging, destination) {
   const folder = path.join(staging, name);
   fs.cpSync(path.join(root, name), folder, { recursive: true });
@@ -81,7 +82,7 @@ function packFolder(name, files, staging, destination) {
   return pack(folder, read(path.join(folder, 'package.json')), destination);
 }
 
-/** The platforms whose binaries are there. */
+/** Returns the platforms that have a binary. With `isAll`, throws unless all have. */
 function built(isAll) {
   const there = (name) => fs.existsSync(path.join(root, binaryOf(name)));
   const missing = platforms.filter((name) => !there(name)).map(binaryOf);

@@ -4,13 +4,13 @@
 //
 //   npm run publish:packed -- FOLDER
 //
-// Nothing is published unless all packages are there, and belong to each other and to
-// the tag. Then the binaries go first, and oxws and oxws8 last: whoever finds a version
-// of oxws finds all that it asks for. After a failure it is run again: it leaves out what
-// is published already.
+// Publishes nothing unless all packages exist and have the same version, which is that
+// of the tag. The binaries are published first, and oxws and oxws8 last, so that the
+// dependencies of a published version exist. After a failure, run it again: packages
+// that are already published are skipped.
 //
-// NPM_TOKEN is a token of npm. Without it npm uses the account that is logged in, or the
-// identity of the workflow where npm trusts it.
+// NPM_TOKEN is an access token of npm. Without it, npm uses the account that is logged
+// in, or the identity of the workflow, if npm trusts it.
 
 const { execFileSync, spawnSync } = require('child_process');
 const fs = require('fs');
@@ -18,13 +18,13 @@ const path = require('path');
 
 const root = path.join(__dirname, '..');
 
-/** The package.json of a tarball. */
+/** Returns the content of the package.json in a tarball. */
 function manifestOf(file) {
   const text = execFileSync('tar', ['-xzOf', file, 'package/package.json']);
   return JSON.parse(text);
 }
 
-/** All packages, in the order in which they are published. */
+/** Returns all packages, in the order in which they are published. */
 function packages(folder) {
   const found = new Map();
   for (const name of fs.readdirSync(folder)) {
@@ -46,7 +46,9 @@ function packages(folder) {
   return names.map((name) => found.get(name));
 }
 
-/** Throws unless the packages are of one version, which is that of the tag. */
+/**
+ * Throws unless all packages have the same version, and the tag, if any, has it too.
+ */
 function verify(all) {
   const oxws = all.find(({ manifest }) => manifest.name === 'oxws').manifest;
   const { version } = oxws;
@@ -71,7 +73,7 @@ function npm(args, options) {
   });
 }
 
-/** Where npm is told the token: it stands in the environment, and in no file. */
+/** Returns the environment for npm. It contains the token, so that no file has to. */
 function withToken() {
   const { NPM_TOKEN } = process.env;
   if (!NPM_TOKEN) return process.env;

@@ -1,18 +1,19 @@
 'use strict';
 
-// Writes a new version into all files that have it.
+// Writes a new version to all files that contain the version.
 //
 //   npm run set-version -- 1.2.3 [8.23.4]
 //
-// The second version is that of oxws8: its major and minor are those of the ws whose API
-// it has, and its patch counts our releases. It goes up by one unless it is given.
+// The second version is that of oxws8. Its major and minor version are those of the ws
+// whose API it has, and its patch counts our releases. By default, the patch goes up by
+// one.
 
 const fs = require('fs');
 const path = require('path');
 
 const root = path.join(__dirname, '..');
 
-/** Changes the text of a file; fails where there is nothing to change. */
+/** Replaces a pattern in a file. Throws if the file does not match it. */
 function change(file, pattern, replacement) {
   const at = path.join(root, file);
   const text = fs.readFileSync(at, 'utf8');
@@ -34,7 +35,7 @@ function main([version, given]) {
   const first = /("version": )"[^"]+"/;
 
   change('package.json', first, `$1"${version}"`);
-  // The lock file has it twice: its own, and that of the package at its root.
+  // The lock file has the version twice: at the top, and for the package at its root.
   change(
     'package-lock.json',
     /("name": "oxws",\s+"version": )"[^"]+"/g,

@@ -1,6 +1,6 @@
 'use strict';
 
-// Makes a fresh clone ready: installs what is missing, builds what has changed.
+// Prepares a clone: installs the packages if needed, and builds the addon.
 
 const { spawnSync } = require('child_process');
 const path = require('path');
@@ -9,7 +9,7 @@ const isInstalled = require('./installed');
 
 const root = path.join(__dirname, '..');
 
-/** Runs a command in the open; the process ends if it fails. */
+/** Runs a command with its output shown. Ends this process if the command fails. */
 function run(title, command, args) {
   console.log(`\n${title}`);
   const { status, error } = spawnSync(command, args, {

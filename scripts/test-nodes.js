@@ -1,14 +1,14 @@
 'use strict';
 
-// Runs our own tests of both APIs under several versions of Node.js, over each way that
-// a connection's bytes can go. The versions come from the npm registry.
+// Runs the tests of both APIs with several versions of Node.js, and with each transport
+// and host (`ways.js`). The versions of Node.js are installed from npm.
 //
 //   npm run test:nodes                   all versions
-//   npm run test:nodes -- 18 26          some
+//   npm run test:nodes -- 18 26          these versions
 //   npm run test:nodes -- --current      the version that runs this script
-//   npm run test:nodes -- --quick        without the stress of the engine
+//   npm run test:nodes -- --quick        without engine-stress.test.js
 //
-// Ends with a table, and the line `N passed, N failed, N skipped`.
+// Prints a table at the end, and the line `N passed, N failed, N skipped`.
 
 const { spawnSync } = require('child_process');
 const fs = require('fs');
@@ -19,18 +19,18 @@ const { APIS, WAYS, nameOf } = require('./ways');
 const root = path.join(__dirname, '..');
 const mocha = path.join(root, 'node_modules', 'mocha', 'bin', 'mocha.js');
 
-/** The last of each even line. */
+/** The last release of each even major version. */
 const VERSIONS = ['18.20.8', '20.20.2', '22.23.5', '24.22.3', '26.12.1'];
 
 const STRESS = '__test__/engine-stress.test.js';
 
-/** The name of the package with Node.js for this machine. */
+/** Returns the name of the package with Node.js for this machine. */
 function packageName() {
   const system = process.platform === 'win32' ? 'win' : process.platform;
   return `node-${system}-${process.arch}`;
 }
 
-/** The path of a version's binary, which is installed if it is not there; or null. */
+/** Installs a version if needed. Returns the path of its binary, or null on failure. */
 function install(version) {
   if (version === process.versions.node) return process.execPath;
   const folder = path.join(root, 'target', 'nodes', version);
@@ -55,7 +55,7 @@ function install(version) {
   return fs.existsSync(binary) ? binary : null;
 }
 
-/** Runs the tests one way; how many passed, failed, and were left out. */
+/** Runs the tests once. Returns how many `passed`, `failed` and were `skipped`. */
 function run(binary, way, quick) {
   const { status, stdout } = spawnSync(
     binary,
@@ -82,7 +82,7 @@ function run(binary, way, quick) {
   const failed = count('failing');
   const result = {
     passed: count('passing'),
-    // Mocha that ends otherwise has failed as a whole.
+    // Without a failed test, mocha itself has failed.
     failed: status !== 0 && failed === 0 ? 1 : failed,
     skipped: count('pending'),
   };
@@ -90,7 +90,7 @@ function run(binary, way, quick) {
   return result;
 }
 
-/** The versions that the arguments ask for. */
+/** Returns the versions that the arguments select. */
 function chosen(args) {
   if (args.includes('--current')) return [process.versions.node];
   const lines = args.filter((arg) => /^\d/.test(arg));

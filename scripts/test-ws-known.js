@@ -1,7 +1,7 @@
 'use strict';
 
-// The tests of the suites of ws that are known to fail, each with its reason. Where it
-// holds for some transports or versions of Node.js only, `where` tells.
+// The tests in the suites of ws that are known to fail, each with the reason. `where`
+// is false if the test does not fail with this transport or this version of Node.js.
 
 const major = Number.parseInt(process.versions.node);
 const isStream = process.env.OXWS_TRANSPORT === 'stream';
@@ -13,7 +13,7 @@ const ASYNCHRONOUS =
 const ELSEWHERE =
   'looks into the state of Node’s stream, which the engine does not use';
 
-/** By the major version of ws. */
+/** The tests, by the major version of ws. */
 module.exports = {
   1: [
     {

@@ -1,7 +1,7 @@
 'use strict';
 
-// Preloaded by test-ws.js: modules of the checkout are those of oxws, but for what is
-// in its folder test.
+// Preloaded by test-ws.js. When a test requires a module of the checkout of ws outside
+// of the folder `test`, it gets the module of oxws.
 
 const fs = require('fs');
 const Module = require('module');
@@ -12,7 +12,7 @@ const ours = path.join(__dirname, '..');
 const suite = path.join(checkout, 'test') + path.sep;
 const resolve = Module._resolveFilename;
 
-/** What stands in the place of a file of the checkout. */
+/** Returns the path in oxws that replaces a path in the checkout. */
 function replacement(file) {
   const { OXWS_WS_ENTRY: entry, OXWS_WS_FOLDER: folder } = process.env;
   const name = path.relative(checkout, file);

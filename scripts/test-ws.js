@@ -1,12 +1,12 @@
 'use strict';
 
-// Runs a test suite of ws on oxws, and compares what fails with what is known to:
+// Runs a test suite of ws on oxws, and compares the failures with those that are known:
 //
 //   npm run test:ws -- FOLDER
 //
-// FOLDER is a checkout of github.com/websockets/ws: of the commit that README names, for
-// the API of 2016, or of ws 8. Its tests' `require('..')` and `require('../lib/…')` give
-// ours; no file is changed.
+// FOLDER is a checkout of github.com/websockets/ws: for the API of 2016 at the commit
+// that README names, otherwise of ws 8. In its tests, `require('..')` and
+// `require('../lib/…')` return the modules of oxws. No file is changed.
 
 const { spawnSync } = require('child_process');
 const fs = require('fs');
@@ -32,12 +32,12 @@ const files = fs
   .filter((name) => name.endsWith('.test.js'))
   .map((name) => path.join(suite, name));
 
-/** The suites that there are: which API of ours, and mocha's version. */
+/** For each major version of ws: the API of oxws, the mocha, and its options. */
 const SUITES = {
   1: {
     entry: 'index.js',
     folder: 'lib/ws2016',
-    // Its own version: later ones judge errors after a test's end.
+    // The suite needs this version: later ones report errors after the end of a test.
     mocha: 'mocha-3/bin/_mocha',
     options: [],
   },
@@ -45,7 +45,7 @@ const SUITES = {
     entry: 'ws8/index.js',
     folder: 'lib/ws8',
     mocha: 'mocha/bin/_mocha',
-    // Servers of tests that fail stay open.
+    // A test that fails leaves its servers open.
     options: ['--exit'],
   },
 };
@@ -76,7 +76,7 @@ spawnSync(
     ...files,
   ],
   {
-    cwd: checkout, // Its tests read their fixtures from here.
+    cwd: checkout, // The tests read their fixtures relative to it.
     env: Object.assign({}, process.env, {
       OXWS_WS_CHECKOUT: checkout,
       OXWS_WS_ENTRY: suiteOf.entry,
@@ -117,7 +117,7 @@ console.log('Known to fail:');
 for (const { title, reason } of known) console.log(`  ${title}: it ${reason}`);
 for (const line of unexpected) console.error(`Unexpected: it ${line}`);
 const { failed, pending } = result;
-// What is known to fail is not counted as failed.
+// Tests that are known to fail are not counted as failed in the last line.
 console.log(
   `${passed.length} of ${passed.length + failed.length} tests of ws ${version} pass, ` +
     `${pending.length} are pending`,

@@ -1,6 +1,6 @@
 'use strict';
 
-// Runs every check and test there is, and ends with their number:
+// Runs all checks and tests. The last line of the output has their number:
 //
 //   N passed, N failed, N skipped
 
@@ -15,14 +15,14 @@ const bin = (name) => path.join(root, 'node_modules', '.bin', name);
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 
-/** A check that passes or fails as a whole. */
+/** Counts a command as one check. */
 const asOne = (status) => ({ passed: status === 0 ? 1 : 0 });
 
-/** The tests in the output of `cargo test`, which has a line for each of its parts. */
+/** Counts the tests in the output of `cargo test`, which has a line for each target. */
 const cargoTests = (status, output) =>
   sums(output, /(\d+) passed; (\d+) failed; (\d+) ignored/g);
 
-/** The tests in the output of mocha. */
+/** Counts the tests in the output of mocha. */
 function mochaTests(status, output) {
   const count = (what) => sums(output, new RegExp(`^ +(\\d+) ${what}`, 'gm'));
   return {
@@ -32,15 +32,15 @@ function mochaTests(status, output) {
   };
 }
 
-/** The programs in the output of the field's runner. */
+/** Counts the programs in the output of `field/run.js`. */
 const fieldTests = (status, output) =>
   sums(output, /^(\d+) passed, (\d+) failed$/gm);
 
-/** The tests in the output of a script that ends with the line of their number. */
+/** Counts the tests in the output of a script of ours, whose last line has the numbers. */
 const countedTests = (status, output) =>
   sums(output, /^(\d+) passed, (\d+) failed, (\d+) skipped$/gm);
 
-/** The sum of each group over all matches. */
+/** Returns the sum of each group of the pattern over all matches. */
 function sums(output, pattern) {
   const sum = { passed: 0, failed: 0, skipped: 0 };
   for (const [, passed, failed = 0, skipped = 0] of output.matchAll(pattern)) {
@@ -51,7 +51,9 @@ function sums(output, pattern) {
   return sum;
 }
 
-/** Runs a command in the open, and adds what its output says to the total. */
+/**
+ * Runs a command with its output shown, and adds the result of `count` to the total.
+ */
 function run(title, count, command, args, env) {
   console.log(`\n--- ${title}`);
   return new Promise((resolve) => {
@@ -130,7 +132,8 @@ async function main() {
     'smoke',
   ]);
 
-  // Programs that show faults, each over each way, where they are laid beside.
+  // Programs that show faults, if their folder exists. Each runs with each transport
+  // and host.
   const field = path.join(root, '..', 'shared', 'field', 'run.js');
   if (fs.existsSync(field)) {
     await run('programs from the field', fieldTests, process.execPath, [field]);

@@ -1,7 +1,7 @@
 'use strict';
 
-// Our own tests of both APIs, and the ways that a connection's bytes can go. The same
-// tests run each way.
+// The tests of both APIs, and the ways in which connections can be carried: the
+// environment variables that select a transport and a host. All tests run in each way.
 
 exports.WAYS = [
   { OXWS_TRANSPORT: 'stream' },
@@ -15,5 +15,5 @@ exports.APIS = [
   ['both APIs', '__test__/both/*.test.js'],
 ];
 
-/** The name of a way, for titles. */
+/** Returns the name of a way, for titles. */
 exports.nameOf = (way) => Object.values(way).join(' ');

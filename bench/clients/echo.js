@@ -1,7 +1,7 @@
 'use strict';
 
-// Clients that send and wait for the echo: `node echo.js MODULE OPTIONS`. It prints
-// what it measured, as JSON, in the terms of the load generator's reports.
+// Clients that send messages and wait for the echo: `node echo.js MODULE OPTIONS`.
+// Prints the measurements as JSON, with the names of the load generator's reports.
 
 const fs = require('fs');
 const { createHistogram } = require('perf_hooks');
@@ -16,7 +16,7 @@ const times = createHistogram();
 let isCounting = false;
 let count = 0;
 
-/** A client; resolves when it is open. */
+/** Connects a client. When it is open, resolves to a function that sends a message. */
 function connect() {
   return new Promise((resolve, reject) => {
     const ws = new WebSocket(`ws://127.0.0.1:${port}`);
@@ -48,7 +48,7 @@ function connect() {
   });
 }
 
-/** Processor time of this process and of its main thread, in microseconds. */
+/** Returns the CPU time of this process and of its main thread, in microseconds. */
 function usage() {
   const { user, system } = process.cpuUsage();
   let main = null;
@@ -56,7 +56,7 @@ function usage() {
     const stat = fs.readFileSync('/proc/self/schedstat', 'utf8');
     main = Number(stat.split(' ')[0]) / 1e3;
   } catch {
-    // Only Linux tells.
+    // Only Linux has this file.
   }
   return { process: user + system, main };
 }

@@ -9,7 +9,8 @@ const { memory, speed } = require('./readme');
 const chart = require('./svg');
 const targetTable = require('./targets');
 
-// Between these, the results are written; tables stay as they are.
+// The results are written to README between these marks, where prettier leaves tables
+// as they are.
 const BEGIN = '<!-- prettier-ignore-start -->';
 const END = '<!-- prettier-ignore-end -->';
 
@@ -23,7 +24,9 @@ const CHARTS = [
   'client-100-16',
 ];
 
-/** Writes all that was measured to a folder, and README's part of it. */
+/**
+ * Writes all results to a folder; after a full run, also the charts and README's part.
+ */
 function write(all, folder, root) {
   const { extent } = all;
   fs.mkdirSync(folder, { recursive: true });
@@ -43,7 +46,7 @@ function write(all, folder, root) {
   writeReadme(all, path.join(root, 'README.md'));
 }
 
-/** All of it, each scenario on a line of its own, with figures of four digits. */
+/** Formats the results as JSON: one line per scenario, and figures with four digits. */
 function json(all) {
   const short = (key, value) =>
     typeof value === 'number' ? Number(value.toPrecision(4)) : value;

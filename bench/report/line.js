@@ -2,7 +2,7 @@
 
 const { bytes, number, spread } = require('./figures');
 
-/** What is printed of a peer while scenarios are measured. */
+/** Formats the line that is printed for a peer when a scenario is measured. */
 function line({ title }, { isMemory }, figures) {
   const name = `  ${title.padEnd(24)}`;
   if (figures.error) return `${name} ${figures.error}`;

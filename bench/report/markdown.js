@@ -1,12 +1,12 @@
 'use strict';
 
-// All figures as tables.
+// Formats all figures as tables.
 
 const { bytes, main, number, ratio, spread } = require('./figures');
 const table = require('./table');
 const targetTable = require('./targets');
 
-/** Not a peer: what nobody could take instead. */
+/** The plain server in Rust. It is no alternative to oxws, so it is not compared. */
 const LIMIT = 'limit';
 const OURS = 'oxws-inline';
 
@@ -14,16 +14,17 @@ function measured(peers) {
   return Object.entries(peers).filter(([, figures]) => !figures.error);
 }
 
-/** How much of `theirs` the figure `ours` is; more is better. */
+/** Returns the ratio of the main figures of `ours` and `theirs`; more is better. */
 const relation = (scenario, ours, theirs) =>
   scenario.isMemory
     ? main(scenario, theirs) / main(scenario, ours)
     : main(scenario, ours) / main(scenario, theirs);
 
-/** The best of the peers that are not oxws. */
+/** Returns the best of the peers other than oxws, or null. */
 function bestPeer(scenario) {
   const value = ([, figures]) => main(scenario, figures);
-  // Memory that was there before may hide what connections take: that is no figure.
+  // Connections may use memory that the process had before, so that the figure is 0 or
+  // less. It is then ignored.
   const others = measured(scenario.peers).filter(
     (each) =>
       !each[0].startsWith('oxws') && each[0] !== LIMIT && value(each) > 0,
@@ -94,7 +95,7 @@ function compressedSizes({ peers }, names) {
   return `Bytes of a message on the wire: ${sizes.join(', ')}.`;
 }
 
-/** The scenarios in which oxws is behind a peer. */
+/** Lists the scenarios in which oxws is slower, or needs more memory, than a peer. */
 function losses({ scenarios, peers: names }) {
   const lines = [];
   for (const scenario of scenarios) {
@@ -112,7 +113,7 @@ function losses({ scenarios, peers: names }) {
   return lines.length > 0 ? lines.join('\n') : 'None.';
 }
 
-/** What was measured, where and with what. */
+/** Describes when, where and with which versions the results were measured. */
 function setting({ date, extent, minutes, machine, peers }) {
   const versions = Object.values(peers)
     .filter(({ version }) => version)
@@ -127,7 +128,7 @@ function setting({ date, extent, minutes, machine, peers }) {
   ].join('\n');
 }
 
-/** The whole report; `charts` are the scenarios that have one beside it. */
+/** Returns the whole report. `charts` are the scenarios that have a chart. */
 function markdown(all, charts) {
   const groups = new Map();
   for (const scenario of all.scenarios) {

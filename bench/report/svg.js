@@ -1,6 +1,6 @@
 'use strict';
 
-// A scenario as a chart of bars.
+// Draws a scenario as a bar chart.
 
 const { number } = require('./figures');
 
@@ -21,7 +21,7 @@ function colourOf(id) {
   return id === 'limit' ? COLOURS.limit : COLOURS.peer;
 }
 
-/** The chart, as SVG; the fastest comes first. */
+/** Returns the chart as SVG, with the fastest peer first. */
 function chart({ group, title, unit, peers }, names) {
   const bars = Object.entries(peers)
     .filter(([, figures]) => !figures.error)

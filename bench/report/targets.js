@@ -1,6 +1,6 @@
 'use strict';
 
-// The table of what oxws is to reach.
+// The table of targets.
 
 const targets = require('../targets');
 const { ratio } = require('./figures');
@@ -14,7 +14,7 @@ const FIGURES = {
   wireBytes: ', compressed size',
 };
 
-/** One thing that is asked: how it reads, and whether it is reached. */
+/** Returns the `text` of a target for the table, and whether it is `reached`. */
 function judge({ figure, than, least, isLess }, ours, all, scenario) {
   const theirs = scenario.peers[than];
   if (!theirs || theirs.error) return null;
@@ -22,14 +22,17 @@ function judge({ figure, than, least, isLess }, ours, all, scenario) {
     ? theirs[figure] / ours[figure]
     : ours[figure] / theirs[figure];
   const reached = value >= least;
-  // Where less is better, both are told as the share that ours is of theirs.
+  // If less is better, both numbers are shown as ours divided by theirs.
   const shown = isLess ? 1 / value : value;
   const bound = isLess ? `≤ ${ratio(1 / least)}` : `≥ ${ratio(least)}`;
   const text = `${ratio(shown)} × ${all.peers[than].title}${FIGURES[figure]} (${bound})`;
   return { text: reached ? text : `**${text}**`, reached };
 }
 
-/** The rows, as Markdown; what is not reached is bold, and what limits it follows. */
+/**
+ * Returns the table as Markdown. Targets that are not reached are bold, and a list of
+ * their limits follows.
+ */
 function targetTable(all) {
   const notes = [];
   const rows = [];

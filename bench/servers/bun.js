@@ -1,7 +1,7 @@
 /* global Bun */
 'use strict';
 
-// A server on Bun: `bun bun.js OPTIONS`. It prints its port.
+// A server on Bun: `bun bun.js OPTIONS`. Prints its port.
 
 const { mode, deflate, key, cert } = JSON.parse(process.argv[2]);
 

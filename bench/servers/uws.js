@@ -1,6 +1,6 @@
 'use strict';
 
-// A server on uWebSockets.js: `node uws.js OPTIONS`. It prints its port.
+// A server on uWebSockets.js: `node uws.js OPTIONS`. Prints its port.
 
 const uws = require('@based/uws');
 

@@ -1,6 +1,6 @@
 'use strict';
 
-// A server with the API of ws: `node ws.js MODULE OPTIONS`. It prints its port.
+// A server with the API of ws: `node ws.js MODULE OPTIONS`. Prints its port.
 
 const fs = require('fs');
 const https = require('https');
@@ -8,7 +8,9 @@ const https = require('https');
 const { Sender, Server } = require(process.argv[2]);
 const { mode, deflate, isStepwise, key, cert } = JSON.parse(process.argv[3]);
 
-/** A message that only says it was taken comes after so many. */
+/**
+ * The number of messages after which the server sends one message as a confirmation.
+ */
 const CONFIRMED = 100;
 
 const options = {
@@ -30,14 +32,14 @@ if (cert) {
 } else {
   const place = { host: '127.0.0.1', port: 0 };
   const wss = new Server(Object.assign(options, place), () => {
-    // ws of 2016 has no `address`.
+    // ws as of 2016 has no method `address`.
     console.log((wss._server || wss).address().port);
   });
   listen(wss);
 }
 
 function listen(wss) {
-  // Newer versions give each message as a buffer, and say whether it is binary.
+  // ws 8 passes each message as a Buffer, and `isBinary` as a second argument.
   const echo = (ws) => (data, isBinary) =>
     typeof isBinary === 'boolean'
       ? ws.send(data, { binary: isBinary })
@@ -55,7 +57,7 @@ function listen(wss) {
       }
     },
 
-    // As socket.io does: framed once, and the same list for all.
+    // As socket.io does: the message is framed once, and all clients get the same list.
     framed: () => (data, isBinary) => {
       const opcode = isBinary ? 2 : 1;
       const frame = { opcode, fin: true, mask: false, rsv1: false };
