@@ -1,7 +1,7 @@
 'use strict';
 
-// What several test files need. Every server listens on a free port of 127.0.0.1
-// and is closed by the test that started it.
+// Functions that several test files use. Every server listens on a free port of
+// 127.0.0.1 and is closed by the test that started it.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('child_process');
@@ -14,13 +14,13 @@ const zlib = require('zlib');
 
 const WebSocket = require('..');
 
-/** The address of a listening server as a `ws:` URL. */
+/** Returns the address of a listening server as a `ws:` URL. */
 function url(server, path = '') {
   const { port } = (server._server || server).address();
   return `ws://127.0.0.1:${port}${path}`;
 }
 
-/** Starts a `WebSocket.Server` of its own port; resolves when it listens. */
+/** Starts a `WebSocket.Server` on a free port. Resolves when it listens. */
 async function listen(options) {
   const wss = new WebSocket.Server(
     Object.assign({ host: '127.0.0.1', port: 0 }, options),
@@ -29,21 +29,21 @@ async function listen(options) {
   return wss;
 }
 
-/** Closes a `WebSocket.Server` and waits for its port and its clients to be gone. */
+/** Closes a `WebSocket.Server`. Resolves when its port and its clients are closed. */
 function close(wss) {
   return new Promise((resolve, reject) => {
     wss.close((error) => (error ? reject(error) : resolve()));
   });
 }
 
-/** Starts an HTTP server, or any `net.Server`; resolves when it listens. */
+/** Starts an HTTP server, or any `net.Server`. Resolves when it listens. */
 async function listenHttp(server = http.createServer()) {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return server;
 }
 
-/** Closes an HTTP server and every connection that it still has. */
+/** Closes an HTTP server and all its connections. */
 function closeHttp(server) {
   return new Promise((resolve) => {
     server.close(() => resolve());
@@ -51,7 +51,7 @@ function closeHttp(server) {
   });
 }
 
-/** A client of `wss` and its counterpart on the server, both open. */
+/** Connects a client to `wss`. Resolves to both ends when they are open. */
 async function pair(wss, clientOptions) {
   const connected = once(wss, 'connection');
   const client = new WebSocket(url(wss), clientOptions);
@@ -61,14 +61,14 @@ async function pair(wss, clientOptions) {
   return { client, server };
 }
 
-/** Code and message of the close event, whatever errors come before it. */
+/** Resolves to the code and the reason of the 'close' event. */
 function closing(ws) {
   return new Promise((resolve) => {
     ws.once('close', (...args) => resolve(args));
   });
 }
 
-/** The arguments of the next `count` events of this name. */
+/** Resolves to the arguments of the next `count` events with this name. */
 function collect(emitter, event, count) {
   return new Promise((resolve) => {
     const seen = [];
@@ -82,7 +82,10 @@ function collect(emitter, event, count) {
   });
 }
 
-/** The header fields of an opening handshake; `undefined` leaves one out. */
+/**
+ * Returns the header fields of a client's handshake. Fields that are undefined are left
+ * out.
+ */
 function fields(headers = {}) {
   const all = Object.assign(
     {
@@ -99,7 +102,7 @@ function fields(headers = {}) {
   );
 }
 
-/** The head of an opening handshake, to be written to a bare socket. */
+/** Returns the request of an opening handshake, to be written to a socket. */
 function request(headers = {}) {
   const lines = Object.entries(fields(headers)).map(
     ([name, value]) => `${name}: ${value}\r\n`,
@@ -108,8 +111,8 @@ function request(headers = {}) {
 }
 
 /**
- * What a server answers to an opening handshake. Of an accepted one, only the
- * head: its connection is cut at once.
+ * Sends the request of an opening handshake to a server. Resolves to the response. If
+ * the server accepts the request, the connection is destroyed.
  */
 function answer(server, headers, options) {
   return new Promise((resolve, reject) => {
@@ -143,7 +146,7 @@ function answer(server, headers, options) {
   });
 }
 
-/** Everything that a bare socket sends until its end, for `data` written to it. */
+/** Writes `data` to a server. Resolves to all bytes that it sends until it ends. */
 function exchange(server, data) {
   return new Promise((resolve, reject) => {
     const { port } = (server._server || server).address();
@@ -158,7 +161,7 @@ function exchange(server, data) {
   });
 }
 
-/** Ends whatever a test may have started, however far it has come. */
+/** Ends a server, client or socket that a test has started, in any state. */
 function end(thing) {
   if (thing instanceof WebSocket.Server) {
     for (const client of thing.clients || []) {
@@ -178,7 +181,7 @@ function end(thing) {
   }
 }
 
-/** Tracks what the tests of a file start: all of it is ended after each one. */
+/** Tracks what the tests of a group start, and ends all of it after each test. */
 function ledger() {
   const started = [];
   const track = (thing) => {
@@ -193,7 +196,7 @@ function ledger() {
   return {
     track,
 
-    /** A server of its own, with a client and its counterpart, all tracked. */
+    /** Starts a new server and connects a client. All are tracked. */
     async pair(serverOptions, clientOptions) {
       const wss = track(await listen(serverOptions));
       const both = await pair(wss, clientOptions);
@@ -201,14 +204,14 @@ function ledger() {
       return Object.assign(both, { wss });
     },
 
-    /** Another client of `wss`, tracked, with its counterpart. */
+    /** Connects another client to `wss`. It is tracked. */
     async join(wss, clientOptions) {
       const both = await pair(wss, clientOptions);
       track(both.client);
       return both;
     },
 
-    /** A bare socket that has done the opening handshake with `wss`. */
+    /** Connects a raw socket to `wss`, and does the opening handshake. */
     async bareClient(wss, headers) {
       const connected = once(wss, 'connection');
       const { port } = wss._server.address();
@@ -220,7 +223,7 @@ function ledger() {
       return { server, socket, wire };
     },
 
-    /** A client whose server is a bare socket; `headers` go into the answer. */
+    /** Connects a client to a raw socket. `headers` are added to the response. */
     async bareServer(clientOptions, headers = '') {
       const listener = track(await listenHttp(net.createServer()));
       const accepted = once(listener, 'connection');
@@ -244,7 +247,7 @@ function ledger() {
   };
 }
 
-/** Runs programs of `fixtures-engine`: all of them end with the test. */
+/** Runs programs in `fixtures-engine`. All are ended after each test. */
 function programs() {
   const children = new Set();
 
@@ -254,8 +257,8 @@ function programs() {
   });
 
   /**
-   * Starts one; `limit` is that of its descriptors, `node` are options of Node.js, `uid`
-   * is another user.
+   * Starts a program. `limit` is the maximum number of its descriptors, `node` are
+   * options for Node.js, and `uid` is the user that runs it.
    */
   function start(name, args = [], { node = [], ipc = false, limit, uid } = {}) {
     const file = path.join(__dirname, 'fixtures-engine', `${name}.js`);
@@ -264,7 +267,7 @@ function programs() {
       ? ['sh', '-c', `ulimit -n ${limit}; exec "$@"`, 'sh', ...command]
       : command;
     const child = spawn(program, rest, {
-      // With one arena, what glibc keeps for later does not look like a leak.
+      // With one arena, glibc keeps less freed memory, which would look like a leak.
       env: Object.assign({ MALLOC_ARENA_MAX: '1' }, process.env),
       stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? ['ipc'] : [])],
       uid,
@@ -284,7 +287,7 @@ function programs() {
   return {
     start,
 
-    /** What one tells when it has ended well. */
+    /** Runs a program. Resolves to its output, parsed as JSON; rejects if it fails. */
     async run(name, args, options) {
       const ended = await start(name, args, options).ended;
       assert.deepEqual(
@@ -297,7 +300,7 @@ function programs() {
   };
 }
 
-/** The messages of what is thrown where nobody catches it, while `body` runs. */
+/** Resolves to the messages of the uncaught exceptions while `body` runs. */
 async function uncaught(body) {
   const errors = [];
   const listeners = process.listeners('uncaughtException');
@@ -312,7 +315,7 @@ async function uncaught(body) {
   return errors;
 }
 
-/** One frame as it stands on the wire; masked unless `key` is null. */
+/** Returns the bytes of a frame. It is masked unless `key` is null. */
 function frame(opcode, data = '', options) {
   const { fin, rsv, key, length } = Object.assign(
     { fin: true, rsv: 0, key: Buffer.from([0x1f, 0x2e, 0x3d, 0x4c]) },
@@ -341,24 +344,24 @@ function frame(opcode, data = '', options) {
   return Buffer.concat([Buffer.from(head), payload]);
 }
 
-/** Compressed, as the payload of a message is, but for the tail that is left out. */
+/** Compresses data, including the tail that RFC 7692 removes from a message. */
 function deflated(data) {
   const { Z_SYNC_FLUSH: finishFlush } = zlib.constants;
   return zlib.deflateRawSync(data, { finishFlush });
 }
 
-/** The payload of a compressed message. */
+/** Returns the payload of a compressed message (RFC 7692, 7.2.1). */
 function deflate(data) {
   return deflated(data).subarray(0, -4);
 }
 
-/** That of one which is this many MiB of zeros when inflated. */
+/** Returns the payload of a compressed message of `size` MiB of zeros. */
 function bombOf(size) {
   const unit = deflated(Buffer.alloc(1 << 20));
   return Buffer.concat(Array(size).fill(unit)).subarray(0, -4);
 }
 
-/** The first frame in these bytes, unmasked, or undefined if it is not whole. */
+/** Parses and unmasks the first frame. Returns undefined if it is not complete. */
 function parseFrame(buffer) {
   if (buffer.length < 2) return undefined;
   let size = buffer[1] & 0x7f;
@@ -392,7 +395,7 @@ function parseFrame(buffer) {
   };
 }
 
-/** Reads what a bare socket receives: the handshake's head, then frames. */
+/** Reads from a raw socket: first the head of the handshake, then frames. */
 function reader(socket) {
   let bytes = Buffer.alloc(0);
   let ended = false;
@@ -409,7 +412,9 @@ function reader(socket) {
     });
   }
 
-  /** What `parse` finds next, or undefined if the socket ends before. */
+  /**
+   * Resolves to the next result of `parse`, or to undefined if the socket ends first.
+   */
   async function take(parse) {
     for (;;) {
       const found = parse(bytes);
@@ -445,7 +450,7 @@ function reader(socket) {
   };
 }
 
-/** Resolves when the loop has turned. */
+/** Resolves after one turn of the event loop. */
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 module.exports = {

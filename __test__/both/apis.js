@@ -1,6 +1,6 @@
 'use strict';
 
-// Both APIs, and what is the same in them by another name.
+// Both APIs, and functions that hide the differences between them.
 
 const of2016 = require('../..');
 const { WebSocket: of8, beyondWs } = require('../ws8/support');
@@ -9,7 +9,7 @@ module.exports = [
   {
     name: 'The API of 2016',
     WebSocket: of2016,
-    /** Calls back with bytes, and whether they are binary, for each message. */
+    /** Calls `listener(bytes, isBinary)` for each message. */
     onMessage(ws, listener) {
       ws.on('message', (data, { binary }) => {
         listener(Buffer.from(data), Boolean(binary));
@@ -17,7 +17,7 @@ module.exports = [
     },
     extensionsOf: (ws) => Object.keys(ws.extensions),
     requestOf: (ws) => ws.upgradeReq,
-    /** A group of tests that ws of the same API does not pass. */
+    /** A group of tests that ws with the same API does not pass. */
     beyondWs: describe,
   },
   {

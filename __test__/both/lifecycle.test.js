@@ -14,7 +14,7 @@ const { recorded, request, turn, url } = require('../ws8/support');
 
 const EVENTS = ['message', 'ping', 'pong', 'error', 'close'];
 
-/** What a peer must not send, and the code of the close frame that answers it. */
+/** Frames that a peer must not send: name, frames, and the close code of the answer. */
 const VIOLATIONS = [
   ['RSV1', [[TEXT, 'x', { rsv: 4 }]], 1002],
   ['RSV2', [[TEXT, 'x', { rsv: 2 }]], 1002],
@@ -45,8 +45,8 @@ const VIOLATIONS = [
   ],
 ];
 
-// Where a bare peer has sent its close frame it ends its socket as well: a client of
-// 2016 leaves that to the server.
+// A raw peer ends its socket after its close frame, because a client of the API of 2016
+// waits for the server to do so.
 
 for (const api of apis) {
   const { onMessage, requestOf, extensionsOf } = api;

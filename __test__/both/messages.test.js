@@ -11,7 +11,7 @@ const { recorded, turn, uncaught } = require('../ws8/support');
 
 const MIB = 1 << 20;
 
-/** Every length at which the head of a frame changes its form, and around. */
+/** The lengths around which the form of a frame's head changes. */
 const SIZES = [
   0,
   1,
@@ -34,7 +34,7 @@ const SIZES = [
 const bytes = Buffer.from(Array.from({ length: 64 }, (_, i) => 255 - i));
 const memory = new Uint8Array(bytes).buffer;
 
-/** What can be sent, what arrives, and whether it is binary. */
+/** Name, data to send, the bytes that arrive, and whether they are binary. */
 const DATA = [
   ['a string', 'text', 'text', false],
   ['characters of each width', 'a\u00e4\u20ac\u{1f44b}', undefined, false],
@@ -60,7 +60,7 @@ const directions = ({ client, server }) => [
 for (const api of apis) {
   const { onMessage } = api;
 
-  /** The next `count` messages, as bytes and whether they are binary. */
+  /** Resolves to the next `count` messages, each as `[bytes, isBinary]`. */
   const messages = (ws, count) =>
     new Promise((resolve) => {
       const seen = [];

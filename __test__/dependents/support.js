@@ -1,24 +1,24 @@
 'use strict';
 
-// What the programs share. Each of them drives one dependent of ws, checks what comes
-// of it, and tells what it saw as one line of JSON.
+// Functions that the programs share. Each program uses one package that depends on ws,
+// checks the results, and prints a summary as one line of JSON.
 
 const { once } = require('events');
 
-/** How long a program may take, in milliseconds: far longer than any of them does. */
+/** How long a program may take, in milliseconds. All take far less. */
 const LIMIT = 30000;
 
-/** What the program is at, told when its time is over. */
+/** The current step of the program, which is printed when it takes too long. */
 let step = 'the start';
 
-/** Names what comes next. */
+/** Names the next step. */
 function at(name) {
   step = name;
 }
 
 /**
- * Runs a program. What it resolves to is printed when the process has ended by itself:
- * a connection or a timer that is left behind is a failure too.
+ * Runs a program. Its result is printed when the process ends by itself. A connection
+ * or a timer that keeps the process alive is therefore a failure, too.
  */
 function run(main) {
   const timer = setTimeout(() => {
@@ -45,33 +45,33 @@ function run(main) {
   });
 }
 
-/** Has a server listen on a free port of 127.0.0.1, and resolves to the port. */
+/** Starts a server on a free port of 127.0.0.1. Resolves to the port. */
 async function listen(server) {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return server.address().port;
 }
 
-/** Closes a server; resolves when its last connection is gone. */
+/** Closes a server. Resolves when its last connection has closed. */
 async function close(server) {
   server.close();
   await once(server, 'close');
 }
 
-/** Where a handshake is refused: the status and the headers of the answer. */
+/** Resolves to the status and the headers of the response that refuses a handshake. */
 async function refusal(ws) {
   const [request, response] = await once(ws, 'unexpected-response');
   request.destroy();
   return { status: response.statusCode, headers: response.headers };
 }
 
-/** Resolves to the code and the reason that a connection closes with. */
+/** Resolves to the code and the reason of the 'close' event. */
 async function closing(ws) {
   const [code, reason] = await once(ws, 'close');
   return { code, reason: String(reason) };
 }
 
-/** Sends a message, and resolves to the data and the kind of the next one received. */
+/** Sends a message. Resolves to the next message that is received. */
 async function exchange(ws, data) {
   const answered = once(ws, 'message');
   ws.send(data);
@@ -79,7 +79,9 @@ async function exchange(ws, data) {
   return { data: answer, isBinary };
 }
 
-/** A Buffer whose bytes say where they stand, so that none may be lost or moved. */
+/**
+ * Returns a Buffer whose bytes depend on their position, so that no change is missed.
+ */
 function pattern(length) {
   const bytes = Buffer.alloc(length);
   for (let i = 0; i < length; i++) bytes[i] = (i * 31 + (i >> 8)) & 0xff;

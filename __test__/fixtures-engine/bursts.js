@@ -1,6 +1,7 @@
 'use strict';
 
-// Connections that each had a burst and rest: tells how much memory they hold for it.
+// Opens connections that each receive and send a burst of messages and are then idle.
+// Prints how much memory they use.
 
 const { once } = require('events');
 const net = require('net');
@@ -11,12 +12,12 @@ const { frame, request } = require('../support');
 const COUNT = 100;
 const MESSAGES = 20000;
 
-/** What all of them need is there after so many. */
+/** After this many connections, everything that connections share is allocated. */
 const SETTLED = 20;
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** The memory of this process that is not V8's heap, in bytes. */
+/** Resolves to the memory of this process outside of V8's heap, in bytes. */
 async function memory() {
   for (let i = 0; i < 5; i++) {
     global.gc();

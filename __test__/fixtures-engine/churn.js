@@ -1,7 +1,7 @@
 'use strict';
 
-// Opens, uses and drops connections in every manner, every other cycle of manners with
-// permessage-deflate, and tells what is left.
+// Opens, uses and ends connections in every manner, and prints what is left of them.
+// Every other cycle of manners uses permessage-deflate.
 
 const { randomBytes } = require('crypto');
 const { once } = require('events');
@@ -11,19 +11,21 @@ const { deflate, frame } = require('../support');
 const { descriptors, rest } = require('./descriptors');
 
 const TOTAL = Number(process.argv[2]);
-/** Connections before the first look: what is made once is made by then. */
+/**
+ * The connections before the first measurement. They allocate what is allocated once.
+ */
 const WARM_UP = 2000;
 const AT_ONCE = 50;
 const MIB = 1 << 20;
 
-/** Halves of messages: short, long, and compressed and long. */
+/** Incomplete messages: a short one, a long one, and a long compressed one. */
 const halves = [
   ['abc', { length: 1000 }],
   [Buffer.alloc(200000), { length: MIB }],
   [deflate(randomBytes(100000)), { length: 200000, rsv: 4 }],
 ];
 
-/** Drops the connection, if it is not yet gone, in a turn when data may be there. */
+/** Calls a method of the socket in the next turn, in which data may have arrived. */
 function later(ws, method) {
   setImmediate(() => {
     if (ws._socket) ws._socket[method]();
@@ -85,7 +87,7 @@ for (const [data, options] of halves) {
   );
 }
 
-/** All of them, or the one that is asked for. */
+/** All manners, or the one that the argument selects. */
 const manners = process.argv[3] ? [all[Number(process.argv[3])]] : all;
 
 async function main() {

@@ -1,12 +1,12 @@
 'use strict';
 
-// A client of the test's server: what keeps its process alive, and what does not.
+// A client of the test's server. The test checks whether the process stays alive.
 
 const WebSocket = require('../..');
 
 const [, , manner, url, size] = process.argv;
 
-/** A file of the system, so that nothing waits for a pipe when the process exits. */
+/** Writes synchronously, so that nothing is lost in a pipe when the process exits. */
 const tell = (text) => require('fs').writeSync(1, text);
 
 const ws = new WebSocket(url, { perMessageDeflate: false });

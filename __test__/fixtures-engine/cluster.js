@@ -1,6 +1,6 @@
 'use strict';
 
-// Two processes of a cluster share a port; each connection is echoed by one.
+// Two processes of a cluster share a port. Each connection is handled by one of them.
 
 const cluster = require('cluster');
 const { once } = require('events');

@@ -1,17 +1,17 @@
 'use strict';
 
-// The open descriptors of this process; none where the system does not tell.
+// Counts the open descriptors of this process, on Linux.
 
 const fs = require('fs');
 
 const FD = '/proc/self/fd';
 
-/** How many there are. */
+/** Returns the number of open descriptors; 0 on other systems. */
 function descriptors() {
   return fs.existsSync(FD) ? fs.readdirSync(FD).length : 0;
 }
 
-/** Waits for their number to stay as it is for a while. */
+/** Resolves when the number has not changed for 100 ms. */
 async function rest() {
   for (let last = -1; last !== descriptors();) {
     last = descriptors();

@@ -1,6 +1,7 @@
 'use strict';
 
-// A server that runs out of descriptors: started with a limit, it must live on.
+// A server that runs out of descriptors and has to keep running. The test starts it
+// with a limit of descriptors.
 
 const { fork } = require('child_process');
 const net = require('net');

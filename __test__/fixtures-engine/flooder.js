@@ -1,6 +1,6 @@
 'use strict';
 
-// Another process, which sends empty messages as fast as they are taken.
+// A client in another process that sends empty messages as fast as possible.
 
 const net = require('net');
 
@@ -18,7 +18,7 @@ socket.on('close', () => process.exit());
 socket.on('drain', write);
 socket.write(request());
 socket.once('data', () => {
-  socket.pause(); // It reads nothing more.
+  socket.pause(); // It reads only the start of the response.
   write();
 });
 process.on('disconnect', () => process.exit());

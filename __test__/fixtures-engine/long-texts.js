@@ -1,8 +1,8 @@
 'use strict';
 
-// Workers that receive long texts, keep each for a while and the last for ever, until
-// they are terminated; the main thread never loads the addon, nor keeps it loaded. Tells
-// by how much memory the process grew.
+// Workers receive long texts and keep the latest ones until they are terminated. The
+// main thread does not load the addon, so it is unloaded with the worker. Prints by how
+// much the memory of the process grew.
 
 const assert = require('assert');
 const { once } = require('events');
@@ -10,10 +10,10 @@ const { Worker, isMainThread, parentPort } = require('worker_threads');
 
 const SIZE = 1 << 20;
 
-/** Texts that are kept: the oldest has survived several collections when it goes. */
+/** The number of texts that are kept, so many that they survive several collections. */
 const KEPT = 16;
 
-/** Messages that each worker receives. */
+/** The number of messages that each worker receives. */
 const COUNT = 400;
 
 async function work() {
@@ -35,7 +35,7 @@ async function work() {
     assert.equal(data.length, SIZE);
     kept.push(data);
     if (kept.length > KEPT) {
-      // What is cut out of a text lives on it.
+      // The part of a string keeps the whole string alive.
       const oldest = kept.shift().slice(0, 1000);
       assert.equal(oldest.split(':')[0], String(number - KEPT));
     }

@@ -1,7 +1,7 @@
 'use strict';
 
-// Many connections at once, each of which echoes; their clients are another process,
-// since each end takes descriptors.
+// A server with many connections at the same time, each of which echoes messages. The
+// clients run in another process, since each end needs descriptors.
 
 const { fork } = require('child_process');
 const { once } = require('events');
@@ -11,7 +11,7 @@ const WebSocket = require('../..');
 const ROUNDS = 3;
 const AT_ONCE = 250;
 
-/** Opens connections, has each echo, tells how many did, and closes them. */
+/** Opens connections, exchanges messages, reports how many were echoed, and closes. */
 async function open(url, total) {
   const clients = [];
   while (clients.length < total) {

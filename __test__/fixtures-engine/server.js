@@ -1,6 +1,6 @@
 'use strict';
 
-// A server that sends once a client is there, and exits at once.
+// A server that sends a message to its first client and exits at once.
 
 const WebSocket = require('../..');
 

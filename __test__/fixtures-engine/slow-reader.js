@@ -1,7 +1,7 @@
 'use strict';
 
-// A reader that is slower than its sender, which is another process; tells by how
-// much memory this process grew.
+// A server that reads more slowly than its client, in another process, sends. Prints by
+// how much the memory of the server grew.
 
 const { fork } = require('child_process');
 

@@ -1,14 +1,15 @@
 'use strict';
 
-// A server whose first connection comes when only so many descriptors are left: it has to
-// work, and later ones are carried as they should be. Started with a limit of descriptors.
+// A server whose first connection is opened when only a few descriptors are left. The
+// connection has to work, and later ones have to be carried by the engine. The test
+// starts this program with a limit of descriptors.
 
 const { once } = require('events');
 const fs = require('fs');
 
 const WebSocket = require('../..');
 
-/** Descriptors of a connection whose both ends are here. */
+/** The descriptors of a connection whose ends are both in this process. */
 const ENDS = 2;
 
 async function echo(url) {

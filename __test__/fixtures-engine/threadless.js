@@ -1,7 +1,7 @@
 'use strict';
 
-// A program that may not have another thread or process compresses and decompresses long
-// messages all the same. It takes its last thread before the engine needs one.
+// Compresses and decompresses long messages although no thread can be started: a limit
+// is set before the engine needs its first thread for this.
 
 const { execFileSync } = require('child_process');
 const { once } = require('events');

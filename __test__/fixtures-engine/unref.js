@@ -1,6 +1,6 @@
 'use strict';
 
-// A client whose socket does not keep the process alive, from its beginning.
+// A client whose socket is `unref` from the start, and does not keep the process alive.
 
 const http = require('http');
 
@@ -11,7 +11,7 @@ const createConnection = agent.createConnection.bind(agent);
 agent.createConnection = (...args) => createConnection(...args).unref();
 
 const ws = new WebSocket(process.argv[2], { agent });
-// Until it is open something else does.
+// Keeps the process alive until the connection is open.
 const timer = setInterval(() => {}, 1000);
 ws.on('open', () => {
   clearInterval(timer);

@@ -1,7 +1,7 @@
 'use strict';
 
-// Workers that are terminated under load, every other time two at once, with connections
-// among themselves and to the main thread, whose own engine is at work meanwhile.
+// Terminates workers under load, sometimes two at once. The workers have connections of
+// their own and to the main thread, whose engine works at the same time.
 
 const { once } = require('events');
 const {
@@ -14,10 +14,12 @@ const {
 const WebSocket = require('../..');
 const { descriptors, rest } = require('./descriptors');
 
-/** Terminations before the first look: what is made once is made by then. */
+/**
+ * The terminations before the first measurement. They allocate what is allocated once.
+ */
 const WARM_UP = 5;
 
-/** A server that echoes. */
+/** Starts a server that echoes messages. */
 async function serve() {
   const wss = new WebSocket.Server({ host: '127.0.0.1', port: 0 });
   await once(wss._server, 'listening');
@@ -28,7 +30,9 @@ async function serve() {
   return { wss, url: `ws://127.0.0.1:${wss._server.address().port}` };
 }
 
-/** Has a connection echo for ever, and calls back for each. */
+/**
+ * Opens a connection that exchanges messages without end. Calls back for each message.
+ */
 function load(url, number, callback) {
   const ws = new WebSocket(url, { perMessageDeflate: number % 2 === 0 });
   const data = number % 4 < 2 ? 'x'.repeat(100) : Buffer.alloc(100000, number);

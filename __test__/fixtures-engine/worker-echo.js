@@ -1,6 +1,7 @@
 'use strict';
 
-// The main thread and workers, each with an engine of its own, at the same time.
+// The main thread and workers, each with its own engine, exchange messages at the same
+// time.
 
 const { once } = require('events');
 const {

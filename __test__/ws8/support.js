@@ -1,7 +1,7 @@
 'use strict';
 
-// What the tests of the API of ws 8 need. Every server listens on a free port of
-// 127.0.0.1 and is closed with the test that started it.
+// Functions that the tests of the API of ws 8 use. Every server listens on a free port
+// of 127.0.0.1 and is closed at the end of the test that started it.
 
 const { createHash } = require('crypto');
 const { once } = require('events');
@@ -13,12 +13,12 @@ const { Duplex } = require('stream');
 const { inspect } = require('util');
 const zlib = require('zlib');
 
-// Another implementation of the same API may take the place of ours: ws itself.
+// The tests can also run with another implementation of the same API: ws itself.
 const implementation = process.env.OXWS_TEST_WS8 || '../../ws8';
 
 const WebSocket = require(implementation);
 
-/** Tests of what is promised beyond ws, which ws itself cannot pass. */
+/** A group of tests of what oxws promises and ws does not. Skipped with ws. */
 function beyondWs(title, body) {
   const group = process.env.OXWS_TEST_WS8 ? describe.skip : describe;
   return group(`beyond ws: ${title}`, body);
@@ -30,45 +30,47 @@ const CLOSE = 8;
 const PING = 9;
 const PONG = 10;
 
-/** Either end of a connection. */
+/** The two ends of a connection. */
 const SIDES = ['server', 'client'];
 
-/** An answer of permessage-deflate, to be given to `bare`. */
+/** The value of `Sec-WebSocket-Extensions` that the peer of `bare` sends. */
 const DEFLATE = 'permessage-deflate';
 
 const KEY = Buffer.from([0x1f, 0x2e, 0x3d, 0x4c]);
 
 const ignore = () => {};
 
-/** The end of the present turn of the event loop. */
+/** Resolves after one turn of the event loop. */
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** The contents of a file of `fixtures`. */
+/** Returns the content of a file in `fixtures`. */
 function fixture(name) {
   return fs.readFileSync(path.join(__dirname, '..', 'fixtures', name));
 }
 
-/** The port that a server of any kind listens on. */
+/** Returns the port that a server of any kind listens on. */
 const portOf = (server) => (server._server || server).address().port;
 
-/** The address of a listening server as a `ws:` URL. */
+/** Returns the address of a listening server as a `ws:` URL. */
 function url(server, suffix = '/') {
   return `ws://127.0.0.1:${portOf(server)}${suffix}`;
 }
 
-/** Starts an HTTP server, or any `net.Server`; resolves when it listens. */
+/** Starts an HTTP server, or any `net.Server`. Resolves when it listens. */
 async function listenHttp(server = http.createServer()) {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return server;
 }
 
-/** Closes a server; resolves when its port and connections are gone. */
+/** Closes a server. Resolves when its port and its connections are closed. */
 function close(server) {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
-/** Checks each row of a table in turn; what fails tells by which of them. */
+/**
+ * Calls `check` for each row of a table. An error message starts with its first value.
+ */
 async function each(rows, check) {
   for (const row of rows) {
     try {
@@ -80,7 +82,7 @@ async function each(rows, check) {
   }
 }
 
-/** Code and reason of the 'close' event, whatever errors come before it. */
+/** Resolves to the code and the reason of the 'close' event. Errors are ignored. */
 function closing(ws) {
   ws.on('error', ignore);
   return new Promise((resolve) => {
@@ -88,7 +90,7 @@ function closing(ws) {
   });
 }
 
-/** The arguments of the next `count` events of this name. */
+/** Resolves to the arguments of the next `count` events with this name. */
 function collect(emitter, event, count) {
   return new Promise((resolve) => {
     const seen = [];
@@ -101,14 +103,14 @@ function collect(emitter, event, count) {
   });
 }
 
-/** A list to which the name of each of these events is added when it comes. */
+/** Returns an array to which the name of each of these events is added when emitted. */
 function recorded(emitter, ...events) {
   const seen = [];
   for (const event of events) emitter.on(event, () => seen.push(event));
   return seen;
 }
 
-/** The messages of what is thrown where nobody catches it, while `body` runs. */
+/** Resolves to the messages of the uncaught exceptions while `body` runs. */
 async function uncaught(body) {
   const errors = [];
   const listeners = process.listeners('uncaughtException');
@@ -123,7 +125,7 @@ async function uncaught(body) {
   return errors;
 }
 
-/** The next message that is thrown where nobody catches it, after `body` has run. */
+/** Runs `body`. Resolves to the message of the next uncaught exception. */
 async function nextUncaught(body) {
   let thrown;
   const errors = await uncaught(async () => {
@@ -134,7 +136,7 @@ async function nextUncaught(body) {
   return errors[0];
 }
 
-/** The header fields of an opening handshake. */
+/** The header fields of a client's handshake. */
 const HANDSHAKE = {
   Host: '127.0.0.1',
   Upgrade: 'websocket',
@@ -143,7 +145,7 @@ const HANDSHAKE = {
   'Sec-WebSocket-Version': '13',
 };
 
-/** The head of an HTTP message; a field that is `undefined` is left out. */
+/** Returns the head of an HTTP message. Fields that are undefined are left out. */
 function headOf(line, fields) {
   const lines = Object.entries(fields)
     .filter(([, value]) => value !== undefined)
@@ -151,13 +153,13 @@ function headOf(line, fields) {
   return `${line}\r\n${lines.join('')}\r\n`;
 }
 
-/** The head of an opening handshake, with these fields besides. */
+/** Returns the request of an opening handshake with additional fields. */
 function request(fields, { method = 'GET', target = '/' } = {}) {
   const line = `${method} ${target} HTTP/1.1`;
   return headOf(line, { ...HANDSHAKE, ...fields });
 }
 
-/** The Sec-WebSocket-Accept of the request with this head. */
+/** Returns the `Sec-WebSocket-Accept` for a request. */
 function acceptOf(head) {
   const [, key] = /^sec-websocket-key: *(.*)$/im.exec(head);
   return createHash('sha1')
@@ -165,7 +167,7 @@ function acceptOf(head) {
     .digest('base64');
 }
 
-/** The answer that accepts the request with this head, with these fields besides. */
+/** Returns the response that accepts a request, with additional fields. */
 function accepting(head, fields) {
   return headOf('HTTP/1.1 101 Switching Protocols', {
     Upgrade: 'websocket',
@@ -175,12 +177,14 @@ function accepting(head, fields) {
   });
 }
 
-/** A stream that takes everything and never answers: for `createConnection`. */
+/**
+ * Returns a stream that accepts all data and never responds, for `createConnection`.
+ */
 function silent() {
   return new Duplex({ read: ignore, write: (chunk, encoding, cb) => cb() });
 }
 
-/** The parts of an HTTP message. */
+/** Parses an HTTP message. */
 function parseHttp(bytes) {
   const [head, ...rest] = bytes.toString('latin1').split('\r\n\r\n');
   const [line, ...fields] = head.split('\r\n');
@@ -192,7 +196,7 @@ function parseHttp(bytes) {
   return { line, headers, body: rest.join('\r\n\r\n') };
 }
 
-/** What a server answers to `data`, until it closes the connection. */
+/** Writes `data` to a server. Resolves to the response when the server ends. */
 function exchange(server, data) {
   return new Promise((resolve, reject) => {
     const socket = net.connect(portOf(server), '127.0.0.1');
@@ -207,7 +211,7 @@ function exchange(server, data) {
   });
 }
 
-/** One frame as it stands on the wire; masked unless `key` is null. */
+/** Returns the bytes of a frame. It is masked unless `key` is null. */
 function frame(opcode, data = '', options = {}) {
   const { fin = true, rsv = 0, key = KEY, length } = options;
   const payload = Buffer.from(data);
@@ -233,27 +237,27 @@ function frame(opcode, data = '', options = {}) {
   return Buffer.concat([Buffer.from(head), payload]);
 }
 
-/** The payload of a close frame. */
+/** Returns the payload of a close frame. */
 function closePayload(code, reason = '') {
   const payload = Buffer.alloc(2);
   payload.writeUInt16BE(code);
   return Buffer.concat([payload, Buffer.from(reason)]);
 }
 
-/** The payload of a compressed message. */
+/** Returns the payload of a compressed message (RFC 7692, 7.2.1). */
 function deflated(data) {
   const { Z_SYNC_FLUSH: finishFlush } = zlib.constants;
   return zlib.deflateRawSync(data, { finishFlush }).subarray(0, -4);
 }
 
-/** What a compressed message holds. */
+/** Decompresses the payload of a compressed message. */
 function inflated(payload) {
   const { Z_SYNC_FLUSH: finishFlush } = zlib.constants;
   const tail = Buffer.from([0, 0, 0xff, 0xff]);
   return zlib.inflateRawSync(Buffer.concat([payload, tail]), { finishFlush });
 }
 
-/** The first frame in these bytes, unmasked, or undefined if it is not whole. */
+/** Parses and unmasks the first frame. Returns undefined if it is not complete. */
 function parseFrame(buffer) {
   if (buffer.length < 2) return undefined;
   let size = buffer[1] & 0x7f;
@@ -290,7 +294,7 @@ function parseFrame(buffer) {
   };
 }
 
-/** Reads what a bare socket receives: the handshake's head, then frames. */
+/** Reads from a raw socket: first the head of the handshake, then frames. */
 function reader(socket) {
   let bytes = Buffer.alloc(0);
   let ended = false;
@@ -307,7 +311,9 @@ function reader(socket) {
     });
   }
 
-  /** What `parse` finds next, or undefined if the socket ends before. */
+  /**
+   * Resolves to the next result of `parse`, or to undefined if the socket ends first.
+   */
   async function take(parse) {
     for (;;) {
       const found = parse(bytes);
@@ -331,7 +337,7 @@ function reader(socket) {
       return seen;
     },
 
-    /** All frames until the socket ends. */
+    /** Resolves to all frames until the socket ends. */
     async rest() {
       const seen = [];
       for (;;) {
@@ -353,7 +359,7 @@ function reader(socket) {
   };
 }
 
-/** Ends whatever a test may have started, however far it has come. */
+/** Ends a server, client or socket that a test has started, in any state. */
 function end(thing) {
   if (thing.terminate) {
     thing.on('error', ignore);
@@ -377,8 +383,8 @@ function end(thing) {
 }
 
 /**
- * Starts what the tests of a group need: all of it is ended after each one. The class is
- * that of the API under test.
+ * Starts what the tests of a group need, and ends all of it after each test. `Class` is
+ * the WebSocket of the tested API.
  */
 function ledger(Class = WebSocket) {
   const started = [];
@@ -392,7 +398,7 @@ function ledger(Class = WebSocket) {
     return thing;
   }
 
-  /** A `WebSocketServer` of its own port. */
+  /** Starts a `WebSocketServer` on a free port. Resolves when it listens. */
   async function serve(options) {
     const own = { host: '127.0.0.1', port: 0 };
     const wss = track(new Class.Server({ ...own, ...options }));
@@ -400,7 +406,7 @@ function ledger(Class = WebSocket) {
     return wss;
   }
 
-  /** A client of `wss` and its counterpart on the server, both open. */
+  /** Connects a client to `wss`. Resolves to both ends when they are open. */
   async function join(wss, options, protocols = []) {
     const connected = once(wss, 'connection');
     const client = track(new Class(url(wss), protocols, options));
@@ -410,12 +416,12 @@ function ledger(Class = WebSocket) {
     return { client, server, req, wss };
   }
 
-  /** A server of its own, with a client and its counterpart. */
+  /** Starts a new server and connects a client. */
   async function pair(serverOptions, clientOptions) {
     return join(await serve(serverOptions), clientOptions);
   }
 
-  /** A bare `net.Server`, whose connections are handed to `accept`. */
+  /** Starts a `net.Server` that passes its connections to `accept`. */
   async function listenBare(accept) {
     const server = track(net.createServer());
     server.on('connection', (socket) => {
@@ -425,7 +431,7 @@ function ledger(Class = WebSocket) {
     return listenHttp(server);
   }
 
-  /** A bare server that answers each handshake with what `respond` makes of its head. */
+  /** Starts a `net.Server` that answers each request with the result of `respond`. */
   function answering(respond) {
     return listenBare(async (socket) => {
       const head = await reader(socket).head();
@@ -434,7 +440,7 @@ function ledger(Class = WebSocket) {
   }
 
   const ends = {
-    /** A bare client that is connected to a server of these options. */
+    /** Connects a raw client to a server with these options. */
     async server(options, prepare, fields) {
       const wss = await serve(options);
       const connected = once(wss, 'connection');
@@ -448,7 +454,7 @@ function ledger(Class = WebSocket) {
       return { ws, socket, wire, wss, key: KEY };
     },
 
-    /** A bare server to which a client of these options is connected. */
+    /** Connects a client with these options to a raw server. */
     async client(options, prepare, fields) {
       const accepted = {};
       const listener = await listenBare((socket) => {
@@ -467,8 +473,9 @@ function ledger(Class = WebSocket) {
   };
 
   /**
-   * A WebSocket at this side whose peer is a bare socket. `prepare` gets it within its
-   * 'connection' or 'open' event; `extensions` is what the peer agrees to.
+   * Creates a WebSocket at this side, whose peer is a raw socket. `prepare` is called
+   * with the WebSocket during its 'connection' or 'open' event. `extensions` is the
+   * value of the peer's `Sec-WebSocket-Extensions` header.
    */
   async function bare(side, options, { prepare = ignore, extensions } = {}) {
     const fields = { 'Sec-WebSocket-Extensions': extensions };
@@ -477,16 +484,16 @@ function ledger(Class = WebSocket) {
     const make = (opcode, data, more) => frame(opcode, data, { key, ...more });
     return {
       ...peer,
-      /** A frame as the peer has to make it. */
+      /** Returns the bytes of a frame, masked as the peer has to mask it. */
       frame: make,
       send: (...args) => socket.write(make(...args)),
-      /** Frames that come in one piece. */
+      /** Writes several frames at once. */
       sendAll: (...frames) =>
         socket.write(Buffer.concat(frames.map((each) => make(...each)))),
     };
   }
 
-  /** Lets everything that is on its way to this process arrive. */
+  /** Resolves when data that is in flight to this process has arrived. */
   async function settle() {
     const { client } = await pair();
     for (let i = 0; i < 3; i++) {

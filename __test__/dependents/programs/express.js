@@ -1,7 +1,7 @@
 'use strict';
 
-// express beside two WebSocketServers with `noServer`: the paths of one HTTP server, a
-// cookie for one of them, a header for the other.
+// express and two WebSocketServers with `noServer`, on different paths of one HTTP
+// server. One requires a cookie, the other a header.
 
 const assert = require('node:assert/strict');
 const { randomUUID } = require('crypto');
@@ -20,7 +20,7 @@ const {
   run,
 } = require('../support');
 
-/** The application: who logs in has a cookie with the number of a session. */
+/** Creates the application. A login sets a cookie with the ID of a session. */
 function application(sessions) {
   const app = express();
   app.post('/login/:name', (request, response) => {
@@ -31,13 +31,13 @@ function application(sessions) {
   return app;
 }
 
-/** Who asks for the chat, by the cookie. */
+/** Returns the name of the visitor that the cookie of a request belongs to. */
 function visitor({ headers }, sessions) {
   const [, id] = /(?:^|; )session=([^;]*)/.exec(headers.cookie || '') || [];
   return sessions.get(id);
 }
 
-/** Answers a handshake with a status instead. */
+/** Refuses a handshake with an HTTP status. */
 function refuse(socket, status) {
   socket.end(
     `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n` +
@@ -45,7 +45,7 @@ function refuse(socket, status) {
   );
 }
 
-/** Hands each upgrade to the server of its path, if it may pass. */
+/** Passes each permitted upgrade to the server of its path. */
 function route(server, sessions) {
   const chat = new WebSocketServer({ noServer: true });
   const feed = new WebSocketServer({
@@ -82,7 +82,7 @@ function route(server, sessions) {
   });
 }
 
-/** Logs in; resolves to the cookie. */
+/** Logs in. Resolves to the cookie. */
 async function login(port, name) {
   const request = http.request({
     agent: false,

@@ -1,7 +1,7 @@
 'use strict';
 
-// @fastify/websocket: routes and hooks of fastify in front of a handshake, and
-// `injectWS`, which joins both ends by streams without a server that listens.
+// @fastify/websocket: routes and hooks of fastify before a handshake, and `injectWS`,
+// which connects both ends by streams, without a listening server.
 
 const assert = require('node:assert/strict');
 const fastifyWebSocket = require('@fastify/websocket');
@@ -13,7 +13,7 @@ const { at, closing, exchange, pattern, refusal, run } = require('../support');
 
 const BYTES = pattern(300000);
 
-/** An application with its routes; `seen` is what its hooks and handlers tell. */
+/** Creates an application with routes. Its hooks and handlers add texts to `seen`. */
 async function application(seen) {
   const app = fastify();
   await app.register(fastifyWebSocket, {
@@ -46,7 +46,7 @@ async function application(seen) {
   return app;
 }
 
-/** Texts and bytes go there and back as what they are. */
+/** Checks that text and binary messages are echoed unchanged, with their type. */
 async function echo(ws) {
   const text = await exchange(ws, 'text äöü €');
   assert.equal(text.isBinary, false);
@@ -59,7 +59,7 @@ async function echo(ws) {
   assert.equal(empty.data.length, 0);
 }
 
-/** A conversation that the client ends. */
+/** Exchanges messages with a server, and closes the connection from the client. */
 async function conversation(app, url) {
   at('the echo of a server');
   const ws = new WebSocket(`${url}/echo/server`);
@@ -74,7 +74,7 @@ async function conversation(app, url) {
   await left;
 }
 
-/** How the server answers who may not stay: by a status, or by a close code. */
+/** Checks the status or close code with which the server refuses clients. */
 async function answers(url) {
   at('what a server closes, refuses, and does not know');
   const nowhere = await refusal(new WebSocket(`${url}/nowhere`));
@@ -98,7 +98,7 @@ async function answers(url) {
   return codes;
 }
 
-/** `injectWS`: the client's end; it resolves to the close code that the client has. */
+/** Checks `injectWS`. Resolves to the close code that the client gets. */
 async function injected(app) {
   at('the echo of injectWS');
   const ws = await app.injectWS('/echo/inject');
@@ -107,7 +107,7 @@ async function injected(app) {
   ws.close(3001, 'enough');
   const end = await closed;
   assert.deepEqual(end, { code: 3001, reason: 'enough' });
-  // The joined streams do not carry the client's end over: the server still waits for it.
+  // The connected streams do not transmit the client's end, so the server still waits.
   for (const peer of app.websocketServer.clients) peer.terminate();
 
   at('what injectWS is refused');

@@ -1,7 +1,8 @@
 'use strict';
 
-// graphql-ws: its server by `use/ws` and its client with a class of its own as
-// `webSocketImpl`. It is strict about subprotocols and has a close code for each fault.
+// graphql-ws: its server (`use/ws`), and its client with a subclass of WebSocket as
+// `webSocketImpl`. It checks subprotocols strictly, and has a close code for each
+// fault.
 
 const assert = require('node:assert/strict');
 const { once } = require('events');
@@ -15,7 +16,7 @@ const { at, closing, run } = require('../support');
 
 const PROTOCOL = 'graphql-transport-ws';
 
-/** Between two pings of the server, in milliseconds; a pong has as long. */
+/** The time between two pings of the server, and for each pong, in milliseconds. */
 const KEEP_ALIVE = 300;
 
 /** The first message of a client, which the server acknowledges. */
@@ -26,7 +27,7 @@ const schema = buildSchema(`
   type Subscription { count(to: Int!): Int, forever: Int }
 `);
 
-/** The client's class: it hands over its instance. */
+/** Returns a subclass of WebSocket that adds its instances to `sockets`. */
 function tapped(sockets) {
   return class Tapped extends WebSocket {
     constructor(...args) {
@@ -36,7 +37,9 @@ function tapped(sockets) {
   };
 }
 
-/** What the server is to do, and what has come of its endless subscription. */
+/**
+ * Returns the options of the server. The end of its endless subscription is recorded.
+ */
 function options(ended) {
   const subscription = {
     async *count({ to }) {
@@ -77,14 +80,14 @@ function client(url, settings) {
   });
 }
 
-/** All results of an operation. */
+/** Resolves to all results of an operation. */
 async function results(from, query) {
   const all = [];
   for await (const { data } of from.iterate({ query })) all.push(data);
   return all;
 }
 
-/** The close event that ends a client's operation. */
+/** Resolves to the close event that ends an operation of a client. */
 async function closeEvent(from, operation) {
   try {
     for await (const result of from.iterate(operation)) void result;
@@ -119,7 +122,9 @@ async function operations(url, ended) {
   return counted.length;
 }
 
-/** Pings of both: the server's are of the WebSocket protocol, the client's messages. */
+/**
+ * Checks the pings of both ends. Those of the server are frames, the client's messages.
+ */
 async function keepAlive(serverOptions) {
   at('keep-alive');
   const { dispose, url } = await start(serverOptions, KEEP_ALIVE);
@@ -150,7 +155,9 @@ async function keepAlive(serverOptions) {
   return code;
 }
 
-/** A bare connection that sends some messages: how it is closed. */
+/**
+ * Connects without graphql-ws and sends messages. Resolves to the code and the reason.
+ */
 async function bare(url, messages) {
   const ws = new WebSocket(url, PROTOCOL);
   const closed = closing(ws);

@@ -1,7 +1,6 @@
 'use strict';
 
-// @hocuspocus/server and its provider: documents of Yjs that are edited at several
-// places, each of them a client.
+// @hocuspocus/server and its provider: a Yjs document that several clients edit.
 
 const assert = require('node:assert/strict');
 const { once } = require('events');
@@ -15,10 +14,12 @@ const Y = require('yjs');
 
 const { at, listen, run } = require('../support');
 
-/** Long enough to need many frames of Yjs, and a long one for who comes late. */
+/**
+ * So many lines that they need many frames, and a long frame for a client that is late.
+ */
 const LINES = 500;
 
-/** The next event of a provider. */
+/** Resolves to the next event of a provider. */
 function next(provider, type) {
   return new Promise((resolve) => {
     const listener = (event) => {
@@ -29,7 +30,7 @@ function next(provider, type) {
   });
 }
 
-/** A connection of its own, and a document on it. */
+/** Opens a new connection, with a document. */
 function join(url, token) {
   const socket = new HocuspocusProviderWebsocket({
     delay: 10,
@@ -47,7 +48,7 @@ function join(url, token) {
   return { provider, socket, text: provider.document.getText('text') };
 }
 
-/** Waits until a text is this long. */
+/** Resolves when a text has this length. */
 function reaches(text, length) {
   return new Promise((resolve) => {
     const look = () => {
@@ -60,7 +61,7 @@ function reaches(text, length) {
   });
 }
 
-/** Ends all clients; resolves when the server is without any. */
+/** Ends all clients. Resolves when the server has none. */
 async function leave(server, members) {
   const closed = [...server.webSocketServer.clients].map((ws) =>
     once(ws, 'close'),
@@ -78,7 +79,7 @@ run(async () => {
     stopOnSignals: false,
     onAuthenticate: async ({ token }) => {
       if (token === 'friend') return;
-      // The reason is for the client; a message would be printed.
+      // The client gets the reason. A message of the error would be printed.
       throw Object.assign(new Error(), { reason: 'a stranger' });
     },
   });

@@ -1,7 +1,6 @@
 'use strict';
 
-// http-proxy between client and server: it takes the upgrade on both sides as Node's
-// bare sockets.
+// http-proxy between client and server. It handles upgrades with plain sockets of Node.
 
 const assert = require('node:assert/strict');
 const { once } = require('events');
@@ -22,7 +21,9 @@ const {
 
 const BYTES = pattern(1 << 20);
 
-/** The server behind the proxy; it echoes, and does what the words say. */
+/**
+ * Creates the server behind the proxy. It echoes, and obeys `close` and `terminate`.
+ */
 function target() {
   const server = http.createServer();
   const wss = new WebSocketServer({ server, perMessageDeflate: true });
@@ -37,7 +38,7 @@ function target() {
   return { server, wss };
 }
 
-/** A proxy in front of a port. */
+/** Creates a proxy for the server on a port. */
 function front(port) {
   const proxy = httpProxy.createProxyServer({
     target: { host: '127.0.0.1', port },
@@ -56,7 +57,7 @@ run(async () => {
   const proxy = front(await listen(server));
   const url = `ws://127.0.0.1:${await listen(proxy)}`;
 
-  /** A client through the proxy, and what the server has of it. */
+  /** Connects a client through the proxy. Resolves to both ends. */
   async function connect() {
     const connected = once(wss, 'connection');
     const ws = new WebSocket(url);

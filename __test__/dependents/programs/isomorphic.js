@@ -1,6 +1,7 @@
 'use strict';
 
-// isomorphic-ws: programs for browsers and Node.js; they know the API of browsers alone.
+// isomorphic-ws, for programs that run in browsers and Node.js. They use only the API
+// of browsers.
 
 const assert = require('node:assert/strict');
 const { once } = require('events');
@@ -10,7 +11,7 @@ const { at, pattern, run } = require('../support');
 
 const BYTES = pattern(70000);
 
-/** The next event of a type, as a browser's program waits for it. */
+/** Resolves to the next event of a type, or rejects on an error. */
 function next(target, type) {
   return new Promise((resolve, reject) => {
     target.addEventListener(type, resolve, { once: true });
@@ -18,7 +19,7 @@ function next(target, type) {
   });
 }
 
-/** Sends, and resolves to the data of the next message. */
+/** Sends a message. Resolves to the data of the next message that is received. */
 async function exchange(ws, data) {
   const answered = next(ws, 'message');
   ws.send(data);
@@ -43,7 +44,7 @@ async function echo(ws) {
   return blob.size;
 }
 
-/** What is told by the properties `on…`, and in which order. */
+/** Resolves to what the `on…` properties are called with, in order. */
 function handlers(url) {
   return new Promise((resolve) => {
     const seen = [];

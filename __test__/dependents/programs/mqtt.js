@@ -1,6 +1,7 @@
 'use strict';
 
-// MQTT.js and aedes: a broker and its clients, over `createWebSocketStream` on both ends.
+// MQTT.js and aedes: a broker and its clients, with `createWebSocketStream` at both
+// ends.
 
 const assert = require('node:assert/strict');
 const { Aedes } = require('aedes');
@@ -12,7 +13,7 @@ const { at, pattern, run } = require('../support');
 
 const LARGE = pattern(1 << 20);
 
-/** A broker, and a server that hands it each connection as a stream. */
+/** Starts a broker, and a server that passes each connection to it as a stream. */
 async function start() {
   const broker = await Aedes.createBroker();
   const wss = new WebSocketServer({
@@ -27,7 +28,9 @@ async function start() {
   return { broker, wss, url: `ws://127.0.0.1:${wss.address().port}/mqtt` };
 }
 
-/** The next message of a topic: its payload, QoS, and whether it was retained. */
+/**
+ * Resolves to the next message of a topic: payload, QoS, and whether it was retained.
+ */
 function next(client, topic) {
   return new Promise((resolve) => {
     client.on('message', function listener(name, payload, { qos, retain }) {
@@ -54,7 +57,7 @@ async function qualities(sender, receiver) {
   return all;
 }
 
-/** Once each, and in order, though none waits for the one before. */
+/** Checks that many messages that are sent at once arrive once each, and in order. */
 async function many(sender, receiver) {
   at('many messages');
   await receiver.subscribeAsync('many', { qos: 1 });
@@ -94,7 +97,7 @@ async function retained(sender, receiver) {
   return String(payload);
 }
 
-/** A client that is gone without a word: what it has left is published. */
+/** Checks that the last will of a client is published when its connection is lost. */
 async function will(url, receiver, cut) {
   const topic = `will/${cut.name}`;
   at(`a last will: ${topic}`);

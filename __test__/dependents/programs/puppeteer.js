@@ -1,7 +1,7 @@
 'use strict';
 
-// puppeteer-core: a WebSocket to the browser's debugging port is all it has to drive a
-// Chromium with, whose page has one to our server in turn.
+// puppeteer-core controls a Chromium through a WebSocket to its debugging port. A page
+// in the browser connects to a WebSocketServer.
 
 const assert = require('node:assert/strict');
 const { createHash } = require('crypto');
@@ -15,7 +15,7 @@ const { at, close, listen, pattern, run } = require('../support');
 
 const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome'];
 
-/** What the page is sent in one message: long enough for several reads. */
+/** A message for the page, so long that it needs several reads. */
 const BYTES = pattern(1 << 20);
 
 const PAGE = `<!doctype html>
@@ -62,7 +62,7 @@ const PAGE = `<!doctype html>
   }
 </script>`;
 
-/** The first browser there is, or undefined. */
+/** Returns the path of the first browser that is found, or undefined. */
 function find() {
   const named = process.env.PUPPETEER_EXECUTABLE_PATH;
   if (named) return named;
@@ -72,7 +72,7 @@ function find() {
     .find((file) => fs.existsSync(file));
 }
 
-/** A server of the page and of its WebSocket. */
+/** Creates the server for the page and its WebSocket. */
 function serve() {
   const server = http.createServer((request, response) => {
     response.setHeader('Content-Type', 'text/html; charset=utf-8');
@@ -90,7 +90,7 @@ function serve() {
   return server;
 }
 
-/** What a page of the browser makes of the server; `url` is the server's. */
+/** Opens the page in the browser, and checks what it has received. */
 async function visit(browser, url) {
   at('the page');
   const page = await browser.newPage();

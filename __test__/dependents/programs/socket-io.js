@@ -1,7 +1,7 @@
 'use strict';
 
-// socket.io: its server and its client, over WebSocket from the start, after an upgrade
-// from polling, and compressed.
+// socket.io: its server and its client, with WebSocket from the start, after an upgrade
+// from polling, and with compression.
 
 const assert = require('node:assert/strict');
 const { once } = require('events');
@@ -13,7 +13,7 @@ const { at, listen, pattern, run } = require('../support');
 
 const CLIENTS = 100;
 
-/** The server's side of what the clients ask for. */
+/** Adds the server's handlers for the events of clients. */
 function serve(io) {
   io.on('connection', (socket) => {
     socket.on('join', (room, done) => {
@@ -25,7 +25,9 @@ function serve(io) {
   });
 }
 
-/** Waits until a client is connected by WebSocket, whatever it has begun with. */
+/**
+ * Resolves when a client is connected by WebSocket, also if it started with polling.
+ */
 async function settle(client) {
   if (!client.connected) await once(client, 'connect');
   const { engine } = client.io;
@@ -42,7 +44,7 @@ async function join(url, transports) {
   return client;
 }
 
-/** The names of all events that a client is told until its `end`. */
+/** Resolves to the names of all events that a client receives up to `end`. */
 function record(client) {
   const seen = [];
   return new Promise((resolve) => {
@@ -81,7 +83,10 @@ async function binary(io, [client]) {
   return echoed.bytes.map((each) => each.length);
 }
 
-/** Texts, which socket.io frames once for all clients, and bytes, which it does not. */
+/**
+ * Broadcasts texts and bytes. socket.io frames a text once for all clients, and bytes
+ * for each client.
+ */
 async function broadcast(io, clients) {
   const heard = clients.map(() => []);
   clients.forEach((client, i) => {
@@ -125,7 +130,7 @@ async function reconnect(io, [client]) {
   return reason;
 }
 
-/** All of it, over one kind of server and client. */
+/** Runs all checks with these transports and this compression. */
 async function drive(transports, perMessageDeflate) {
   const server = http.createServer();
   const io = new Server(server, { perMessageDeflate, transports });

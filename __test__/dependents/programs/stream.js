@@ -1,7 +1,7 @@
 'use strict';
 
-// createWebSocketStream: 100 MiB each way, to a reader that is slower than the writer.
-// Neither end may keep what the other has not taken yet.
+// createWebSocketStream: 100 MiB in each direction, to a reader that is slower than the
+// writer. Neither end may buffer everything that the other has not read yet.
 
 const assert = require('node:assert/strict');
 const { createHash } = require('crypto');
@@ -16,17 +16,17 @@ const { at, pattern, run } = require('../support');
 const MIB = 1 << 20;
 const LENGTH = 100 * MIB;
 
-/** Sizes of the pieces: of one byte, of a few frames' sizes, and of a long message. */
+/** The sizes of the chunks, in bytes, around the limits of frame lengths and beyond. */
 const SIZES = [1, 125, 126, 4096, 65535, 65536, 300000, MIB];
 
 /**
- * How much may be under way: what the kernel holds for both directions of a connection,
- * and a few pieces at each end.
+ * The maximum number of bytes in flight: the kernel's buffers for both directions of a
+ * connection, and a few chunks at each end.
  */
 const MOST_UNDER_WAY =
   2 * (mostHeld('tcp_rmem', 6 * MIB) + mostHeld('tcp_wmem', 4 * MIB)) + 4 * MIB;
 
-/** By how much the process may grow meanwhile; garbage is a part of it. */
+/** The maximum growth of the process in bytes, including garbage. */
 const MOST_GROWTH = 80 * MIB;
 
 const BYTES = pattern(2 * MIB);
@@ -41,7 +41,7 @@ function mostHeld(name, otherwise) {
   }
 }
 
-/** How far a transfer is. */
+/** Measures a transfer. */
 class Meter {
   constructor() {
     this.written = 0;
@@ -67,7 +67,7 @@ class Meter {
   }
 }
 
-/** Pieces of all sizes, `LENGTH` bytes altogether, that go into a hash as well. */
+/** Returns a stream of chunks of all sizes, `LENGTH` bytes in total. Hashes them. */
 function source(hash, meter) {
   return Readable.from(
     (function* pieces() {
@@ -85,7 +85,9 @@ function source(hash, meter) {
   );
 }
 
-/** Takes bytes into a hash, and lets the writer run ahead after each piece. */
+/**
+ * Returns a stream that hashes what is written, one chunk per turn of the event loop.
+ */
 function sink(hash, meter, done = () => {}) {
   return new Writable({
     write(piece, encoding, callback) {
@@ -98,7 +100,7 @@ function sink(hash, meter, done = () => {}) {
   });
 }
 
-/** Streams over a new connection: the client's and the server's. */
+/** Opens a connection. Resolves to a stream at each end. */
 async function connect(wss, options) {
   const connected = once(wss, 'connection');
   const ws = new WebSocket(`ws://127.0.0.1:${wss.address().port}`);
@@ -110,7 +112,7 @@ async function connect(wss, options) {
   };
 }
 
-/** One way: the end of the source closes the connection, behind its last byte. */
+/** Transfers in one direction. The connection closes after the last byte. */
 async function oneWay(from, to) {
   const meter = new Meter();
   const [sent, received] = [createHash('sha1'), createHash('sha1')];
@@ -124,7 +126,7 @@ async function oneWay(from, to) {
   return digest;
 }
 
-/** There and back: the server's stream is piped into itself. */
+/** Transfers in both directions: the server's stream is piped into itself. */
 async function echo({ client, server }) {
   const meter = new Meter();
   const [sent, received] = [createHash('sha1'), createHash('sha1')];
@@ -138,7 +140,7 @@ async function echo({ client, server }) {
   return digest;
 }
 
-/** An end that is destroyed closes the connection, and so ends the other one. */
+/** Destroys the stream at one end, which closes the connection and the other stream. */
 async function destroy({ client, server, ws }) {
   const closed = once(ws, 'close');
   const ended = once(client.resume(), 'end');
