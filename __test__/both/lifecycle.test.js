@@ -91,7 +91,7 @@ for (const api of apis) {
         assert.deepEqual(await closed, [1006, '']);
       });
 
-      it(`of the ${side} comes once, last, and CLOSED`, () =>
+      it(`of the ${side} is one 'close' event, the last one, in the state CLOSED`, () =>
         each(
           [
             ['close', ({ ws }) => ws.close(1000)],
@@ -129,7 +129,7 @@ for (const api of apis) {
           },
         ));
 
-      it(`of the ${side} comes behind what was received`, async () => {
+      it(`of the ${side} comes after the received messages`, async () => {
         const { ws, frame: make, socket } = await bare(side);
         const events = recorded(ws, ...EVENTS);
         const closed = closing(ws);
@@ -138,7 +138,7 @@ for (const api of apis) {
         assert.deepEqual(events, ['message', 'ping', 'message', 'close']);
       });
 
-      it(`of the ${side} lets no frame pass behind a close frame`, async () => {
+      it(`of the ${side} ignores the frames after a close frame`, async () => {
         const { ws, sendAll, socket } = await bare(side);
         const events = recorded(ws, ...EVENTS);
         const closed = closing(ws);
@@ -148,7 +148,7 @@ for (const api of apis) {
         assert.deepEqual(events, ['close']);
       });
 
-      it(`of the ${side} is a matter of one frame`, async () => {
+      it(`of the ${side} sends one close frame`, async () => {
         const { ws, send, socket, wire } = await bare(side);
         ws.close(1000, 'first');
         ws.close(1001, 'second');
@@ -160,7 +160,7 @@ for (const api of apis) {
       });
     }
 
-    it('of both ends at once', async () => {
+    it('may be started by both ends at once', async () => {
       const { client, server, closed } = await both();
       client.close(1000, 'same');
       server.close(1000, 'same');
@@ -181,7 +181,7 @@ for (const api of apis) {
       assert.ok(called[0] instanceof Error);
     });
 
-    it('may come within the first listener', async () => {
+    it('may be started in the first listener', async () => {
       const { ws, sendAll } = await bare('server');
       const closed = closing(ws);
       ws.on('message', () => ws.close(1000));
@@ -212,7 +212,7 @@ for (const api of apis) {
         }));
     }
 
-    it('by what is inflated to too much is answered with 1009', () =>
+    it('by a message that is too long when inflated is answered with 1009', () =>
       each([['server'], ['client']], async (side) => {
         const options = { maxPayload: 1000, perMessageDeflate: true };
         const extensions = DEFLATE;
@@ -225,11 +225,11 @@ for (const api of apis) {
       }));
   });
 
-  describe(`${api.name}: the beginning`, () => {
+  describe(`${api.name}: the handshake`, () => {
     const { answering, join, pair, serve, track } = ledger(api.WebSocket);
     const { WebSocket } = api;
 
-    it('tells the server of the request', async () => {
+    it('gives the server the request', async () => {
       const wss = await serve();
       const options = { headers: { 'X-Own': 'yes' }, origin: 'https://a.b' };
       const connected = once(wss, 'connection');
@@ -254,7 +254,7 @@ for (const api of apis) {
       [{ serverNoContextTakeover: true }, true, [DEFLATE]],
     ]) {
       const text = `${JSON.stringify(own)} and ${other}`;
-      it(`agrees on permessage-deflate, with ${text}`, async () => {
+      it(`negotiates permessage-deflate with the options ${text}`, async () => {
         const { client, server } = await pair(
           { perMessageDeflate: own },
           { perMessageDeflate: other },
@@ -307,7 +307,7 @@ for (const api of apis) {
       assert.equal((await once(ws, 'error'))[0].code, 'ECONNREFUSED');
     });
 
-    it('may have frames in the same piece, for the server', async () => {
+    it('may be followed by frames in the same chunk, for the server', async () => {
       const wss = await serve();
       const received = new Promise((resolve) => {
         wss.on('connection', (ws) => onMessage(ws, resolve));
@@ -317,7 +317,7 @@ for (const api of apis) {
       assert.equal(String(await received), 'x');
     });
 
-    it('may have frames in the same piece, for the client', async () => {
+    it('may be followed by frames in the same chunk, for the client', async () => {
       const server = await answering((head) => {
         const bytes = frame(TEXT, 'x', { key: null });
         return Buffer.concat([Buffer.from(accepting(head)), bytes]);
@@ -355,14 +355,14 @@ for (const api of apis) {
       assert.deepEqual([...wss.clients], [second]);
     });
 
-    it('tells of each connection once', async () => {
+    it("emits 'connection' once for each connection", async () => {
       const wss = await serve();
       const connections = recorded(wss, 'connection');
       for (let i = 0; i < 5; i++) await join(wss);
       assert.equal(connections.length, 5);
     });
 
-    it('serves on a given server', async () => {
+    it('works on a given HTTP server', async () => {
       const server = http.createServer((req, res) => res.end('mine'));
       const wss = track(new WebSocket.Server({ server: track(server) }));
       await listenHttp(server);
@@ -373,7 +373,7 @@ for (const api of apis) {
       await connected;
     });
 
-    it('serves what it is handed', async () => {
+    it('accepts upgrades by handleUpgrade()', async () => {
       const server = track(await listenHttp());
       const wss = track(new WebSocket.Server({ noServer: true }));
       server.on('upgrade', (req, socket, head) => {
@@ -387,7 +387,7 @@ for (const api of apis) {
     });
 
     api.beyondWs('diagnostics', () => {
-      it('tell how a connection is carried, until it is closed', async () => {
+      it('describe how a connection is carried until it is closed', async () => {
         const { client, server } = await pair();
         for (const ws of [client, server]) {
           const { connections, transport } = WebSocket.diagnostics(ws);
@@ -408,7 +408,7 @@ for (const api of apis) {
       });
     });
 
-    it('may send to all', async () => {
+    it('may send to all clients', async () => {
       const wss = await serve();
       const clients = [];
       for (let i = 0; i < 10; i++) clients.push((await join(wss)).client);

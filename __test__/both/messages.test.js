@@ -137,7 +137,7 @@ for (const api of apis) {
           });
         });
 
-        it('call back once each, in order, without an error', async () => {
+        it('call their callbacks once each, in order, without an error', async () => {
           const both = await pair(options, options);
           for (const [from, to] of directions(both)) {
             const received = messages(to, 100);
@@ -156,7 +156,7 @@ for (const api of apis) {
           }
         });
 
-        it('go in fragments', async () => {
+        it('may be sent in fragments', async () => {
           const both = await pair(options, options);
           for (const [from, to] of directions(both)) {
             const received = messages(to, 2);
@@ -172,7 +172,7 @@ for (const api of apis) {
           }
         });
 
-        it('that were sent arrive before the end', async () => {
+        it('arrive before the end', async () => {
           const both = await pair(options, options);
           const { client, server } = both;
           const events = recorded(server, 'message', 'close');
@@ -188,7 +188,7 @@ for (const api of apis) {
 
     for (const side of SIDES) {
       describe(`of a peer of the ${side}`, () => {
-        it('come in one piece', async () => {
+        it('may arrive in one chunk', async () => {
           const { ws, sendAll } = await bare(side);
           const received = messages(ws, 100);
           sendAll(...Array.from({ length: 100 }, (_, i) => [TEXT, `${i}`]));
@@ -196,7 +196,7 @@ for (const api of apis) {
           assert.deepEqual(numbers, [...Array(100).keys()]);
         });
 
-        it('come byte by byte', async () => {
+        it('may arrive byte by byte', async () => {
           const { ws, frame, socket } = await bare(side);
           const received = messages(ws, 2);
           socket.setNoDelay();
@@ -213,7 +213,7 @@ for (const api of apis) {
           ]);
         });
 
-        it('come in fragments, with pings between', async () => {
+        it('may arrive in fragments, with pings between', async () => {
           const { ws, sendAll, wire } = await bare(side);
           const received = messages(ws, 1);
           sendAll(
@@ -253,7 +253,7 @@ for (const api of apis) {
           ]);
         });
 
-        it('are masked as the side says', async () => {
+        it('are masked only by a client', async () => {
           const { ws, wire } = await bare(side);
           ws.send('text');
           ws.ping('ping');
@@ -265,7 +265,7 @@ for (const api of apis) {
       });
     }
 
-    it('leave the data as it was', async () => {
+    it('leave the data of the caller unchanged', async () => {
       const { client, server } = await pair();
       const data = Buffer.from(bytes);
       const received = messages(server, 1);
@@ -274,7 +274,7 @@ for (const api of apis) {
       assert.deepEqual(data, bytes);
     });
 
-    it('call back once each if the connection is cut', async () => {
+    it('call their callbacks once each if the connection is reset', async () => {
       const { ws, socket } = await bare('server');
       const called = [];
       const closed = closing(ws);
@@ -290,7 +290,7 @@ for (const api of apis) {
       assert.ok(called[7] instanceof Error);
     });
 
-    it('wait while it is paused', async () => {
+    it('are held back while the receiver is paused', async () => {
       const both = await pair();
       for (const [from, to] of directions(both)) {
         const seen = recorded(to, 'message');

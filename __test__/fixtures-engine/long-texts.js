@@ -1,7 +1,7 @@
 'use strict';
 
 // Workers receive long texts and keep the latest ones until they are terminated. The
-// main thread does not load the addon, so it is unloaded with the worker. Prints by how
+// main thread does not load the addon, and so does not keep it loaded. Prints by how
 // much the memory of the process grew.
 
 const assert = require('assert');

@@ -17,7 +17,7 @@ const BAD_PATH = "The URL's pathname is empty";
 const BAD_FRAGMENT = 'The URL contains a fragment identifier';
 const BAD_SUBPROTOCOL = 'An invalid or duplicated subprotocol was specified';
 
-/** Addresses, and what they are in their normal form. */
+/** Addresses, and their normalized form. */
 const URLS = [
   ['ws://localhost', 'ws://localhost/'],
   ['ws://LOCALHOST:80/a/../b?c', 'ws://localhost/b?c'],
@@ -31,7 +31,7 @@ const URLS = [
   ['ws+unix:/some.sock:/path?query', 'ws+unix:/some.sock:/path?query'],
 ];
 
-/** Addresses with host, port, target and the Host header. */
+/** Addresses with their host, port, request target and `Host` header. */
 const TARGETS = [
   ['ws://localhost', 'localhost', 80, '/', 'localhost'],
   ['ws://localhost:443', 'localhost', 443, '/', 'localhost:443'],
@@ -63,7 +63,7 @@ const BAD_URLS = [
 
 const AUTH = { auth: 'option:secret' };
 
-/** User information of a URL, options, and the credentials that are sent. */
+/** User information in a URL, options, and the credentials that are sent. */
 const USERS = [
   ['user:secret@', {}, 'user:secret'],
   ['user@', {}, 'user:'],
@@ -73,7 +73,7 @@ const USERS = [
   ['a:b@', AUTH, 'a:b'],
 ];
 
-/** Arguments of a client, and the subprotocols that it asks for. */
+/** Arguments of a client, and the subprotocols that it offers. */
 const SUBPROTOCOLS = [
   [['a'], 'a'],
   [[['a', 'b']], 'a,b'],
@@ -99,7 +99,9 @@ const BAD_SUBPROTOCOLS = [
 describe('The address', () => {
   const { serve, track } = ledger();
 
-  /** A client that never connects, and with what it was to be connected. */
+  /**
+   * Creates a client that never connects. `asked` is what `createConnection` was given.
+   */
   function unconnected(address, options) {
     let asked;
     const createConnection = (given) => {
@@ -110,7 +112,7 @@ describe('The address', () => {
     return { ws, asked, req: ws._req };
   }
 
-  /** The request that a client makes of a server, given address and arguments. */
+  /** Connects a client with these arguments. Resolves to its request at the server. */
   async function requested(address, ...args) {
     const wss = await serve();
     const connected = once(wss, 'connection');
@@ -128,15 +130,15 @@ describe('The address', () => {
         assert.equal(unconnected(new URL(address)).ws.url, expected);
       }));
 
-    it('which leaves a given URL as it is', () => {
+    it('without a change to a given URL', () => {
       const address = new URL('http://localhost/a');
       unconnected(address);
       assert.equal(address.href, 'http://localhost/a');
     });
   });
 
-  describe('tells what to connect to', () => {
-    it('and what to ask for', () =>
+  describe('decides about the connection and the request', () => {
+    it('as it says', () =>
       each(TARGETS, (address, host, port, target, header) => {
         const { asked, req } = unconnected(address);
         assert.equal(asked.host, host);
@@ -224,7 +226,7 @@ describe('The address', () => {
     }));
 
   describe('has user information', () => {
-    it('that is decoded, and stronger than the option', () =>
+    it('that is decoded, and has precedence over the option auth', () =>
       each(USERS, async (userinfo, options, expected) => {
         const { headers } = await requested(
           (port) => `ws://${userinfo}127.0.0.1:${port}`,
@@ -239,7 +241,7 @@ describe('The address', () => {
 describe('The subprotocols', () => {
   const { join, serve, track } = ledger();
 
-  it('are asked for, and the first is taken', () =>
+  it('are offered, and the first is taken', () =>
     each(SUBPROTOCOLS, async (args, expected) => {
       const wss = await serve();
       const connected = once(wss, 'connection');
@@ -252,7 +254,7 @@ describe('The subprotocols', () => {
       assert.equal(server.protocol, ws.protocol);
     }));
 
-  it('must be tokens, and none twice', () =>
+  it('must be tokens, each listed once', () =>
     each(BAD_SUBPROTOCOLS, (protocols) => {
       const expected = { name: 'SyntaxError', message: BAD_SUBPROTOCOL };
       const address = 'ws://localhost';

@@ -25,7 +25,7 @@ const EXTENSIONS = 'Sec-WebSocket-Extensions';
 const PROTOCOL = 'Sec-WebSocket-Protocol';
 const BAD_EXTENSIONS = 'Invalid Sec-WebSocket-Extensions header';
 
-/** Acceptances that are wrong: what they say, what was asked, and what that gives. */
+/** Invalid responses: name, header fields, options of the client, and error message. */
 const BAD_ANSWERS = [
   ['another Upgrade', { Upgrade: 'h2c' }, {}, 'Invalid Upgrade header'],
   [
@@ -105,7 +105,7 @@ describe('The handshake of a client', () => {
   const connect = (server, ...args) =>
     track(new WebSocket(url(server), ...args));
 
-  /** How a client fails, checking that it does so as all do. */
+  /** Resolves to the error of a client that fails, and checks its events. */
   async function failure(ws) {
     const events = recorded(ws, 'open', 'error', 'close');
     const states = [];
@@ -122,7 +122,7 @@ describe('The handshake of a client', () => {
   }
 
   describe('sends', () => {
-    /** The header fields that a client of these options sends. */
+    /** Resolves to the header fields that a client with these options sends. */
     const sent = async (options) => (await pair({}, options)).req.headers;
 
     it('what RFC 6455 asks for', async () => {
@@ -171,7 +171,7 @@ describe('The handshake of a client', () => {
       });
     }
 
-    it('no change to the options that it was given', async () => {
+    it('its headers without changing its options', async () => {
       const headers = Object.freeze({ 'X-Own': 'yes' });
       const options = Object.freeze({ headers, origin: 'a' });
       assert.equal((await sent(options))['x-own'], 'yes');
@@ -218,7 +218,7 @@ describe('The handshake of a client', () => {
       assert.equal(ws._socket, socket);
     });
 
-    it('servername, which is that of the URL otherwise', async () => {
+    it('servername, by default the host of the URL', async () => {
       const server = track(https.createServer(CERTIFICATE));
       track(new WebSocket.Server({ server: await listenHttp(server) }));
       const names = [];
@@ -255,7 +255,7 @@ describe('The handshake of a client', () => {
   });
 
   describe('calls finishRequest', () => {
-    it('with the request and the WebSocket, to be ended by it', async () => {
+    it('with the request, which it has to end, and the WebSocket', async () => {
       const wss = await serve();
       const connected = once(wss, 'connection');
       const seen = [];
@@ -294,7 +294,7 @@ describe('The handshake of a client', () => {
       await once(connect(server), 'open');
     });
 
-    it('with what comes behind the answer in one piece', async () => {
+    it('with frames that follow the response in the same chunk', async () => {
       const server = await answering((head) =>
         Buffer.concat([
           Buffer.from(accepting(head)),
@@ -309,7 +309,7 @@ describe('The handshake of a client', () => {
       assert.deepEqual(events, ['open', 'message', 'message']);
     });
 
-    it('with what comes behind the answer in pieces', async () => {
+    it('with a frame that follows the response in several chunks', async () => {
       const server = await listenBare(async (socket) => {
         const [head] = await once(socket, 'data');
         const bytes = frame(TEXT, 'text', { key: null });
@@ -434,12 +434,12 @@ describe('The handshake of a client', () => {
       });
     }
 
-    it('no timeout once it is open', async () => {
+    it('no handshakeTimeout once it is open', async () => {
       const { client } = await pair({}, { handshakeTimeout: 20 });
       assert.equal(client._socket.timeout, 0);
     });
 
-    it('anything, and throws the error if nobody listens', async () => {
+    it('an error without a listener, which is thrown', async () => {
       const server = await answering(() => plain(401));
       const thrown = await nextUncaught(() => connect(server));
       assert.equal(thrown, 'Unexpected server response: 401');
@@ -481,7 +481,7 @@ describe('The handshake of a client', () => {
         await failure(ws);
       });
 
-      it(`by ${method}() twice, which is as once`, async () => {
+      it(`by ${method}() twice, as by calling it once`, async () => {
         const server = await listenBare(ignore);
         const ws = connect(server);
         const failed = failure(ws);
@@ -491,7 +491,7 @@ describe('The handshake of a client', () => {
       });
     }
 
-    it('by close() with a code, which is not looked at', async () => {
+    it('by close() with a code, which is ignored', async () => {
       const server = await listenBare(ignore);
       const ws = connect(server);
       const failed = failure(ws);
@@ -543,7 +543,7 @@ describe('The handshake of a client', () => {
     });
   });
 
-  /** A test that a listener of this event may throw. */
+  /** Tests that a listener for this event may throw. */
   const mayThrow = (event) =>
     it(`for '${event}' does not keep 'close' from coming`, async () => {
       const server = await answering((head, socket) => {
@@ -586,7 +586,7 @@ describe('The redirects of a client', () => {
   const connect = (server, options) =>
     track(new WebSocket(url(server), { ...FOLLOW, ...options }));
 
-  /** What `connect` gives, as an error and the code of its 'close'. */
+  /** Resolves to the error of a client that fails, and checks its close code. */
   async function failure(ws) {
     const failed = once(ws, 'error');
     const [code] = await closing(ws);
@@ -594,7 +594,9 @@ describe('The redirects of a client', () => {
     return (await failed)[0];
   }
 
-  /** A server that sends whoever comes to `target`, and the one that it names. */
+  /**
+   * Starts a server, `first`, that redirects to `target`, by default the server `wss`.
+   */
   async function detour(target = (wss) => url(wss)) {
     const wss = await serve();
     const first = await answering(() => redirect(target(wss)));
@@ -614,7 +616,7 @@ describe('The redirects of a client', () => {
       assert.equal(ws._redirects, 1);
     }));
 
-  it('leave the server that has sent them', async () => {
+  it('close the connection to the server that has sent them', async () => {
     const wss = await serve();
     let left;
     const first = await answering((head, socket) => {
@@ -642,7 +644,7 @@ describe('The redirects of a client', () => {
     await once(connect(first), 'open');
   });
 
-  it('are no answer without a Location', async () => {
+  it('fail without a Location', async () => {
     const server = await answering(() => plain(302));
     const { message } = await failure(connect(server));
     assert.equal(message, 'Unexpected server response: 302');
@@ -731,7 +733,9 @@ describe('The redirects of a client', () => {
   });
 
   describe('to the same host', () => {
-    /** The fields of the second request to one server. */
+    /**
+     * Resolves to the head of the second request to a server that redirects to itself.
+     */
     async function second(options, address = (server) => url(server)) {
       const heads = [];
       const server = await answering((head) => {
@@ -755,7 +759,7 @@ describe('The redirects of a client', () => {
       assert.match(head, /^authorization: Basic Zm9vOmJhcg==\r$/im);
     });
 
-    it('have that of the first URL', async () => {
+    it('have the user information of the first URL', async () => {
       const head = await second({}, (server) =>
         url(server).replace('//', '//foo:bar@'),
       );
@@ -774,7 +778,7 @@ describe('The redirects of a client', () => {
   });
 
   describe('to another host', () => {
-    /** The fields of the request after the detour. */
+    /** Resolves to the header fields of the request to the other server. */
     async function second(options, listener) {
       const { first, wss } = await detour();
       const ws = connect(first, options);
@@ -814,7 +818,7 @@ describe('The redirects of a client', () => {
   });
 
   describe('away from TLS', () => {
-    /** The fields of the request after one over TLS, to the same host. */
+    /** Resolves to the header fields of the request that follows one over TLS. */
     async function second(options, listener) {
       const wss = await serve();
       const first = track(https.createServer(CERTIFICATE));

@@ -32,7 +32,7 @@ const REASONS = [
   ['as much as there may be', 'x'.repeat(123), 'x'.repeat(123)],
 ];
 
-/** What close() does not take: the arguments, and what it throws. */
+/** Invalid arguments of close(), with the name and the message of its error. */
 const REFUSED = [
   ...[0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, -1].map((code) => [
     [code],
@@ -55,7 +55,7 @@ const other = (side) => (side === 'client' ? 'server' : 'client');
 describe('The end of a connection', () => {
   const { bare, pair, serve, settle, track } = ledger();
 
-  /** Both ends, and how each of them closes. */
+  /** Connects two ends. `closed` resolves to the code and the reason at each end. */
   async function closingPair(...options) {
     const both = await pair(...options);
     const closed = [both.client, both.server].map(closing);
@@ -64,7 +64,7 @@ describe('The end of a connection', () => {
 
   for (const side of SIDES) {
     describe(`with close() of the ${side}`, () => {
-      it('and each code tells both ends the same', async () => {
+      it('gives both ends the code and the reason, for each valid code', async () => {
         for (const code of CODES) {
           const { [side]: ws, closed } = await closingPair();
           ws.close(code, `${code}`);
@@ -92,7 +92,7 @@ describe('The end of a connection', () => {
           ]);
         }));
 
-      it('is a frame', async () => {
+      it('sends a close frame', async () => {
         for (const [args, payload] of [
           [[], Buffer.alloc(0)],
           [[4000], closePayload(4000)],
@@ -118,7 +118,7 @@ describe('The end of a connection', () => {
         assert.deepEqual(await wire.rest(), []);
       });
 
-      it('lets pass what was sent before', async () => {
+      it('lets the messages arrive that were sent before', async () => {
         const { [side]: from, [other(side)]: to, closed } = await closingPair();
         const received = collect(to, 'message', 3);
         const events = recorded(to, 'message', 'close');
@@ -155,7 +155,7 @@ describe('The end of a connection', () => {
         assert.deepEqual(await closed, [1000, '']);
       });
 
-      it('does not end it before', async () => {
+      it('does not end the socket before', async () => {
         const { ws, socket, wire } = await bare(side);
         const events = recorded(socket, 'end', 'close');
         ws.close(1000);
@@ -187,7 +187,7 @@ describe('The end of a connection', () => {
         assert.deepEqual(await closed, [1005, '']);
       });
 
-      it('ignores what comes behind it', async () => {
+      it('ignores the frames that follow', async () => {
         const { ws, sendAll } = await bare(side);
         const closed = closing(ws);
         const events = recorded(ws, 'message', 'ping', 'error', 'close');
@@ -202,7 +202,7 @@ describe('The end of a connection', () => {
         assert.deepEqual(events, ['close']);
       });
 
-      it('comes in pieces', async () => {
+      it('may arrive byte by byte', async () => {
         const { ws, frame, socket } = await bare(side);
         const closed = closing(ws);
         socket.setNoDelay();
@@ -222,7 +222,7 @@ describe('The end of a connection', () => {
         assert.deepEqual(await closed, [1006, '']);
       });
 
-      it('is 1006, whatever was sent', async () => {
+      it('is 1006, even after close() with a code', async () => {
         const { ws, socket, wire } = await bare(side);
         const closed = closing(ws);
         ws.close(4000, 'why');
@@ -240,7 +240,7 @@ describe('The end of a connection', () => {
         assert.deepEqual(events, []);
       });
 
-      it('comes behind what was received', async () => {
+      it('comes after the messages received before', async () => {
         const { ws, frame, socket } = await bare(side);
         const closed = closing(ws);
         const events = recorded(ws, 'message', 'close');
@@ -309,7 +309,7 @@ describe('The end of a connection', () => {
         assert.deepEqual(await closed, [1006, '']);
       });
 
-      it('still emits what was read already', async () => {
+      it('still emits messages that were read already', async () => {
         const { ws, sendAll } = await bare(side);
         const closed = closing(ws);
         const seen = [];
@@ -325,7 +325,7 @@ describe('The end of a connection', () => {
   }
 
   describe('with close() of both ends at once', () => {
-    it('tells each what the other has said', async () => {
+    it('gives each end the code and the reason of the other', async () => {
       const { client, server, closed } = await closingPair();
       client.close(4001, 'client');
       server.close(4002, 'server');
@@ -387,7 +387,7 @@ describe('The end of a connection', () => {
       });
     }
 
-    it('is over with the connection', async () => {
+    it('leaves no timer after the connection', async () => {
       const timers = () =>
         process.getActiveResourcesInfo().filter((each) => each === 'Timeout');
       const { client, closed } = await closingPair();
@@ -449,7 +449,7 @@ describe('The end of a connection', () => {
       ['terminate', 1006],
     ]) {
       for (const side of SIDES) {
-        it(`that learns of the connection, with ${method}() of the ${side}`, async () => {
+        it(`for the new connection, with ${method}() of the ${side}`, async () => {
           const wss = await serve();
           const closed = [];
           const meet = (ws, isFirst) => {

@@ -15,7 +15,7 @@ const {
 } = require('../../lib/ws8/validation');
 
 describe('ws 8: data', () => {
-  it('the memory of the caller is not copied, and not to be written to', () => {
+  it('toBuffer shares the memory of binary data, and says so', () => {
     const { buffer } = new Uint8Array([1, 2, 3, 4]);
     for (const data of [
       Buffer.from(buffer),
@@ -35,7 +35,7 @@ describe('ws 8: data', () => {
     );
   });
 
-  it('what Buffer.from copies may be written to', () => {
+  it('toBuffer copies other values, if Buffer.from accepts them', () => {
     assert.deepEqual(toBuffer([1, 2]), Buffer.from([1, 2]));
     assert.equal(toBuffer.readOnly, false);
     for (const data of [1, undefined, null, true, {}]) {
@@ -43,21 +43,21 @@ describe('ws 8: data', () => {
     }
   });
 
-  it('an ArrayBuffer has the bytes of its Buffer, and no others', () => {
+  it('toArrayBuffer returns the bytes of the Buffer, and no others', () => {
     const whole = Buffer.from(new ArrayBuffer(4));
     assert.equal(toArrayBuffer(whole), whole.buffer);
     const part = whole.fill('abcd').subarray(1, 3);
     assert.equal(Buffer.from(toArrayBuffer(part)).toString(), 'bc');
   });
 
-  it('lists are joined', () => {
+  it('concat joins the Buffers of a list', () => {
     const [a, b] = [Buffer.from('a'), Buffer.from('b')];
     assert.equal(concat([]), EMPTY_BUFFER);
     assert.equal(concat([a]), a);
     assert.equal(concat([a, b]).toString(), 'ab');
   });
 
-  it('Blobs are known, whoever made them', () => {
+  it('isBlob accepts Blobs and Files', () => {
     class File extends Blob {
       get [Symbol.toStringTag]() {
         return 'File';
@@ -70,7 +70,7 @@ describe('ws 8: data', () => {
     }
   });
 
-  it('status codes are those that a close frame may carry', () => {
+  it('isValidStatusCode accepts the codes that a close frame may carry', () => {
     for (const code of [1000, 1003, 1007, 1014, 3000, 4999]) {
       assert.equal(isValidStatusCode(code), true);
     }
@@ -82,7 +82,7 @@ describe('ws 8: data', () => {
     }
   });
 
-  it('UTF-8 is told from what is none', () => {
+  it('isValidUTF8 accepts only valid UTF-8', () => {
     assert.equal(isValidUTF8(Buffer.from('\u{20ac}\u{1f600}')), true);
     assert.equal(isValidUTF8(EMPTY_BUFFER), true);
     assert.equal(isValidUTF8(Buffer.from([0xed, 0xa0, 0x80])), false);

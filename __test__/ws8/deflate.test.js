@@ -29,7 +29,7 @@ const EXTENSIONS = 'Sec-WebSocket-Extensions';
 const MIB = 1 << 20;
 const ON = { perMessageDeflate: true };
 
-/** What a server of these options answers to an offer. */
+/** Options of a server, the offer of a client, and the server's response. */
 const ANSWERS = [
   [false, DEFLATE, undefined],
   [true, undefined, undefined],
@@ -59,7 +59,7 @@ const ANSWERS = [
   ],
 ];
 
-/** What a client of these options offers. */
+/** Options of a client, and its offer. */
 const OFFERS = [
   [{}, `${DEFLATE}; client_max_window_bits`],
   [{ perMessageDeflate: true }, `${DEFLATE}; client_max_window_bits`],
@@ -78,7 +78,7 @@ const OFFERS = [
   ],
 ];
 
-/** What a client of these options does not accept. */
+/** Options of a client, and parameters in a response that it does not accept. */
 const BAD_ANSWERS = [
   [{ clientMaxWindowBits: 10 }, 'client_max_window_bits=11'],
   [{ clientMaxWindowBits: false }, 'client_max_window_bits=11'],
@@ -89,10 +89,10 @@ const BAD_ANSWERS = [
   [true, 'server_max_window_bits=9; server_max_window_bits=9'],
 ];
 
-/** The parts of an extension in the header, whatever their order. */
+/** Returns the sorted parts of an extension in a header. */
 const parts = (value) => value && value.trim().split('; ').sort();
 
-/** Compressed messages of RFC 7692, 7.2.3, which all are "Hello". */
+/** The examples of RFC 7692, 7.2.3: compressed messages whose text is "Hello". */
 const HELLO = [
   ['one block', 'f248cdc9c90700'],
   ['one that shares the window', 'f2001100', '00'],
@@ -141,7 +141,7 @@ describe('permessage-deflate', () => {
         assert.equal(ws.extensions, expected ? DEFLATE : '');
       }));
 
-    it('or else is refused', async () => {
+    it('or refused with 400 if its options do not allow the offer', async () => {
       const wss = await serve({
         perMessageDeflate: { serverNoContextTakeover: false },
       });
@@ -243,7 +243,7 @@ describe('permessage-deflate', () => {
     const takeover = `; ${own}_no_context_takeover`;
 
     describe(`at the ${side}`, () => {
-      it('compresses whatever is sent, if the window is kept', async () => {
+      it('compresses messages of any length with context takeover', async () => {
         const { ws, wire } = await deflate(side);
         ws.send('a');
         ws.send(Buffer.alloc(0));
@@ -260,7 +260,7 @@ describe('permessage-deflate', () => {
         assert.equal(inflated(frames[0].payload).toString(), 'a');
       });
 
-      it('does not compress if it is told so', async () => {
+      it('does not compress with compress: false', async () => {
         const { ws, wire } = await deflate(side);
         ws.send('text', { compress: false });
         ws.ping('ping');
@@ -274,7 +274,7 @@ describe('permessage-deflate', () => {
         );
       });
 
-      it('does not compress if that was not agreed on', async () => {
+      it('does not compress if the extension was not negotiated', async () => {
         const { ws, wire } = await bare(side, ON);
         ws.send('text', { compress: true });
         const { rsv, text } = await wire.frame();
@@ -286,7 +286,7 @@ describe('permessage-deflate', () => {
         ['a threshold of 1024', {}, 1023],
         ['a threshold of its own', { threshold: 10 }, 9],
       ]) {
-        it(`has ${name}, if the window is not kept`, async () => {
+        it(`has ${name} without context takeover`, async () => {
           const { ws, wire } = await deflate(
             side,
             { perMessageDeflate: options },
@@ -303,7 +303,7 @@ describe('permessage-deflate', () => {
         });
       }
 
-      it('compresses fragments as the first of them', async () => {
+      it('compresses all fragments if it compresses the first one', async () => {
         const options = { perMessageDeflate: { threshold: 10 } };
         const { ws, wire } = await deflate(side, options, takeover);
         for (const size of [9, 10]) {
@@ -331,7 +331,7 @@ describe('permessage-deflate', () => {
         );
       });
 
-      it('keeps the window, or not', async () => {
+      it('keeps the context between messages only with context takeover', async () => {
         const data = randomBytes(2000);
         for (const [parameters, isKept] of [
           ['', true],
@@ -347,7 +347,7 @@ describe('permessage-deflate', () => {
         }
       });
 
-      it('heeds the window that was agreed on', async () => {
+      it('uses the window size that was negotiated', async () => {
         const parameters = `; ${own}_max_window_bits=9`;
         const { ws, wire } = await deflate(side, {}, parameters);
         const data = randomBytes(2000);
@@ -393,7 +393,7 @@ describe('permessage-deflate', () => {
         assert.deepEqual([opcode, rsv], [PONG, 0]);
       });
 
-      it('stops at maxPayload, whatever there would be', async () => {
+      it('stops to inflate a message at maxPayload', async () => {
         const { ws, send } = await deflate(side, { maxPayload: MIB });
         const failed = once(ws, 'error');
         send(BINARY, deflated(Buffer.alloc(32 * MIB)), { rsv: 4 });

@@ -35,7 +35,10 @@ const MESSAGES = {
   [UTF8]: 'invalid UTF-8 sequence',
 };
 
-/** A lone continuation, what is too long, cut off, a surrogate, and beyond Unicode. */
+/**
+ * A continuation byte alone, an overlong form, an incomplete sequence, a surrogate, and
+ * a code point beyond U+10FFFF.
+ */
 const BAD_UTF8 = [
   [0x80],
   [0xc0, 0x80],
@@ -44,7 +47,7 @@ const BAD_UTF8 = [
   [0xf4, 0x90, 0x80, 0x80],
 ].map((bytes) => Buffer.from(bytes));
 
-/** Part of a compressed message, with all that it holds. */
+/** A part of a compressed message that can be decompressed completely by itself. */
 const FLUSHED = Buffer.concat([
   deflated('x'.repeat(60)),
   Buffer.from([0, 0, 0xff, 0xff]),
@@ -53,8 +56,8 @@ const FLUSHED = Buffer.concat([
 const prefixed = (message) => `Invalid WebSocket frame: ${message}`;
 
 /**
- * What a peer must not send: its name, the frames, the code of the error, its message
- * if it is not the code's, the code of the close frame, and the options that it needs.
+ * Frames that a peer must not send: name; frames; code of the error; message of the
+ * error, by default that of the code; code of the close frame; required options.
  */
 const VIOLATIONS = [
   ['RSV1', [[TEXT, 'x', { rsv: 4 }]], RSV1],
@@ -257,13 +260,13 @@ const VIOLATIONS = [
 describe('The violation of the protocol', () => {
   const { bare } = ledger();
 
-  /** A peer that has agreed to what these options ask for. */
+  /** Creates a WebSocket with these options. Its peer accepts permessage-deflate. */
   const peerOf = (side, options) =>
     bare(side, options, {
       extensions: options && options.perMessageDeflate ? DEFLATE : undefined,
     });
 
-  /** Sends frames that fail, and checks what follows; gives the error. */
+  /** Sends invalid frames, and checks what follows. Resolves to the error. */
   async function violate({ ws, wire, socket, sendAll }, frames, closeCode) {
     const events = recorded(ws, 'message', 'ping', 'pong', 'error', 'close');
     const states = [];
@@ -330,8 +333,8 @@ describe('The violation of the protocol', () => {
       }));
   });
 
-  describe('comes', () => {
-    it('behind the messages before it', async () => {
+  describe('is reported', () => {
+    it('after the messages before it', async () => {
       const { ws, sendAll } = await bare('server');
       const events = recorded(ws, 'message', 'ping', 'error', 'close');
       const closed = closing(ws);
@@ -341,7 +344,7 @@ describe('The violation of the protocol', () => {
       assert.deepEqual(events, expected);
     });
 
-    it('and is thrown if nobody listens', async () => {
+    it('by an uncaught exception without a listener', async () => {
       const { send } = await bare('server');
       const thrown = await nextUncaught(() => send(15));
       assert.equal(thrown, prefixed('invalid opcode 15'));
@@ -359,7 +362,7 @@ describe('The violation of the protocol', () => {
       assert.deepEqual(await closed, [1006, '']);
     });
 
-    it('with its own close code, whatever the listener says', async () => {
+    it('to the peer with its own close code, even if the listener calls close()', async () => {
       const { ws, send, wire } = await bare('server');
       ws.on('error', () => ws.close(1011, 'too late'));
       send(15);
@@ -367,7 +370,7 @@ describe('The violation of the protocol', () => {
       assert.deepEqual(payload, closePayload(1002));
     });
 
-    it('and keeps send() from sending', async () => {
+    it('after which send() fails', async () => {
       const { ws, send } = await bare('server');
       const refused = new Promise((resolve) => {
         ws.on('error', () => ws.send('x', resolve));
@@ -439,7 +442,7 @@ describe('No violation', () => {
     });
   }
 
-  it('is a client that has compressed nothing', async () => {
+  it('is a message that a client has not compressed', async () => {
     const { client, server } = await pair({ perMessageDeflate: true });
     const received = collect(server, 'message', 2);
     client.send('plain', { compress: false });
@@ -454,7 +457,7 @@ describe('No violation', () => {
 beyondWs('maxBufferedChunks', () => {
   const { bare } = ledger();
 
-  it('does not limit the pieces that a frame comes in', async () => {
+  it('does not limit the chunks in which a frame arrives', async () => {
     const { ws, frame, socket } = await bare('server', {
       maxBufferedChunks: 1,
     });

@@ -24,7 +24,7 @@ describe('ws 8: event target', () => {
     events = [];
   });
 
-  it('listeners get events of the browser', () => {
+  it('listeners are called with events as in browsers', () => {
     const error = new Error('no');
     Object.assign(target, { _closeFrameReceived: true, _closeFrameSent: true });
     for (const type of ['open', 'message', 'error', 'close']) {
@@ -67,7 +67,7 @@ describe('ws 8: event target', () => {
     assert.equal(events.length, 3);
   });
 
-  it('attributes are enumerable, and not to be written', () => {
+  it('attributes of events are enumerable and read-only', () => {
     const event = new MessageEvent('message', { data: 1 });
     const names = [];
     for (const name in event) names.push(name);
@@ -77,7 +77,7 @@ describe('ws 8: event target', () => {
     }, TypeError);
   });
 
-  it('functions are called on the target, and objects by handleEvent', () => {
+  it('functions are called with the target as this, objects by handleEvent', () => {
     const callers = [];
     const object = {
       handleEvent() {
@@ -92,7 +92,7 @@ describe('ws 8: event target', () => {
     assert.deepEqual(callers, [object, target]);
   });
 
-  it('a listener is added once, to one of four events', () => {
+  it('a listener is added only once, and only for the four events', () => {
     target.addEventListener('open', listener, { once: true });
     target.addEventListener('open', listener);
     target.addEventListener('ping', listener);
@@ -103,7 +103,7 @@ describe('ws 8: event target', () => {
     assert.deepEqual(target.eventNames(), []);
   });
 
-  it('a listener that was added, or is the property, is one of its own', () => {
+  it('the property, addEventListener and on() are independent', () => {
     target.on('open', listener);
     target.onopen = listener;
     target.addEventListener('open', listener);
@@ -119,7 +119,7 @@ describe('ws 8: event target', () => {
     assert.deepEqual(target.listeners('open'), [listener]);
   });
 
-  it('the property is a function, and replaces the one before it', () => {
+  it('the property replaces its previous value, and must be a function', () => {
     target.onopen = () => assert.fail();
     target.onopen = listener;
     target.emit('open');

@@ -7,7 +7,7 @@ const { ledger, silent, url } = require('./support');
 
 const TYPES = ['open', 'message', 'error', 'close'];
 
-/** What is emitted for each type. */
+/** The arguments with which each event is emitted. */
 const ARGUMENTS = {
   open: [],
   message: [Buffer.from('text'), false],
@@ -18,7 +18,7 @@ const ARGUMENTS = {
 describe('The interface of an EventTarget', () => {
   const { bare, pair, serve, track } = ledger();
 
-  /** A client whose connection never comes about. */
+  /** Creates a client that never connects. */
   function unconnected() {
     const options = { createConnection: silent };
     const ws = track(new WebSocket('ws://localhost', options));
@@ -27,7 +27,7 @@ describe('The interface of an EventTarget', () => {
 
   const emit = (ws, type) => ws.emit(type, ...ARGUMENTS[type]);
 
-  /** A test of each type. */
+  /** Defines a test that runs for each type. */
   const every = (title, check) =>
     it(title, () =>
       each(
@@ -37,7 +37,7 @@ describe('The interface of an EventTarget', () => {
     );
 
   describe('on…', () => {
-    every('is called with events, on the WebSocket', (type, attribute) => {
+    every('is called on the WebSocket, with an event', (type, attribute) => {
       const ws = unconnected();
       const seen = [];
       ws[attribute] = function listener(...args) {
@@ -53,14 +53,14 @@ describe('The interface of an EventTarget', () => {
       assert.deepEqual(rest, []);
     });
 
-    every('gives what was assigned', (type, attribute) => {
+    every('returns what was assigned', (type, attribute) => {
       const ws = unconnected();
       assert.equal(ws[attribute], null);
       ws[attribute] = ignore;
       assert.equal(ws[attribute], ignore);
     });
 
-    every('replaces its own only', (type, attribute) => {
+    every('replaces only its own listener', (type, attribute) => {
       const ws = unconnected();
       const calls = [];
       ws.on(type, () => calls.push('on'));
@@ -71,7 +71,7 @@ describe('The interface of an EventTarget', () => {
       assert.deepEqual(calls, ['on', 'listener', 'second']);
     });
 
-    every('is null if what is assigned is no function', (type, attribute) => {
+    every('is null if the value is not a function', (type, attribute) => {
       const ws = unconnected();
       const count = ws.listenerCount(type);
       for (const nothing of [null, undefined, 'text', 1, {}]) {
@@ -83,14 +83,14 @@ describe('The interface of an EventTarget', () => {
       }
     });
 
-    every('knows nothing of other listeners', (type, attribute) => {
+    every('does not return other listeners', (type, attribute) => {
       const ws = unconnected();
       ws.on(type, ignore);
       ws.addEventListener(type, ignore);
       assert.equal(ws[attribute], null);
     });
 
-    every('may have a listener that is added as well', (type, attribute) => {
+    every('may be a listener that is also added', (type, attribute) => {
       const ws = unconnected();
       let calls = 0;
       const listener = () => calls++;
@@ -106,7 +106,7 @@ describe('The interface of an EventTarget', () => {
   });
 
   describe('addEventListener', () => {
-    every('adds a function, once', (type) => {
+    every('adds a function only once', (type) => {
       const ws = unconnected();
       const seen = [];
       const listener = function listener(event) {
@@ -145,7 +145,7 @@ describe('The interface of an EventTarget', () => {
       emit(ws, type);
     });
 
-    every('calls a listener once with that option', (type) => {
+    every('calls a listener once with the option once', (type) => {
       const ws = unconnected();
       const count = ws.listenerCount(type);
       let calls = 0;
@@ -157,7 +157,7 @@ describe('The interface of an EventTarget', () => {
       assert.equal(ws.listenerCount(type), count);
     });
 
-    every('is not what on() adds', (type) => {
+    every('is independent of on()', (type) => {
       const ws = unconnected();
       let calls = 0;
       const listener = () => calls++;
@@ -194,7 +194,7 @@ describe('The interface of an EventTarget', () => {
   });
 
   describe('has the event', () => {
-    /** The event of this type when `emit` is called with these arguments. */
+    /** Emits with these arguments. Returns the event that a listener is called with. */
     function eventOf(type, ...args) {
       const ws = unconnected();
       let event;
@@ -241,7 +241,7 @@ describe('The interface of an EventTarget', () => {
         { code: 1000, reason: 'x', wasClean: true },
       ],
     ]) {
-      it(`of '${type}', which can be made`, () => {
+      it(`of '${type}', whose class can be constructed`, () => {
         const { constructor: Class } = eventOf(type, ...ARGUMENTS[type]);
         const names = ['type', 'target', ...Object.keys(defaults)];
         const parts = (event) =>
@@ -259,7 +259,7 @@ describe('The interface of an EventTarget', () => {
       });
     }
 
-    it('with binary data as it is', () => {
+    it('with binary data unchanged', () => {
       const data = Buffer.from('text');
       assert.equal(eventOf('message', data, true).data, data);
     });
@@ -329,7 +329,7 @@ describe('The interface of an EventTarget', () => {
       });
     }
 
-    it('is wasClean if both close frames have passed', async () => {
+    it('has wasClean if both ends have sent a close frame', async () => {
       const { client, server } = await pair();
       const seen = [client, server].map(
         (ws) =>
@@ -341,7 +341,7 @@ describe('The interface of an EventTarget', () => {
       assert.deepEqual(await Promise.all(seen), [true, true]);
     });
 
-    it('is not wasClean if one has been sent only', async () => {
+    it('does not have wasClean if only one end has sent one', async () => {
       const { ws, socket, wire } = await bare('server');
       const seen = new Promise((resolve) => {
         ws.onclose = ({ wasClean }) => resolve(wasClean);

@@ -6,7 +6,7 @@ const { WebSocket, each } = require('./support');
 
 const { extension, subprotocol } = WebSocket;
 
-/** Headers of extensions, and what they say. */
+/** Headers, and what they are parsed to. */
 const EXTENSIONS = [
   ['a', { a: [{}] }],
   ['a, b', { a: [{}], b: [{}] }],
@@ -27,7 +27,7 @@ const EXTENSIONS = [
   ["!#$%&'*+-.^_`|~", { "!#$%&'*+-.^_`|~": [{}] }],
 ];
 
-/** Headers that are none, and the index of the fault, if it is not the end. */
+/** Invalid headers, and the index of the fault; -1 if the header ends too early. */
 const BAD_EXTENSIONS = [
   ['', -1],
   [',', 0],
@@ -61,7 +61,7 @@ const BAD_EXTENSIONS = [
   ['a; b=c\t', -1],
 ];
 
-/** Headers, and what they are made of. */
+/** Headers, and the objects that they are formatted from. */
 const FORMATS = [
   ['', {}],
   ['a', { a: {} }],
@@ -94,7 +94,10 @@ const BAD_SUBPROTOCOLS = [
   ['a,a', 'The "a" subprotocol is duplicated'],
 ];
 
-/** The same as a plain value: what is parsed has no prototype. */
+/**
+ * Converts objects to arrays, to compare them with parsed ones, which have no
+ * prototype.
+ */
 function plain(value) {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== 'object') return value;

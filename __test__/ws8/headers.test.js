@@ -5,7 +5,7 @@ const assert = require('node:assert/strict');
 const extension = require('../../lib/ws8/extension');
 const subprotocol = require('../../lib/ws8/subprotocol');
 
-/** An object without a prototype. */
+/** Returns an object without a prototype. */
 const bare = (properties) => Object.assign(Object.create(null), properties);
 
 describe('ws 8: headers', () => {
@@ -30,7 +30,7 @@ describe('ws 8: headers', () => {
   });
 
   for (const { parse } of [extension, subprotocol]) {
-    it('the index of a fault counts the units of the string', () => {
+    it('the index of a fault counts UTF-16 code units', () => {
       for (const [header, index] of [
         ['a@', 1],
         ['a, \u{e9}', 3],
@@ -55,7 +55,7 @@ describe('ws 8: headers', () => {
     });
   }
 
-  it('a subprotocol stands once', () => {
+  it('a subprotocol must not be listed twice', () => {
     assert.throws(() => subprotocol.parse('a,b,a,@'), {
       name: 'SyntaxError',
       message: 'The "a" subprotocol is duplicated',

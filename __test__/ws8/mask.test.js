@@ -18,7 +18,7 @@ describe('Masks', () => {
     assert.ok(new Set(keys).size > 15);
   });
 
-  it('are of the client only', async () => {
+  it('are used only by the client', async () => {
     for (const [side, masked] of [
       ['client', true],
       ['server', false],
@@ -42,7 +42,7 @@ describe('Masks', () => {
     assert.deepEqual(await closing(client), [1002, '']);
   });
 
-  it('may be put on by the server, which the client refuses', async () => {
+  it('may be used by the server, which the client refuses', async () => {
     const { client, server } = await pair();
     const failed = once(client, 'error');
     server.send('text', { mask: true });
@@ -51,7 +51,7 @@ describe('Masks', () => {
   });
 
   describe('of generateMask', () => {
-    it('are asked for with a Buffer, for each frame', async () => {
+    it('are requested with a Buffer for each frame', async () => {
       const asked = [];
       const generateMask = (buffer) => {
         asked.push(Buffer.isBuffer(buffer) && buffer.length);
@@ -77,7 +77,7 @@ describe('Masks', () => {
       assert.deepEqual(asked, [4, 4, 4, 4, 4]);
     });
 
-    it('may be zero, which leaves the data as it is', async () => {
+    it('may be zero, which leaves the data unchanged', async () => {
       const generateMask = (buffer) => buffer.fill(0);
       const { ws, wire } = await bare('client', { generateMask });
       ws.send('text');
@@ -100,7 +100,7 @@ describe('Masks', () => {
       assert.equal(String((await once(server, 'message'))[0]), text);
     });
 
-    it('go with compression', async () => {
+    it('may be used with compression', async () => {
       const generateMask = (buffer) => KEY.copy(buffer);
       const options = { perMessageDeflate: true };
       const { client, server } = await pair(options, { generateMask });

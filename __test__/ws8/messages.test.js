@@ -18,13 +18,13 @@ const { listenHttp, nextUncaught, turn, uncaught, url } = require('./support');
 
 const MIB = 1 << 20;
 
-/** Every length at which the head of a frame changes its form, and around. */
+/** The lengths around which the form of a frame's head changes. */
 const SIZES = [0, 1, 125, 126, 127, 65535, 65536, 65537, MIB];
 
 const bytes = Buffer.from(Array.from({ length: 64 }, (_, i) => 255 - i));
 const memory = new Uint8Array(bytes).buffer;
 
-/** What can be sent: its name, the data, what arrives, and whether it is binary. */
+/** Name, data to send, the bytes that arrive, and whether they are binary. */
 const DATA = [
   ['a string', 'text', 'text', false],
   ['an empty string', '', '', false],
@@ -64,7 +64,7 @@ const VIEWS = [
   BigUint64Array,
 ];
 
-/** What is not sent, and what it counts for. */
+/** Data that is not sent, and how much it adds to `bufferedAmount`. */
 const UNSENT = [
   ['a string', '\u20ac', 3],
   ['a number', 12, 2],
@@ -75,7 +75,7 @@ const UNSENT = [
   ['nothing', undefined, 0],
 ];
 
-/** What cannot be sent. */
+/** Values that cannot be sent. */
 const REFUSED = [
   ['an object', {}],
   ['true', true],
@@ -84,7 +84,7 @@ const REFUSED = [
   ['a BigInt', 1n],
 ];
 
-/** Shared memory that holds `bytes`. */
+/** Returns shared memory that contains `bytes`. */
 function sharedMemory() {
   const shared = new SharedArrayBuffer(bytes.length);
   new Uint8Array(shared).set(bytes);
@@ -93,13 +93,13 @@ function sharedMemory() {
 
 const other = (side) => (side === 'client' ? 'server' : 'client');
 
-/** Both directions of a connection. */
+/** Returns both directions of a connection. */
 const directions = ({ client, server }) => [
   { from: client, to: server },
   { from: server, to: client },
 ];
 
-/** What a message of any binary type holds. */
+/** Resolves to the bytes of a message of any binary type. */
 async function contents(data) {
   if (data instanceof Blob) return Buffer.from(await data.arrayBuffer());
   if (Array.isArray(data)) return Buffer.concat(data);
@@ -226,7 +226,7 @@ describe('Messages', () => {
       [false, Buffer.from('text')],
       [false, new Blob(['text'])],
     ]) {
-      it(`${binary} send a ${data.constructor.name} so`, async () => {
+      it(`${binary} are sent as it says, from a ${data.constructor.name}`, async () => {
         const { client, server } = await pair();
         client.send(data, { binary });
         const [message, isBinary] = await once(server, 'message');
@@ -256,7 +256,7 @@ describe('Messages', () => {
       assert.equal(isBinary, true);
     });
 
-    it('stand on the wire as such', async () => {
+    it('are sent as frames of their own', async () => {
       const { ws, wire } = await bare('server');
       ws.send('a', { fin: false });
       ws.ping('p');
@@ -323,7 +323,7 @@ describe('Messages', () => {
       ['fragments', (data) => Array.isArray(data)],
     ]) {
       for (const side of SIDES) {
-        it(`${type} are such for the ${side}`, async () => {
+        it(`${type} have this type at the ${side}`, async () => {
           const { ws, sendAll } = await bare(side);
           ws.binaryType = type;
           assert.equal(ws.binaryType, type);
@@ -356,7 +356,7 @@ describe('Messages', () => {
       }
     }
 
-    it('arraybuffer have nothing around them', async () => {
+    it('arraybuffer have exactly the length of the message', async () => {
       const { client, server } = await pair();
       client.binaryType = 'arraybuffer';
       const received = collect(client, 'message', 3);
@@ -365,7 +365,7 @@ describe('Messages', () => {
       assert.deepEqual(sizes, [0, 1, 100000]);
     });
 
-    it('fragments are those that have data', async () => {
+    it('fragments leave out empty fragments', async () => {
       const { ws, sendAll } = await bare('server');
       ws.binaryType = 'fragments';
       const received = collect(ws, 'message', 3);
@@ -380,7 +380,7 @@ describe('Messages', () => {
       assert.deepEqual(pieces, [['one', 'two'], ['whole'], []]);
     });
 
-    it('change on the fly', async () => {
+    it('change from one message to the next', async () => {
       const { client, server } = await pair();
       const received = collect(client, 'message', 2);
       client.once('message', () => (client.binaryType = 'arraybuffer'));
@@ -391,7 +391,7 @@ describe('Messages', () => {
       assert.ok(second instanceof ArrayBuffer);
     });
 
-    it('stay as they are if there is no such type', async () => {
+    it('keep their type if another value is assigned', async () => {
       const { client } = await pair();
       client.binaryType = 'arraybuffer';
       for (const type of ['', 'Blob', 'buffer', undefined, null, 1]) {
@@ -410,13 +410,13 @@ describe('Messages', () => {
   });
 
   describe('call back', () => {
-    /** A callback that adds its name to `called`, and fails on an error. */
+    /** Creates a callback that adds its name to `called`, and fails on an error. */
     const counter = (called) => (name) => (error) => {
       assert.ok(!error, String(error));
       called.push(name);
     };
 
-    it('once each, in order, and later', async () => {
+    it('once each, in order, and asynchronously', async () => {
       const { client, server } = await pair();
       const called = [];
       const callback = counter(called);
@@ -460,7 +460,7 @@ describe('Messages', () => {
       assert.ok(errors[7] instanceof Error);
     });
 
-    it('though one of them throws', async () => {
+    it('even if another callback throws', async () => {
       const { client } = await pair();
       const called = [];
       const errors = await uncaught(async () => {
@@ -479,7 +479,7 @@ describe('Messages', () => {
       assert.deepEqual(errors, called);
     });
 
-    it('without one nobody misses it', async () => {
+    it('only if there is a callback', async () => {
       const { ws, socket } = await bare('server');
       const closed = closing(ws);
       socket.pause();
@@ -490,7 +490,7 @@ describe('Messages', () => {
   });
 
   describe('of a Blob', () => {
-    /** A Blob whose bytes cannot be read. */
+    /** Returns a Blob that cannot be read. */
     function broken(size = 3) {
       const blob = new Blob(['x'.repeat(size)]);
       blob.arrayBuffer = () => Promise.reject(new Error('unreadable'));
@@ -504,7 +504,7 @@ describe('Messages', () => {
       assert.equal(String((await once(server, 'message'))[0]), 'text');
     });
 
-    it('hold up what comes behind', async () => {
+    it('delay everything that is sent after them', async () => {
       const { ws, wire } = await bare('server');
       ws.send(new Blob(['a']));
       ws.ping('b');
@@ -541,7 +541,7 @@ describe('Messages', () => {
       assert.equal((await closed)[0], 1006);
     });
 
-    it('that cannot be read fail it, whatever the peer does', async () => {
+    it('that cannot be read fail it even if the peer does not end', async () => {
       const { ws, socket } = await bare('server', { closeTimeout: 20 });
       const closed = closing(ws);
       socket.allowHalfOpen = true;
@@ -549,7 +549,7 @@ describe('Messages', () => {
       assert.deepEqual(await closed, [1006, '']);
     });
 
-    it('are not sent if the connection ends meanwhile', async () => {
+    it('are not sent if the connection ends first', async () => {
       const { client } = await pair();
       const failed = new Promise((resolve) => {
         client.send(new Blob(['text']), resolve);
@@ -659,8 +659,8 @@ describe('Messages', () => {
     });
   });
 
-  describe('that come', () => {
-    it('are emitted on the WebSocket, with it as this', async () => {
+  describe('that are received', () => {
+    it('are emitted with the WebSocket as this', async () => {
       const { client, server } = await pair();
       client.send('text');
       const self = await new Promise((resolve) => {
@@ -671,7 +671,7 @@ describe('Messages', () => {
       assert.equal(self, server);
     });
 
-    it('to nobody are lost', async () => {
+    it('without a listener are lost', async () => {
       const { client, server } = await pair();
       client.send('lost');
       await settle();
@@ -701,7 +701,7 @@ describe('Messages', () => {
       assert.equal(await received, '.'.repeat(100));
     });
 
-    it('throw for the program what its listener throws', async () => {
+    it('make the error of a listener an uncaught exception', async () => {
       const { client, server } = await pair();
       server.on('message', () => {
         throw new Error('thrown');
@@ -712,7 +712,7 @@ describe('Messages', () => {
   });
 
   beyondWs('shared memory', () => {
-    it('is as it was when it has been sent', async () => {
+    it('is not changed when it is sent', async () => {
       const { client, server } = await pair();
       const shared = sharedMemory();
       const received = once(server, 'message');

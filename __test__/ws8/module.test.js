@@ -9,7 +9,7 @@ const { ledger, silent } = require('./support');
 
 const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'];
 
-/** What the prototype has, with its value before the connection is open. */
+/** The properties of the prototype, with their values before the connection is open. */
 const PROPERTIES = {
   binaryType: 'nodebuffer',
   bufferedAmount: 0,
@@ -26,7 +26,7 @@ const PROPERTIES = {
 
 const WRITABLE = ['binaryType', 'onopen', 'onerror', 'onclose', 'onmessage'];
 
-/** The fields that programs read, before the connection is open. */
+/** The fields that programs read, with their values before the connection is open. */
 const FIELDS = {
   _autoPong: true,
   _binaryType: 'nodebuffer',
@@ -51,7 +51,7 @@ const FIELDS = {
 describe('The module', () => {
   const { pair, track } = ledger();
 
-  /** A client whose connection never comes about. */
+  /** Creates a client that never connects. */
   function unconnected() {
     const createConnection = silent;
     return track(new WebSocket('ws://localhost', { createConnection }));
@@ -111,7 +111,7 @@ describe('The module', () => {
   });
 
   describe('constants', () => {
-    it('are there for good', () => {
+    it('cannot be changed', () => {
       STATES.forEach((name, value) => {
         for (const holder of [WebSocket, WebSocket.prototype]) {
           assert.deepEqual(Object.getOwnPropertyDescriptor(holder, name), {
@@ -126,7 +126,7 @@ describe('The module', () => {
   });
 
   describe('properties', () => {
-    it('are accessors, with these values at first', () =>
+    it('are accessors with initial values', () =>
       each(Object.entries(PROPERTIES), (name, initial) => {
         const isReadOnly = !WRITABLE.includes(name);
         const { get, set, enumerable, configurable } =
@@ -142,12 +142,12 @@ describe('The module', () => {
         }
       }));
 
-    it('have no url on the server', async () => {
+    it('do not have a url at the server', async () => {
       const { server } = await pair();
       assert.equal(server.url, undefined);
     });
 
-    it('go through all states', async () => {
+    it('show all states', async () => {
       const { client, server } = await pair();
       const closed = [client, server].map(
         (ws) =>
@@ -165,20 +165,20 @@ describe('The module', () => {
   });
 
   describe('fields', () => {
-    it('are there at first', () => {
+    it('have initial values', () => {
       const ws = unconnected();
       return each(Object.entries(FIELDS), (name, initial) => {
         assert.deepEqual(ws[name], initial);
       });
     });
 
-    it('_req is the request until there is an answer', async () => {
+    it('_req is the request until there is a response', async () => {
       const { client } = await pair();
       assert.equal(client._req, null);
       assert.equal(typeof unconnected()._req.getHeader, 'function');
     });
 
-    it('_isServer tells the two ends apart', async () => {
+    it('_isServer is true at the server', async () => {
       const { client, server } = await pair();
       assert.equal(client._isServer, false);
       assert.equal(server._isServer, true);
@@ -197,7 +197,7 @@ describe('The module', () => {
     }
 
     for (const side of SIDES) {
-      it(`outlive the close of the ${side}, as its listeners do`, async () => {
+      it(`keep their values after the close of the ${side}, as do its listeners`, async () => {
         const { [side]: ws } = await pair();
         const { _socket, _receiver, _sender } = ws;
         ws.on('message', ignore);
@@ -212,7 +212,7 @@ describe('The module', () => {
       });
     }
 
-    it('tell whether the close frames have passed', async () => {
+    it('show which close frames were sent and received', async () => {
       const { client } = await pair();
       const closed = closing(client);
       client.close(1000, 'done');

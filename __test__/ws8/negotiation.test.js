@@ -14,7 +14,7 @@ const { kStatusCode } = require('../../lib/ws8/constants');
 const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
 const TEXT = Buffer.from('Some data. It repeats, it repeats.');
 
-/** An instance that has agreed on these parameters, given as a header has them. */
+/** Creates an instance that has accepted these parameters, in the form of `parse`. */
 function agreed(options, params = {}) {
   const extension = new PerMessageDeflate(options);
   extension.accept([params]);
@@ -27,7 +27,7 @@ const compress = (extension, data, fin = true) =>
 const decompress = (extension, data, fin = true) =>
   promisify(extension.decompress).call(extension, data, fin);
 
-/** What zlib makes of a message; in small pieces, so that it looks back into its window. */
+/** Decompresses a message with zlib, in small chunks, so that the window is needed. */
 const inflate = (data, windowBits) =>
   zlib.inflateRawSync(Buffer.concat([data, TAIL]), {
     chunkSize: 64,
@@ -35,7 +35,7 @@ const inflate = (data, windowBits) =>
     windowBits,
   });
 
-/** Noise that comes again at a distance, in bytes. */
+/** Returns noise that is repeated once, at this distance in bytes. */
 function repeating(distance) {
   const noise = Buffer.alloc(distance);
   let state = 1;
@@ -62,7 +62,7 @@ describe('ws 8: permessage-deflate', () => {
     assert.equal(inflate(compressed).toString(), '\u{20ac}');
   });
 
-  it('callbacks come in order, with what was compressed in order', async () => {
+  it('callbacks are called in the order of the calls', async () => {
     const sender = agreed({ isServer: true });
     const receiver = agreed();
     const messages = Array.from({ length: 50 }, (_, i) =>
@@ -91,7 +91,7 @@ describe('ws 8: permessage-deflate', () => {
     assert.deepEqual(theirs, data);
   });
 
-  it('the window agreed on is kept to, here and by transports', async () => {
+  it('the negotiated window size is used, also by transports', async () => {
     const data = repeating(1000);
     const wide = await compress(agreed({ isServer: true }), data);
     assert.throws(() => inflate(wide, 9), { code: 'Z_DATA_ERROR' });
@@ -126,11 +126,11 @@ describe('ws 8: permessage-deflate', () => {
     );
   });
 
-  it('a window that is none cannot be agreed on', () => {
+  it('an invalid window size cannot be negotiated', () => {
     assert.throws(() => agreed({ isServer: true, serverMaxWindowBits: 16 }));
   });
 
-  it('no data of zlib is an error, and the next begins anew', async () => {
+  it('invalid data is an error, and the next message starts anew', async () => {
     const extension = agreed();
     await assert.rejects(decompress(extension, Buffer.alloc(9, 0xff)), {
       code: 'Z_DATA_ERROR',
@@ -153,7 +153,7 @@ describe('ws 8: permessage-deflate', () => {
     assert.equal((await decompress(limit, compressed)).length, 1000);
   });
 
-  it('cleanup fails what is under way at once; then it begins anew', async () => {
+  it('cleanup() fails pending calls at once; later ones start anew', async () => {
     const extension = agreed();
     const failures = [];
     const fail = ({ message }) => failures.push(message);
@@ -172,7 +172,7 @@ describe('ws 8: permessage-deflate', () => {
     assert.equal(failures.length, 3);
   });
 
-  it('a callback that throws is not caught, and holds up nothing', async () => {
+  it('an error of a callback is uncaught, and delays no other call', async () => {
     const extension = agreed();
     const theirs = process.rawListeners('uncaughtException');
     process.removeAllListeners('uncaughtException');
@@ -189,7 +189,7 @@ describe('ws 8: permessage-deflate', () => {
     }
   });
 
-  it('callbacks have the context of their call', async () => {
+  it('callbacks run in the context of their call', async () => {
     const storage = new AsyncLocalStorage();
     const extension = agreed();
     const stores = await Promise.all(
@@ -205,7 +205,7 @@ describe('ws 8: permessage-deflate', () => {
     assert.deepEqual(stores, [1, 2, 3]);
   });
 
-  it('a limiter runs so many at a time, in their order', () => {
+  it('a limiter runs a limited number of jobs at a time, in order', () => {
     const limiter = new Limiter(2);
     const running = [];
     for (const name of ['a', 'b', 'c', 'd']) {
@@ -221,7 +221,7 @@ describe('ws 8: permessage-deflate', () => {
     assert.equal(limiter.pending, 2);
   });
 
-  it('jobs of a limiter may be done at once, however many', () => {
+  it('very many jobs of a limiter may end synchronously', () => {
     const limiter = new Limiter(1);
     let count = 0;
     let release;

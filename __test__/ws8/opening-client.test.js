@@ -21,7 +21,7 @@ const fail = () => {
   throw new Error('on purpose');
 };
 
-/** What happens to a client until it closes, as texts. */
+/** Resolves to the events of a client until it closes, as texts, and its close code. */
 function story(ws) {
   const events = [];
   ws.on('redirect', (to) => events.push(`redirect ${new URL(to).pathname}`));
@@ -35,7 +35,7 @@ function story(ws) {
   });
 }
 
-/** The header that proves a server to have read the key. */
+/** Returns the `Sec-WebSocket-Accept` for a request. */
 function acceptOf({ headers }) {
   return createHash('sha1')
     .update(headers['sec-websocket-key'])
@@ -46,14 +46,14 @@ function acceptOf({ headers }) {
 describe('ws 8: a client', () => {
   const { track } = ledger();
 
-  /** An HTTP server whose connections are cut when the test ends. */
+  /** Starts an HTTP server whose connections are destroyed after the test. */
   async function listen() {
     const server = track(await listenHttp());
     server.on('connection', track);
     return server;
   }
 
-  /** A server that accepts each client, and its requests. */
+  /** Starts a server that accepts all clients. `requests` are their requests. */
   async function accepting(options) {
     const server = await listen();
     const requests = [];
@@ -62,7 +62,7 @@ describe('ws 8: a client', () => {
     return { requests, server, wss };
   }
 
-  /** A server that answers each upgrade with these headers. */
+  /** Starts a server that responds to each upgrade with these headers. */
   async function answering(headers) {
     const server = await listen();
     server.on('upgrade', (req, socket) => {
@@ -80,7 +80,7 @@ describe('ws 8: a client', () => {
     return server;
   }
 
-  /** A server that sends each client to where `locate` tells, and their requests. */
+  /** Starts a server that redirects clients to the result of `locate`. */
   async function redirecting(locate) {
     const server = await listen();
     const requests = [];
@@ -92,7 +92,7 @@ describe('ws 8: a client', () => {
     return { requests, server };
   }
 
-  /** The request that a server gets from a client with these arguments. */
+  /** Resolves to the request of a client with these arguments. */
   async function requestOf(...args) {
     const server = await listen();
     const upgrade = once(server, 'upgrade');
@@ -159,7 +159,7 @@ describe('ws 8: a client', () => {
       }
     });
 
-    it('what finishRequest throws, and leaves no request behind', async () => {
+    it('with the error of finishRequest, and leaves no request behind', async () => {
       const server = await listen();
       let req;
       const errors = await uncaught(async () => {
@@ -197,7 +197,7 @@ describe('ws 8: a client', () => {
       }
     });
 
-    it('whose user info is decoded, as far as it can be', async () => {
+    it('whose user information is decoded if possible', async () => {
       for (const [userInfo, expected] of [
         ['user:pass', 'user:pass'],
         ['user', 'user:'],
@@ -218,7 +218,7 @@ describe('ws 8: a client', () => {
       }
     });
 
-    it('of a socket, up to the first colon', async function () {
+    it('of a Unix-domain socket up to the first colon', async function () {
       if (process.platform === 'win32') this.skip();
       const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oxws-'));
       const file = path.join(folder, 'socket');
@@ -261,7 +261,7 @@ describe('ws 8: a client', () => {
       assert.equal(headers.origin, undefined);
     });
 
-    it('what the options ask for, but for what the address says', async () => {
+    it('what the options say, unless the address decides', async () => {
       const {
         headers,
         method,
@@ -320,7 +320,7 @@ describe('ws 8: a client', () => {
       assert.equal(given[2], 1);
     });
 
-    it('through the agent or the connection that it is given', async () => {
+    it('through the options agent and createConnection', async () => {
       const server = await listen();
       const agent = new http.Agent();
       const used = [];
@@ -399,7 +399,7 @@ describe('ws 8: a client', () => {
         const ws = new WebSocket(url(server), protocols, options);
         const told = story(ws);
         const [, socket] = await upgrade;
-        // Its connection ends as well.
+        // The client also ends the connection.
         await once(socket.resume(), 'end');
         assert.deepEqual(await told, [message, 1006]);
         assert.equal(ws._req, null);
@@ -407,7 +407,7 @@ describe('ws 8: a client', () => {
       });
     }
 
-    it('on another answer, unless somebody takes it', async () => {
+    it("on another response without a listener for 'unexpected-response'", async () => {
       const server = await listen();
       server.on('upgrade', (req, socket) =>
         socket.end('HTTP/1.1 401 No\r\nContent-Length: 3\r\n\r\nNo!'),
@@ -491,7 +491,7 @@ describe('ws 8: a client', () => {
   });
 
   describe('opens', () => {
-    it('after telling of the answer', async () => {
+    it("after emitting 'upgrade' with the response", async () => {
       const { server, wss } = await accepting();
       wss.on('headers', (lines) => lines.push('X-Mine: a'));
       const ws = new WebSocket(url(server), 'a');
@@ -504,7 +504,7 @@ describe('ws 8: a client', () => {
       ws.terminate();
     });
 
-    it("whatever a listener of 'upgrade' throws", async () => {
+    it("even if a listener of 'upgrade' throws", async () => {
       const { server } = await accepting();
       const ws = new WebSocket(url(server));
       ws.on('upgrade', fail);
@@ -520,7 +520,7 @@ describe('ws 8: a client', () => {
   describe('follows redirects', () => {
     const followRedirects = true;
 
-    it('only if it is to', async () => {
+    it('only with followRedirects', async () => {
       const { server } = await redirecting(() => '/next');
       const ws = new WebSocket(url(server));
       assert.deepEqual(await story(ws), [
@@ -529,7 +529,7 @@ describe('ws 8: a client', () => {
       ]);
     });
 
-    it('as often as it may', async () => {
+    it('at most maxRedirects times', async () => {
       let count = 0;
       const { requests, server } = await redirecting(() => `/${++count}`);
       const options = { followRedirects, maxRedirects: 2 };
@@ -547,7 +547,7 @@ describe('ws 8: a client', () => {
       assert.equal(new Set(keys).size, 3);
     });
 
-    it('with the time of a handshake for each', async () => {
+    it('with the whole handshakeTimeout for each', async () => {
       const { server } = await redirecting(() => '/next');
       const timeouts = [];
       const ws = new WebSocket(url(server), {
@@ -579,7 +579,7 @@ describe('ws 8: a client', () => {
       });
     }
 
-    it('but fails where the agent cannot', async () => {
+    it('but fails if the agent does not support the protocol', async () => {
       const { server } = await redirecting(() => 'wss://127.0.0.1/');
       const agent = new http.Agent();
       const ws = new WebSocket(url(server), { agent, followRedirects });
@@ -595,7 +595,7 @@ describe('ws 8: a client', () => {
       ],
       ['finishRequest', null],
     ]) {
-      it(`but fails with what ${name} throws, and sends nothing`, async () => {
+      it(`but fails with the error of ${name}, and sends nothing`, async () => {
         const { requests, server } = await redirecting(() => '/next');
         const finishRequest = (req, { _redirects: count }) =>
           count === 0 ? req.end() : fail();
@@ -609,7 +609,7 @@ describe('ws 8: a client', () => {
       });
     }
 
-    it('but not once a listener has closed it', async () => {
+    it('but not after a listener has closed it', async () => {
       for (const then of [() => {}, fail]) {
         const { server } = await redirecting(() => '/next');
         const ws = new WebSocket(url(server), { followRedirects });
@@ -637,17 +637,17 @@ describe('ws 8: a client', () => {
         'X-Other': 'c',
       };
 
-      /** The secrets in a request; `host` only where it is what was given. */
+      /** Returns the names of the given headers that a request has. */
       const shown = ({ headers }) =>
         SECRETS.filter(
           (name) =>
             headers[name] && (name !== 'host' || headers.host === 'mine'),
         );
 
-      it('for its first peer alone, and again for that', async () => {
+      it('for redirects within the first server only', async () => {
         const end = await accepting();
         const back = await redirecting(() => url(end.server, '/end'));
-        // From one to the other, back to the one, and on.
+        // start -> start -> there -> back -> end
         const there = await redirecting(() => url(back.server, '/again'));
         const start = await redirecting((req) =>
           req.url === '/start' ? '/same' : url(there.server),
@@ -670,19 +670,19 @@ describe('ws 8: a client', () => {
         ws.terminate();
       });
 
-      it('when they come back to the first peer', async () => {
+      it('for a redirect back to the first server', async () => {
         const there = await redirecting(() => url(start.server, '/end'));
         const start = await redirecting(() => url(there.server));
         const options = { followRedirects, headers: given, maxRedirects: 2 };
         const ws = new WebSocket(url(start.server), options);
-        // No listener of 'redirect' here.
+        // A listener for 'redirect' would keep the credentials.
         ws.on('error', () => {});
         await closing(ws);
         assert.deepEqual(there.requests.map(shown), [['x-other']]);
         assert.deepEqual(start.requests.map(shown), [SECRETS, SECRETS]);
       });
 
-      it("for all, if somebody listens for 'redirect'", async () => {
+      it("for every server with a listener for 'redirect'", async () => {
         const end = await accepting();
         const start = await redirecting(() => url(end.server));
         const ws = new WebSocket(url(start.server), {
@@ -701,7 +701,7 @@ describe('ws 8: a client', () => {
         ws.terminate();
       });
 
-      it('of the address, which the first peer sees again', async () => {
+      it('of the address for the first server only', async () => {
         const there = await redirecting(() => url(start.server, '/back'));
         const start = await redirecting(({ url: target }) =>
           target === '/' ? '/same' : url(there.server).replace('//', '//c:d@'),

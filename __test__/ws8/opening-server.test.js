@@ -29,20 +29,20 @@ const fail = () => {
 describe('ws 8: a server', () => {
   const { track } = ledger();
 
-  /** An HTTP server whose connections are cut when the test ends. */
+  /** Starts an HTTP server whose connections are destroyed after the test. */
   async function listen() {
     const server = track(await listenHttp());
     server.on('connection', track);
     return server;
   }
 
-  /** A WebSocketServer on a server of its own. */
+  /** Starts a WebSocketServer on a new HTTP server. */
   async function serve(options) {
     const server = await listen();
     return { server, wss: new WebSocketServer({ server, ...options }) };
   }
 
-  /** A bare socket that is connected to a server. */
+  /** Connects a raw socket to a server. */
   async function connect(server) {
     const socket = track(net.connect(server.address().port, '127.0.0.1'));
     socket.on('error', () => {});
@@ -50,7 +50,7 @@ describe('ws 8: a server', () => {
     return { socket, wire: reader(socket) };
   }
 
-  /** Status and body of an answer. */
+  /** Resolves to the status and the body of the response to a handshake. */
   async function verdict(server, headers, options) {
     const { status, body } = await answer(server, headers, options);
     return [status, body];
@@ -106,7 +106,7 @@ describe('ws 8: a server', () => {
       });
     }
 
-    it('a method that is not GET, whatever else is wrong', async () => {
+    it('a method other than GET before anything else', async () => {
       const { server } = await serve({ path: '/other' });
       assert.deepEqual(
         await verdict(server, { Upgrade: 'h2c' }, { method: 'POST' }),
@@ -114,7 +114,7 @@ describe('ws 8: a server', () => {
       );
     });
 
-    it('another path, whatever it offers', async () => {
+    it('another path before it checks the offers', async () => {
       const { server } = await serve({ path: '/other' });
       assert.deepEqual(
         await verdict(server, { 'Sec-WebSocket-Protocol': ',' }),
@@ -122,7 +122,7 @@ describe('ws 8: a server', () => {
       );
     });
 
-    it('in the bytes of a whole answer, and closes', async () => {
+    it('with a complete response, and closes the connection', async () => {
       const { server } = await serve();
       const bytes = await exchange(server, request({ Upgrade: 'h2c' }));
       assert.deepEqual(`${bytes}`.split('\r\n'), [
@@ -135,7 +135,7 @@ describe('ws 8: a server', () => {
       ]);
     });
 
-    it('a version with the versions that it speaks, and nothing else so', async () => {
+    it('only an unsupported version with the supported versions', async () => {
       const { server } = await serve();
       for (const [headers, versions] of [
         [{ 'Sec-WebSocket-Version': '7' }, '13, 8'],
@@ -146,7 +146,7 @@ describe('ws 8: a server', () => {
       }
     });
 
-    it('who verifyClient does not want, as it says', async () => {
+    it('with the status and the body of verifyClient', async () => {
       for (const [verifyClient, status, body] of [
         [() => false, 401, 'Unauthorized'],
         [(_, cb) => cb(false), 401, 'Unauthorized'],
@@ -185,7 +185,7 @@ describe('ws 8: a server', () => {
       assert.deepEqual(await verdict(server), [503, 'Service Unavailable']);
     });
 
-    it('headers of the program that break out of their line', async () => {
+    it('headers of the program that contain line breaks', async () => {
       const value = 'a\r\nX-Evil: 1';
       for (const options of [
         { handleProtocols: () => value },
@@ -203,7 +203,7 @@ describe('ws 8: a server', () => {
   });
 
   describe('accepts', () => {
-    it('a request whose Connection is another, or missing', async () => {
+    it('a request with another Connection header, or none', async () => {
       for (const connection of ['close', undefined]) {
         const wss = new WebSocketServer({ noServer: true });
         const server = await listen();
@@ -257,7 +257,7 @@ describe('ws 8: a server', () => {
       wss.handleUpgrade(plain, socket, Buffer.alloc(0), (...args) => {
         given = args;
       });
-      // All of that in one go.
+      // The callback was called synchronously.
       assert.equal(given[0].readyState, WebSocket.OPEN);
       assert.equal(given[1], plain);
       assert.deepEqual([...wss.clients], [given[0]]);
@@ -320,7 +320,7 @@ describe('ws 8: a server', () => {
       }
     });
 
-    it('into an instance of the class that is given', async () => {
+    it('with an instance of the option WebSocket', async () => {
       class Mine extends WebSocket {}
       const { server, wss } = await serve({ WebSocket: Mine });
       const connected = once(wss, 'connection');
@@ -333,7 +333,7 @@ describe('ws 8: a server', () => {
 
   describe("'wsClientError'", () => {
     for (const [what, [headers, text]] of Object.entries(BAD_HEADERS)) {
-      it(`tells of ${what}`, async () => {
+      it(`is emitted for ${what}`, async () => {
         const { server, wss } = await serve({ perMessageDeflate: true });
         wss.on('wsClientError', (error, socket, { method }) => {
           socket.end(`HTTP/1.1 418 X\r\n\r\n${error.message} ${method}`);
@@ -342,7 +342,7 @@ describe('ws 8: a server', () => {
       });
     }
 
-    it('does not tell of what the server does not want', async () => {
+    it('is not emitted for what path and verifyClient refuse', async () => {
       for (const [options, status] of [
         [{ path: '/other' }, 400],
         [{ verifyClient: () => false }, 401],
@@ -353,7 +353,7 @@ describe('ws 8: a server', () => {
       }
     });
 
-    it('closes the connection where a listener throws', async () => {
+    it('closes the connection if its listener throws', async () => {
       const { server, wss } = await serve();
       wss.on('wsClientError', fail);
       const errors = await uncaught(async () => {
@@ -411,7 +411,7 @@ describe('ws 8: a server', () => {
       assert.deepEqual(errors, ['on purpose']);
     });
 
-    it('in the callback of handleUpgrade has it thrown to itself', async () => {
+    it('in the callback of handleUpgrade makes handleUpgrade throw', async () => {
       const wss = new WebSocketServer({ noServer: true });
       const server = await listen();
       const errors = [];
@@ -426,7 +426,7 @@ describe('ws 8: a server', () => {
       assert.deepEqual(errors, ['on purpose']);
     });
 
-    it('once verifyClient has answered keeps the answer', async () => {
+    it('after the callback of verifyClient keeps its result', async () => {
       for (const [answers, status] of [
         [[true], 101],
         [[true, false], 101],
@@ -470,7 +470,7 @@ describe('ws 8: a server', () => {
   });
 
   describe('whose connection has more than the request', () => {
-    /** A server that answers plain requests when it is told to. */
+    /** Starts a server. The test responds to plain requests by `responses`. */
     async function patient(options) {
       const responses = [];
       const server = track(
@@ -488,7 +488,7 @@ describe('ws 8: a server', () => {
       ['accepts', {}, 101],
       ['refuses', { Upgrade: 'h2c' }, 400],
     ]) {
-      it(`${what} behind the answers to earlier requests`, async () => {
+      it(`${what} after the responses to earlier requests`, async () => {
         const { server, responses } = await patient();
         const { socket, wire } = await connect(server);
         socket.write(GET + request(headers));
@@ -500,7 +500,7 @@ describe('ws 8: a server', () => {
       });
     }
 
-    it('takes a body for no frames', async () => {
+    it('does not read a body as frames', async () => {
       const { server } = await patient();
       const { socket, wire } = await connect(server);
       const body = frame(1, 'body');
@@ -510,7 +510,7 @@ describe('ws 8: a server', () => {
       assert.equal(`${(await wire.frame()).payload}`, 'Hello');
     });
 
-    it('refuses a body whose end it cannot tell', async () => {
+    it('refuses a body of unknown length', async () => {
       const chunked = { 'Transfer-Encoding': 'chunked' };
       const { server } = await patient();
       assert.deepEqual(await verdict(server, chunked), [400, 'Bad Request']);
@@ -520,7 +520,7 @@ describe('ws 8: a server', () => {
       ]);
     });
 
-    it('forgets a client that goes while it is verified', async () => {
+    it('forgets a client that disconnects while it is verified', async () => {
       let asked = null;
       const { server, wss } = await serve({
         verifyClient: (info, cb) => (asked = { info, cb }),
@@ -544,7 +544,7 @@ describe('ws 8: a server', () => {
       return events;
     };
 
-    it('tells so on another tick, with no clients', async () => {
+    it("emits 'close' asynchronously without clients", async () => {
       for (const options of [{}, { clientTracking: false }]) {
         const wss = new WebSocketServer({ noServer: true, ...options });
         const events = seen(wss);
@@ -555,7 +555,7 @@ describe('ws 8: a server', () => {
       }
     });
 
-    it('tells so when its clients have gone', async () => {
+    it("emits 'close' when its clients have disconnected", async () => {
       const { server, wss } = await serve();
       const { socket, wire } = await connect(server);
       socket.write(request());
@@ -571,7 +571,7 @@ describe('ws 8: a server', () => {
       assert.equal(server.listening, true);
     });
 
-    it('tells so when its own HTTP server has closed', async () => {
+    it('calls back when its own HTTP server has closed', async () => {
       const wss = new WebSocketServer({ host: '127.0.0.1', port: 0 });
       await once(wss, 'listening');
       const { port } = wss.address();
@@ -581,7 +581,7 @@ describe('ws 8: a server', () => {
       assert.equal(error.code, 'ECONNREFUSED');
     });
 
-    it('calls back each time, with an error once it is closed', async () => {
+    it('calls back each time, with an error after it has closed', async () => {
       const wss = new WebSocketServer({ noServer: true });
       const results = [];
       wss.close((error) => results.push(error));
@@ -596,7 +596,7 @@ describe('ws 8: a server', () => {
       ]);
     });
 
-    it('leaves the events of a given server alone', async () => {
+    it('removes its listeners from a given server', async () => {
       const server = await listen();
       const names = ['upgrade', 'listening', 'error'];
       const counts = () => names.map((name) => server.listenerCount(name));
@@ -611,8 +611,8 @@ describe('ws 8: a server', () => {
     });
   });
 
-  describe('is made', () => {
-    it('with one of port, server and noServer', () => {
+  describe('has', () => {
+    it('exactly one of port, server and noServer', () => {
       const server = http.createServer();
       for (const options of [
         undefined,
@@ -631,7 +631,7 @@ describe('ws 8: a server', () => {
       }
     });
 
-    it('with options that act on later handshakes', async () => {
+    it('options that act on later handshakes', async () => {
       const { server, wss } = await serve();
       wss.options.path = '/other';
       assert.equal((await answer(server)).status, 400);
@@ -639,20 +639,20 @@ describe('ws 8: a server', () => {
       assert.equal((await answer(server)).status, 101);
     });
 
-    it('with clients only if they are tracked', async () => {
+    it('clients only if they are tracked', async () => {
       const { server, wss } = await serve({ clientTracking: false });
       assert.equal(wss.clients, undefined);
       assert.equal((await answer(server)).status, 101);
     });
 
-    it('without an address in noServer mode', () => {
+    it('no address in noServer mode', () => {
       const wss = new WebSocketServer({ noServer: true });
       assert.throws(() => wss.address(), {
         message: 'The server is operating in "noServer" mode',
       });
     });
 
-    it('to tell of errors of its HTTP server', async () => {
+    it("'error' events for the errors of its HTTP server", async () => {
       const server = await listen();
       const { port } = server.address();
       const wss = new WebSocketServer({ host: '127.0.0.1', port });
@@ -660,7 +660,7 @@ describe('ws 8: a server', () => {
       assert.equal(error.code, 'EADDRINUSE');
     });
 
-    it('to answer 426 to what is no upgrade', async () => {
+    it('the response 426 to requests that are no upgrade', async () => {
       const wss = new WebSocketServer({ host: '127.0.0.1', port: 0 });
       track(wss._server);
       await once(wss, 'listening');

@@ -12,7 +12,7 @@ describe('pause() and resume()', () => {
 
   for (const side of SIDES) {
     describe(`of the ${side}`, () => {
-      it('hold what comes, and let it come', async () => {
+      it('hold received events back, and release them', async () => {
         const { ws, sendAll } = await bare(side);
         const seen = recorded(ws, 'message', 'ping');
         ws.pause();
@@ -39,7 +39,7 @@ describe('pause() and resume()', () => {
         assert.deepEqual(numbers, [...Array(100).keys()]);
       });
 
-      it('hold the end of the connection', async () => {
+      it('hold the end of the connection back', async () => {
         const { ws, send } = await bare(side);
         const events = recorded(ws, 'close');
         ws.pause();
@@ -52,7 +52,7 @@ describe('pause() and resume()', () => {
         assert.deepEqual(await closed, [4000, '']);
       });
 
-      it('leave sending as it is', async () => {
+      it('do not affect sending', async () => {
         const { ws, wire } = await bare(side);
         ws.pause();
         await new Promise((resolve) => ws.send('text', resolve));
@@ -75,7 +75,7 @@ describe('pause() and resume()', () => {
         assert.deepEqual(seen, ['message']);
       });
 
-      it('do not keep terminate() from ending it', async () => {
+      it('do not delay terminate()', async () => {
         const { ws } = await bare(side);
         const closed = closing(ws);
         ws.pause();
@@ -87,7 +87,7 @@ describe('pause() and resume()', () => {
         ['a close frame', [CLOSE, closePayload(4000)], 4000],
         ['a violation', [15], 1006],
       ]) {
-        it(`do not hold ${name} that was read already`, async () => {
+        it(`do not hold ${name} back that was read already`, async () => {
           const { ws, send, sendAll, socket, wire } = await bare(side);
           const closed = closing(ws);
           ws.on('message', () => ws.pause());
@@ -163,7 +163,7 @@ describe('pause() and resume()', () => {
     });
   }
 
-  it('hold a great deal', async () => {
+  it('hold many messages back without losing any', async () => {
     const { client, server } = await pair();
     const size = 1 << 16;
     const received = collect(server, 'message', 256);

@@ -10,7 +10,7 @@ const { PerMessageDeflate } = WebSocket;
 const BITS = ['client_max_window_bits', 'server_max_window_bits'];
 const TAKEOVER = ['client_no_context_takeover', 'server_no_context_takeover'];
 
-/** Options of a client, and the offer that they make. */
+/** Options of a client, and its offer. */
 const OFFERS = [
   [{}, { client_max_window_bits: true }],
   [
@@ -32,7 +32,7 @@ const OFFERS = [
   [{ serverNoContextTakeover: false }, { client_max_window_bits: true }],
 ];
 
-/** Options of a server, the offers that it gets, and what it agrees to. */
+/** Options of a server, the offers of a client, and the accepted parameters. */
 const AGREED = [
   [{}, [{}], {}],
   [{}, [{ client_max_window_bits: [true] }], {}],
@@ -82,7 +82,7 @@ const AGREED = [
   ],
 ];
 
-/** Options of a server, and the offers that it cannot accept. */
+/** Options of a server, and offers that it cannot accept. */
 const NOT_AGREED = [
   [
     { serverNoContextTakeover: false },
@@ -94,7 +94,7 @@ const NOT_AGREED = [
   [{ clientMaxWindowBits: 11 }, [{ client_max_window_bits: ['10'] }]],
 ];
 
-/** Options of a client, the answer that it gets, and what holds then. */
+/** Options of a client, the server's response, and the negotiated parameters. */
 const ANSWERS = [
   [{}, {}, {}],
   [
@@ -121,7 +121,7 @@ const ANSWERS = [
   [{ clientNoContextTakeover: true }, {}, {}],
 ];
 
-/** Options of a client, and the answers that it must not get. */
+/** Options of a client, and responses that it does not accept. */
 const BAD_ANSWERS = [
   [
     { clientNoContextTakeover: false },
@@ -173,7 +173,7 @@ describe('PerMessageDeflate', () => {
   const client = (options) => new PerMessageDeflate(options);
   const copy = (value) => structuredClone(value);
 
-  /** What `method` calls back with, as a promise. */
+  /** Calls `method`. Resolves to the result of its callback. */
   const run = (made, method, data, fin = true) =>
     new Promise((resolve, reject) => {
       made[method](data, fin, (error, result) => {
@@ -182,7 +182,7 @@ describe('PerMessageDeflate', () => {
       });
     });
 
-  /** Both ends of a connection that has agreed on these parameters. */
+  /** Creates both ends of a connection that has negotiated these parameters. */
   function agreed(params = {}, options) {
     const ends = [server(options), client(options)];
     for (const each of ends) each.accept([copy(params)]);
@@ -214,7 +214,7 @@ describe('PerMessageDeflate', () => {
       assert.deepEqual({ ...made.params }, expected);
     }));
 
-  it('throws if there is none', () =>
+  it('throws if it can accept no offer', () =>
     each(NOT_AGREED, (options, offers) => {
       assert.throws(() => server(options).accept(copy(offers)), {
         name: 'Error',
@@ -222,13 +222,13 @@ describe('PerMessageDeflate', () => {
       });
     }));
 
-  it('takes an answer', () =>
+  it('accepts a response', () =>
     each(ANSWERS, (options, answer, expected) => {
       const made = client(options);
       assert.deepEqual({ ...made.accept([copy(answer)]) }, expected);
     }));
 
-  it('throws for an answer that is not to its offer', () =>
+  it('throws for a response that does not match its offer', () =>
     each(BAD_ANSWERS, (options, answer, message) => {
       assert.throws(() => client(options).accept([copy(answer)]), { message });
     }));
@@ -263,7 +263,7 @@ describe('PerMessageDeflate', () => {
       assert.ok((await run(other, 'decompress', packed)).equals(data));
     });
 
-    it('later', async () => {
+    it('asynchronously', async () => {
       const [one, other] = agreed();
       let isLater = false;
       await new Promise((resolve) => {
@@ -292,7 +292,7 @@ describe('PerMessageDeflate', () => {
       assert.equal(Buffer.concat(result).toString(), 'one two three');
     });
 
-    it('with what went before', async () => {
+    it('with context takeover', async () => {
       const [one, other] = agreed();
       const data = randomBytes(500);
       const first = await run(one, 'compress', data);
@@ -302,7 +302,7 @@ describe('PerMessageDeflate', () => {
       assert.ok((await run(other, 'decompress', second)).equals(data));
     });
 
-    it('without it, if there is no context takeover', async () => {
+    it('without context takeover', async () => {
       const params = { server_no_context_takeover: [true] };
       const [one, other] = agreed(params);
       const data = randomBytes(500);
@@ -337,9 +337,9 @@ describe('PerMessageDeflate', () => {
       assert.ok(sizes[1] < data.length / 10);
     });
 
-    it('a stream that has ended, and another behind it', async () => {
+    it('a message that ends the zlib stream, and one after it', async () => {
       const [one] = agreed();
-      // "Hello" in a block that says that it is the last (RFC 7692, 7.2.3.4).
+      // "Hello" in a block that is marked as the last one (RFC 7692, 7.2.3.4).
       const last = Buffer.from('f348cdc9c9070000', 'hex');
       for (const packed of [last, last, deflated('then')]) {
         const data = await run(one, 'decompress', packed);
@@ -373,7 +373,7 @@ describe('PerMessageDeflate', () => {
       });
     }
 
-    it('nothing that is as much as maxPayload', async () => {
+    it('no message that is as long as maxPayload', async () => {
       const [one] = agreed({}, { maxPayload: 25 });
       const packed = deflated(Buffer.alloc(25));
       assert.equal((await run(one, 'decompress', packed)).length, 25);
@@ -389,7 +389,7 @@ describe('PerMessageDeflate', () => {
     });
   });
 
-  it('may clean up what has done nothing', () => {
+  it('may be cleaned up before it is used', () => {
     const [one] = agreed();
     one.cleanup();
     one.cleanup();

@@ -9,7 +9,7 @@ const { recorded } = require('./support');
 
 const memory = new Uint8Array([116, 101, 120, 116]);
 
-/** What can be sent, and what arrives. */
+/** Name, data to send, and the text that arrives. */
 const DATA = [
   ['nothing', undefined, ''],
   ['null', null, ''],
@@ -64,7 +64,7 @@ describe('ping and pong', () => {
         });
       });
 
-      it('throws for what is no data', async () => {
+      it('throws for a value that is no data', async () => {
         const { client } = await pair();
         assert.throws(() => client[method]({}), TypeError);
       });
@@ -74,7 +74,7 @@ describe('ping and pong', () => {
         ['behind the data', ['a'], 'a'],
         ['behind the mask', ['a', undefined], 'a'],
       ]) {
-        it(`calls back, the callback ${name}`, async () => {
+        it(`calls a callback that is passed ${name}`, async () => {
           const { client, server } = await pair();
           const received = once(server, method);
           let isLater = false;
@@ -162,7 +162,7 @@ describe('ping and pong', () => {
       );
     });
 
-    it('may be one of a class', async () => {
+    it('may be sent by the method of a subclass', async () => {
       class Own extends WebSocket {
         pong(data, ...args) {
           super.pong(`own ${data}`, ...args);
@@ -190,7 +190,7 @@ describe('ping and pong', () => {
       assert.deepEqual(calls, []);
     });
 
-    it('is not asked for by a pong', async () => {
+    it('is not sent for a pong', async () => {
       const { ws, send, wire } = await bare('server');
       ws.on('pong', () => ws.send('seen'));
       send(PONG, 'a');
@@ -222,7 +222,7 @@ describe('ping and pong', () => {
       }
     }
 
-    it('of 0 is none', async () => {
+    it('of 0 is no limit', async () => {
       const options = { maxPendingAutoPongs: 0 };
       const { ws, sendAll } = await bare('server', options);
       ws.pong = ignore;
@@ -231,7 +231,7 @@ describe('ping and pong', () => {
       assert.equal(ws.readyState, WebSocket.OPEN);
     });
 
-    it('counts those that have not been sent', async () => {
+    it('counts only pongs that have not been sent', async () => {
       const options = { maxPendingAutoPongs: 5 };
       const { ws, send, wire } = await bare('server', options);
       for (let i = 0; i < 20; i++) {

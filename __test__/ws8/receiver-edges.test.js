@@ -11,10 +11,10 @@ const { PerMessageDeflate, Receiver } = WebSocket;
 const FIRST = { fin: false };
 const DEFLATED = { rsv: 4 };
 
-/** Long enough to be inflated elsewhere. */
+/** A text so long that it is decompressed on another thread. */
 const LONG = 'x'.repeat(3 << 20);
 
-/** A frame as a server sends it. */
+/** Returns the bytes of an unmasked frame, as a server sends it. */
 const plain = (opcode, data, more) =>
   frame(opcode, data, { key: null, ...more });
 
@@ -24,7 +24,7 @@ function extensions(options) {
   return { [DEFLATE]: extension };
 }
 
-/** A Receiver, and the data of its messages. */
+/** Creates a Receiver. The data of its messages is added to `seen`. */
 function receiver(options) {
   const made = new Receiver(options);
   const seen = [];
@@ -33,7 +33,7 @@ function receiver(options) {
 }
 
 describe('A Receiver', () => {
-  it('has one Buffer for all that is empty', async () => {
+  it('emits the same empty Buffer for all empty payloads', async () => {
     const { made, seen } = receiver({ extensions: extensions() });
     made.on('ping', (data) => seen.push(data));
     made.on('conclude', (code, reason) => seen.push(reason));
@@ -60,7 +60,7 @@ describe('A Receiver', () => {
     assert.deepEqual(texts, [[], ['a'], ['a', 'b']]);
   });
 
-  it('takes a binary type that a listener changes', () => {
+  it('uses a binary type that a listener sets', () => {
     const { made, seen } = receiver();
     made.once('message', () => {
       made._binaryType = 'arraybuffer';
@@ -70,14 +70,14 @@ describe('A Receiver', () => {
     assert.ok(seen[1] instanceof ArrayBuffer);
   });
 
-  it('may be told later to take any text', () => {
+  it('accepts invalid UTF-8 after _skipUTF8Validation is set', () => {
     const { made, seen } = receiver();
     made._skipUTF8Validation = true;
     made.write(plain(TEXT, [0xff]));
     assert.deepEqual(seen, [Buffer.from([0xff])]);
   });
 
-  it('counts the chunks of a payload only', () => {
+  it('counts only the chunks of a payload', () => {
     const bytes = Buffer.concat([plain(TEXT, 'abc'), plain(TEXT, 'def')]);
     for (const cuts of [[2, 3], [3], [3, 8], [1, 3, 6, 8], [4, 9]]) {
       const { made, seen } = receiver({ maxBufferedChunks: 2 });
@@ -89,7 +89,7 @@ describe('A Receiver', () => {
     }
   });
 
-  it('counts no fragments as chunks', () => {
+  it('does not count fragments as chunks', () => {
     const { made, seen } = receiver({ maxBufferedChunks: 1 });
     made.on('error', (error) => seen.push(error));
     made.write(plain(TEXT, 'a', FIRST));
@@ -102,7 +102,7 @@ describe('A Receiver', () => {
 beyondWs('a Receiver', () => {
   for (const allowSynchronousEvents of [true, false]) {
     const name = `allowSynchronousEvents: ${allowSynchronousEvents}`;
-    it(`goes on behind listeners that throw, with ${name}`, async () => {
+    it(`continues after listeners that throw, with ${name}`, async () => {
       const { made, seen } = receiver({
         allowSynchronousEvents,
         extensions: extensions(),
@@ -116,7 +116,7 @@ beyondWs('a Receiver', () => {
       });
       const errors = await uncaught(async () => {
         const closed = once(made, 'close');
-        // The others wait for the first.
+        // The others are queued until the first is decompressed.
         [
           plain(TEXT, deflated(LONG), DEFLATED),
           Buffer.concat([plain(TEXT, 'a'), plain(TEXT, 'b')]),
@@ -154,7 +154,7 @@ beyondWs('a Receiver', () => {
     });
     made.destroy();
     await answered;
-    // Another takes as long.
+    // Wait for another Receiver that takes as long.
     const { made: other, seen: others } = receiver({
       extensions: extensions(),
     });
@@ -164,7 +164,7 @@ beyondWs('a Receiver', () => {
     assert.deepEqual([seen.length, others.length], [0, 1]);
   });
 
-  it('ignores what is written in the tick of the close frame', async () => {
+  it('ignores what is written in the same tick after the close frame', async () => {
     const { made, seen } = receiver();
     const finished = once(made, 'finish');
     made.write(plain(CLOSE, ''));
@@ -173,7 +173,7 @@ beyondWs('a Receiver', () => {
     assert.deepEqual(seen, []);
   });
 
-  it('has the limit of the extension if it has none', async () => {
+  it('has the limit of the extension by default', async () => {
     const { made } = receiver({ extensions: extensions({ maxPayload: 10 }) });
     assert.equal(made._maxPayload, 10);
     const failed = once(made, 'error');

@@ -13,7 +13,7 @@ const { PerMessageDeflate, Receiver } = WebSocket;
 const FIRST = { fin: false };
 const EVENTS = ['message', 'ping', 'pong', 'conclude', 'error'];
 
-/** A Receiver that tells all that it emits, as names and texts. */
+/** Creates a Receiver. Its events are added to `seen`, as names and texts. */
 function receiver(options) {
   const made = new Receiver(options);
   const seen = [];
@@ -23,7 +23,7 @@ function receiver(options) {
   return { made, seen };
 }
 
-/** The frames of these arguments, as a server sends them. */
+/** Returns the bytes of unmasked frames, as a server sends them. */
 const plain = (...frames) =>
   Buffer.concat(
     frames.map(([opcode, data, more]) =>
@@ -31,7 +31,7 @@ const plain = (...frames) =>
     ),
   );
 
-/** The extension of a client that has agreed to everything. */
+/** Creates the extension of a client, with default parameters. */
 function extensions(options) {
   const extension = new PerMessageDeflate(options);
   extension.accept([{}]);
@@ -68,7 +68,7 @@ describe('A Receiver', () => {
     assert.deepEqual(made._extensions, {});
   });
 
-  it('emits what it is written', () => {
+  it('emits events for the frames that are written', () => {
     const { made, seen } = receiver();
     made.write(
       plain(
@@ -88,7 +88,7 @@ describe('A Receiver', () => {
     ]);
   });
 
-  it('takes masked frames as a server', () => {
+  it('accepts masked frames as a server', () => {
     const { made, seen } = receiver({ isServer: true });
     made.write(Buffer.concat([frame(TEXT, 'text'), frame(PING, 'a')]));
     assert.deepEqual(seen, [
@@ -97,7 +97,7 @@ describe('A Receiver', () => {
     ]);
   });
 
-  it('takes bytes one by one', () => {
+  it('accepts frames byte by byte', () => {
     const { made, seen } = receiver();
     const bytes = plain(
       [TEXT, 'x'.repeat(130)],
@@ -115,7 +115,7 @@ describe('A Receiver', () => {
     ]);
   });
 
-  it('takes a long message in pieces', () => {
+  it('accepts a long message in several chunks', () => {
     const { made, seen } = receiver();
     const text = 'x'.repeat(200000);
     const bytes = plain([TEXT, text]);
@@ -146,7 +146,7 @@ describe('A Receiver', () => {
     assert.deepEqual(seen, [['message', 'text', 'false']]);
   });
 
-  it('calls back when it has taken a chunk', async () => {
+  it('calls back after it has processed a chunk', async () => {
     const { made, seen } = receiver();
     const bytes = plain([TEXT, 'text']);
     await new Promise((resolve) => made.write(bytes.subarray(0, 3), resolve));
@@ -163,7 +163,7 @@ describe('A Receiver', () => {
     assert.deepEqual(seen, [['conclude', '4000', 'why']]);
   });
 
-  it('finishes when it is ended, within a frame or not', async () => {
+  it('finishes when it is ended, even within a frame', async () => {
     const { made, seen } = receiver();
     const finished = once(made, 'finish');
     made.end(plain([TEXT, 'text']).subarray(0, 3));
@@ -171,7 +171,7 @@ describe('A Receiver', () => {
     assert.deepEqual(seen, []);
   });
 
-  it('gives a Buffer as the reason', async () => {
+  it('emits the reason as a Buffer', async () => {
     const made = new Receiver();
     const concluded = once(made, 'conclude');
     made.write(plain([CLOSE, closePayload(1000, 'why')]));
@@ -206,7 +206,7 @@ describe('A Receiver', () => {
     assert.equal(made._totalPayloadLength, 0);
   });
 
-  it('takes a limit that is changed', async () => {
+  it('uses a limit that is changed', async () => {
     const { made } = receiver({ maxPayload: 10 });
     made._maxPayload = 2;
     const failed = once(made, 'error');
@@ -231,7 +231,7 @@ describe('A Receiver', () => {
     assert.ok(counts[0] <= 1 && counts[1] <= 2);
   });
 
-  it("throws what a listener throws to the caller's world", async () => {
+  it('makes the error of a listener an uncaught exception', async () => {
     const made = new Receiver();
     made.on('message', () => {
       throw new Error('thrown');
@@ -280,7 +280,7 @@ describe('A Receiver', () => {
       assert.equal(String((await received)[0]), 'text'.repeat(100));
     });
 
-    it('ignores what is written while it inflates the last', async () => {
+    it('ignores what is written after the close frame, while it inflates', async () => {
       const { made, seen } = receiver({ extensions: extensions() });
       const finished = once(made, 'finish');
       made.write(plain([TEXT, deflated('last'), { rsv: 4 }], [CLOSE]));
@@ -292,7 +292,7 @@ describe('A Receiver', () => {
       ]);
     });
 
-    it('has a limit for what is inflated', async () => {
+    it('limits the inflated length of a message', async () => {
       const maxPayload = 100;
       const { made } = receiver({
         extensions: extensions({ maxPayload }),
@@ -396,7 +396,7 @@ describe('A Receiver', () => {
       });
     }
 
-    it('many chunks without an end', async () => {
+    it('a message in too many chunks', async () => {
       const { made } = receiver({ maxBufferedChunks: 2 });
       const failed = once(made, 'error');
       const bytes = plain([TEXT, 'text']);
@@ -407,7 +407,7 @@ describe('A Receiver', () => {
     });
   });
 
-  it('takes bad UTF-8 with skipUTF8Validation', () => {
+  it('accepts bad UTF-8 with skipUTF8Validation', () => {
     const made = new Receiver({ skipUTF8Validation: true });
     const seen = [];
     made.on('message', (data) => seen.push(data));
@@ -418,7 +418,7 @@ describe('A Receiver', () => {
     assert.deepEqual(seen, [bad, bad]);
   });
 
-  it('has no limits of 0', async () => {
+  it('has no limit if an option is 0', async () => {
     const { made } = receiver({ maxFragments: 0, maxPayload: 0 });
     const received = once(made, 'message');
     const fragments = Array(20000).fill([0, 'x', FIRST]);

@@ -12,7 +12,7 @@ const { PerMessageDeflate, Sender } = WebSocket;
 const SEND = { fin: true };
 const COMPRESS = { fin: true, compress: true };
 
-/** A Sender, its socket, and what reads its frames. */
+/** Creates a Sender, its socket, and a reader of its frames. */
 function sender({ extensions, generateMask } = {}) {
   const peer = new Duplex({ read: ignore, write: ignore });
   const socket = new Duplex({
@@ -32,21 +32,21 @@ function extensions() {
   return { [DEFLATE]: extension };
 }
 
-/** A Blob that cannot be read. */
+/** Returns a Blob that cannot be read. */
 function unreadable() {
   const blob = new Blob(['blob']);
   blob.arrayBuffer = () => Promise.reject(new Error('unreadable'));
   return blob;
 }
 
-/** The error that each of these calls has its callback called with. */
+/** Calls each function with a callback. Resolves to the results of the callbacks. */
 function errorsOf(...calls) {
   const promises = calls.map((call) => new Promise((resolve) => call(resolve)));
   return Promise.all(promises);
 }
 
 describe('A Sender', () => {
-  it('reads Blobs in their places', async () => {
+  it('sends Blobs in order with other data', async () => {
     const { sender: made, wire } = sender({ extensions: extensions() });
     made.send(new Blob(['one']), SEND);
     made.send('two', SEND);
@@ -65,7 +65,7 @@ describe('A Sender', () => {
     assert.equal(made._bufferedBytes, 0);
   });
 
-  it('refuses what has no bytes', () => {
+  it('throws for values that are no data', () => {
     const { sender: made } = sender();
     for (const data of [undefined, {}, 1]) {
       for (const method of ['send', 'ping', 'pong']) {
@@ -79,7 +79,7 @@ describe('A Sender', () => {
     ['data was being compressed', 'text', COMPRESS],
     ['the blob was being read', new Blob(['blob']), SEND],
   ]) {
-    it(`fails what waits if the socket is closed while ${activity}`, async () => {
+    it(`fails queued data if the socket is closed while ${activity}`, async () => {
       const { sender: made, socket } = sender({ extensions: extensions() });
       const failed = errorsOf(
         (cb) => made.send(data, options, cb),
@@ -93,7 +93,7 @@ describe('A Sender', () => {
     });
   }
 
-  it('fails what waits if a Blob cannot be read', async () => {
+  it('fails queued data if a Blob cannot be read', async () => {
     const { sender: made } = sender();
     const told = new Promise((resolve) => {
       made.onerror = resolve;
@@ -109,7 +109,7 @@ describe('A Sender', () => {
 });
 
 beyondWs('a Sender', () => {
-  it('calls all back, whatever they throw', async () => {
+  it('calls all callbacks, even if one throws', async () => {
     const { sender: made } = sender();
     let last;
     const errors = await uncaught(async () => {
@@ -122,7 +122,7 @@ beyondWs('a Sender', () => {
     assert.equal(last.message, 'unreadable');
   });
 
-  it('sends nothing behind what could not be sent', async () => {
+  it('sends nothing after data that could not be sent', async () => {
     const { sender: made } = sender();
     const told = new Promise((resolve) => {
       made.onerror = resolve;
@@ -133,7 +133,7 @@ beyondWs('a Sender', () => {
     assert.equal(error.message, 'unreadable');
   });
 
-  it('goes on behind a generateMask that throws', async () => {
+  it('continues after generateMask has thrown', async () => {
     let calls = 0;
     const { sender: made, wire } = sender({
       extensions: extensions(),

@@ -18,7 +18,7 @@ const OPTIONS = {
   rsv1: false,
 };
 
-/** What frame() gives, in one piece. */
+/** Joins the result of frame(). */
 const joined = (list) => Buffer.concat(list.map((each) => Buffer.from(each)));
 
 const fill = (buffer) => KEY.copy(buffer);
@@ -26,7 +26,7 @@ const fill = (buffer) => KEY.copy(buffer);
 describe('Sender.frame', () => {
   const SIZES = [[0], [1], [125], [126], [65535], [65536], [100000]];
 
-  it('gives head and data', () =>
+  it('returns the head and the data', () =>
     each(SIZES, (size) => {
       const data = Buffer.alloc(size, 'x');
       const list = Sender.frame(data, OPTIONS);
@@ -43,7 +43,7 @@ describe('Sender.frame', () => {
       assert.deepEqual(joined(Sender.frame(data, options)), expected);
     }));
 
-  it('heeds fin, rsv1 and opcode', () =>
+  it('uses fin, rsv1 and opcode', () =>
     each(
       [
         [{ fin: false }, BINARY, { fin: false }],
@@ -57,14 +57,14 @@ describe('Sender.frame', () => {
       },
     ));
 
-  it('takes a string', () => {
+  it('accepts a string', () => {
     const options = { ...OPTIONS, opcode: TEXT };
     const text = '\u20ac'.repeat(50);
     const expected = frame(TEXT, text, { key: null });
     assert.deepEqual(joined(Sender.frame(text, options)), expected);
   });
 
-  it('is one piece if what it masks must not change', () => {
+  it('copies the data to mask it, with readOnly', () => {
     const data = Buffer.from('text');
     const options = { ...OPTIONS, generateMask: fill, mask: true };
     const list = Sender.frame(data, options);
@@ -73,7 +73,7 @@ describe('Sender.frame', () => {
     assert.equal(data.toString(), 'text');
   });
 
-  it('masks in place otherwise', () => {
+  it('masks the data in place without readOnly', () => {
     const data = Buffer.from('text');
     const list = Sender.frame(data, {
       ...OPTIONS,
@@ -101,7 +101,7 @@ describe('Sender.frame', () => {
     assert.deepEqual(maskBuffer, KEY);
   });
 
-  it('leaves data as it is if the mask is zero', () => {
+  it('leaves the data unchanged if the mask is zero', () => {
     const generateMask = (buffer) => buffer.fill(0);
     const options = { ...OPTIONS, generateMask, mask: true };
     const list = Sender.frame(Buffer.from('text'), options);
@@ -113,7 +113,7 @@ describe('Sender.frame', () => {
 describe('A Sender', () => {
   const SEND = { binary: false, compress: false, fin: true, mask: false };
 
-  /** A Sender over a stream, and what reads its frames. */
+  /** Creates a Sender on a stream, and a reader of its frames. */
   function sender(extensions, generateMask) {
     const made = {};
     const peer = new Duplex({ read: ignore, write: ignore });
@@ -129,7 +129,7 @@ describe('A Sender', () => {
     return made;
   }
 
-  /** A server's extension that has agreed to everything. */
+  /** Creates the extension of a server that has accepted these parameters. */
   function extensions(options, accepted = {}) {
     const extension = new PerMessageDeflate({ isServer: true, ...options });
     extension.accept([accepted]);
@@ -233,7 +233,7 @@ describe('A Sender', () => {
     }
   });
 
-  it('sends frames that are made already', async () => {
+  it('sends frames that are already encoded', async () => {
     const { sender: made, wire } = sender();
     const list = Sender.frame(Buffer.from('text'), OPTIONS);
     await new Promise((resolve) => made.sendFrame(list, resolve));
@@ -245,7 +245,7 @@ describe('A Sender', () => {
   describe('that compresses', () => {
     const COMPRESS = { ...SEND, compress: true };
 
-    it('sends compressed messages, and the rest behind them', async () => {
+    it('sends compressed messages, and later data after them', async () => {
       const { sender: made, wire } = sender(extensions());
       made.send('text', COMPRESS);
       made.ping('a', false);
@@ -264,7 +264,7 @@ describe('A Sender', () => {
       assert.equal(inflated(frames[0].payload).toString(), 'text');
     });
 
-    it('counts what waits', async () => {
+    it('counts queued bytes', async () => {
       const { sender: made, wire } = sender(extensions());
       made.send('text', COMPRESS);
       made.ping('a', false);

@@ -48,7 +48,7 @@ const DEFAULTS = {
   verifyClient: null,
 };
 
-/** Requests that are refused: what they say, the status and the text of the answer. */
+/** Requests that are refused: name, header fields, and body of the response. */
 const REFUSED = [
   [
     'an Upgrade to something else',
@@ -94,7 +94,7 @@ const BAD_OPTIONS = [
   [{ server: http.createServer(), noServer: true }],
 ];
 
-/** Options, and what the receiver makes of them. */
+/** Options, and the resulting fields of the receiver. */
 const HANDED_ON = [
   ['maxPayload', 1000, '_maxPayload', 1000],
   ['maxPayload', '1000.7', '_maxPayload', 1000],
@@ -104,7 +104,7 @@ const HANDED_ON = [
   ['allowSynchronousEvents', false, '_allowSynchronousEvents', false],
 ];
 
-/** Targets, and whether the path /a takes them. */
+/** Request targets, and whether they match the path /a. */
 const PATHS = [
   ['/a', true],
   ['/a?b=c', true],
@@ -116,7 +116,7 @@ const PATHS = [
 describe('A server', () => {
   const { bare, join, pair, serve, track } = ledger();
 
-  /** An HTTP server with a `WebSocketServer` of these options on it. */
+  /** Starts an HTTP server with a `WebSocketServer`. */
   async function attached(options) {
     const server = track(http.createServer());
     const wss = track(new WebSocket.Server({ server, ...options }));
@@ -124,7 +124,9 @@ describe('A server', () => {
     return { server, wss };
   }
 
-  /** An HTTP server that hands its upgrades to one without a server. */
+  /**
+   * Starts an HTTP server that passes upgrades, and a `WebSocketServer`, to `handle`.
+   */
   async function handed(options, handle) {
     const server = track(await listenHttp());
     const wss = track(new WebSocket.Server({ noServer: true, ...options }));
@@ -140,7 +142,7 @@ describe('A server', () => {
     return ws;
   };
 
-  /** The head of what a server answers to an opening handshake that it accepts. */
+  /** Resolves to the lines of the response that accepts a handshake. */
   async function accepted(server, fields, options) {
     const socket = track(net.connect(portOf(server), '127.0.0.1'));
     socket.write(request(fields, options));
@@ -148,7 +150,7 @@ describe('A server', () => {
   }
 
   describe('options', () => {
-    it('name one of three', () =>
+    it('have exactly one of port, server and noServer', () =>
       each(BAD_OPTIONS, (options) => {
         assert.throws(() => new WebSocket.Server(options), {
           name: 'TypeError',
@@ -168,7 +170,7 @@ describe('A server', () => {
       assert.equal(new WebSocket.Server(given).options.path, '/a');
     });
 
-    it('are handed on to the receiver, at both ends', () =>
+    it('are passed to the receiver at both ends', () =>
       each(HANDED_ON, async (name, given, field, value) => {
         const options = { [name]: given };
         const { client, server } = await pair(options, options);
@@ -192,7 +194,7 @@ describe('A server', () => {
       assert.equal(again.address().port, port);
     });
 
-    it('backlog is handed on', async () => {
+    it('backlog is passed to listen()', async () => {
       const { listen } = net.Server.prototype;
       const given = [];
       net.Server.prototype.listen = function spy(...args) {
@@ -268,7 +270,7 @@ describe('A server', () => {
       assert.equal((await exchange(server, request(plain))).body, 'mine');
     });
 
-    it('may share it with another', async () => {
+    it('has the path of its option', async () => {
       const { server, wss } = await attached({ path: '/a' });
       const [ws] = [track(new WebSocket(url(server, '/a')))];
       const [connected] = await Promise.all([
@@ -278,7 +280,7 @@ describe('A server', () => {
       assert.equal(connected[1].url, '/a');
     });
 
-    it('gives back its listeners when it closes', async () => {
+    it('removes its listeners when it closes', async () => {
       const server = track(http.createServer());
       const names = ['listening', 'error', 'upgrade'];
       const count = () => names.map((name) => server.listenerCount(name));
@@ -416,7 +418,7 @@ describe('A server', () => {
       assert.ok(req instanceof http.IncomingMessage);
     });
 
-    it('whose listener may add some', async () => {
+    it('whose listener may add lines', async () => {
       const wss = await serve();
       wss.on('headers', (lines) => lines.push('Set-Cookie: a=1'));
       assert.ok((await accepted(wss)).includes('Set-Cookie: a=1'));
@@ -424,7 +426,7 @@ describe('A server', () => {
   });
 
   describe('refuses', () => {
-    /** Fails unless this is an answer of ws with status and text. */
+    /** Checks the status, the body and the headers of a response. */
     function check({ line, headers, body }, status, text, more = {}) {
       assert.equal(line, `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}`);
       assert.equal(body, text);
@@ -459,7 +461,7 @@ describe('A server', () => {
       check(answer, 400, 'Bad Request');
     });
 
-    it('and destroys the socket, whatever the peer does', async () => {
+    it('and destroys the socket even if the peer does not end', async () => {
       const wss = await serve();
       const connected = once(wss._server, 'connection');
       const options = { allowHalfOpen: true, host: '127.0.0.1' };
@@ -552,7 +554,7 @@ describe('A server', () => {
       });
     });
 
-    it('takes everything if there is none', () => {
+    it('matches everything by default', () => {
       const wss = new WebSocket.Server({ noServer: true });
       assert.equal(wss.shouldHandle({ url: '/a' }), true);
     });
@@ -613,7 +615,7 @@ describe('A server', () => {
       });
     });
 
-    it('may be left by the client meanwhile', async () => {
+    it('may be called for a client that disconnects meanwhile', async () => {
       const verifyClient = ({ req: { socket } }, callback) => {
         socket.on('end', () => callback(true)).resume();
       };
@@ -656,7 +658,7 @@ describe('A server', () => {
       assert.ok(req instanceof http.IncomingMessage);
     });
 
-    it('is not asked if the client names none', async () => {
+    it('is not called if the client offers none', async () => {
       const seen = [];
       const wss = await serve({
         handleProtocols: (...args) => seen.push(args),
@@ -752,7 +754,7 @@ describe('A server', () => {
   });
 
   describe('completeUpgrade', () => {
-    it('opens without asking anything', async () => {
+    it('opens the connection without any checks', async () => {
       const { server } = await handed(
         { path: '/nowhere', verifyClient: () => false },
         (wss, req, socket, head) => {
@@ -791,7 +793,7 @@ describe('A server', () => {
       assert.deepEqual([...wss.clients], [second]);
     });
 
-    it('that terminate are gone', async () => {
+    it('that terminate are removed', async () => {
       const { client, server, wss } = await pair();
       const closed = closing(server);
       client.terminate();
@@ -806,7 +808,7 @@ describe('A server', () => {
   });
 
   describe('close()', () => {
-    it('of its own port waits for its clients, and leaves them', async () => {
+    it('of its own port waits for its clients without closing them', async () => {
       const { client, server, wss } = await pair();
       const order = recorded(wss, 'close');
       const closed = new Promise((resolve) => {
@@ -853,7 +855,7 @@ describe('A server', () => {
       ['a given server', { server: http.createServer() }],
       ['no server', { noServer: true }],
     ]) {
-      it(`comes on the next tick with ${name} and no clients`, async () => {
+      it(`emits 'close' on the next tick with ${name} and no clients`, async () => {
         const wss = new WebSocket.Server(options);
         const events = recorded(wss, 'close');
         wss.close();
@@ -905,7 +907,7 @@ describe('A server', () => {
   });
 
   describe('whose peer', () => {
-    it('is gone before the answer does not harm it', async () => {
+    it('disconnects before the response does not affect others', async () => {
       const wss = await serve();
       const socket = track(net.connect(portOf(wss), '127.0.0.1'));
       await once(socket, 'connect');
@@ -915,7 +917,7 @@ describe('A server', () => {
       await join(wss);
     });
 
-    it('sends its request in pieces is accepted', async () => {
+    it('sends its request in several chunks is accepted', async () => {
       const wss = await serve();
       const socket = track(net.connect(portOf(wss), '127.0.0.1'));
       const text = request();
@@ -925,7 +927,7 @@ describe('A server', () => {
       await once(wss, 'connection');
     });
 
-    it('agrees to an extension has it by its name', async () => {
+    it('negotiates an extension has it in ws.extensions', async () => {
       const options = { perMessageDeflate: true };
       const { client, server } = await pair(options);
       assert.equal(client.extensions, DEFLATE);

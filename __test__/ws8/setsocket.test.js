@@ -11,7 +11,7 @@ const { portOf, reader, recorded } = require('./support');
 
 const NOTHING = Buffer.alloc(0);
 
-/** Two streams, each of which reads what is written to the other. */
+/** Returns two streams, each of which reads what is written to the other. */
 function duplexPair() {
   const make = (other) =>
     new Duplex({
@@ -33,14 +33,14 @@ function duplexPair() {
 describe('setSocket()', () => {
   const { serve, track } = ledger();
 
-  /** A WebSocket as a program makes one that has done the handshake itself. */
+  /** Creates a WebSocket for a program that has done the handshake itself. */
   function made(isServer, options = {}) {
     const ws = track(new WebSocket(null, undefined, options));
     ws._isServer = isServer;
     return ws;
   }
 
-  /** A WebSocket over a stream, and the other end of that. */
+  /** Creates a WebSocket on a stream, and the other end of the stream. */
   function over(isServer, options, head = NOTHING) {
     const [stream, peer] = duplexPair();
     track(peer);
@@ -56,7 +56,7 @@ describe('setSocket()', () => {
     };
   }
 
-  it('opens the WebSocket within the call', () => {
+  it('opens the WebSocket synchronously', () => {
     const [stream] = duplexPair();
     const ws = made(true);
     assert.equal(ws.readyState, WebSocket.CONNECTING);
@@ -69,7 +69,7 @@ describe('setSocket()', () => {
 
   for (const isServer of [true, false]) {
     describe(`as a ${isServer ? 'server' : 'client'}`, () => {
-      it('sends frames as such', async () => {
+      it('sends frames', async () => {
         const { ws, wire } = over(isServer);
         const sent = new Promise((resolve) => ws.send('text', resolve));
         const { masked, text } = await wire.frame();
@@ -78,14 +78,14 @@ describe('setSocket()', () => {
         assert.ok(!(await sent));
       });
 
-      it('takes frames as such', async () => {
+      it('receives frames', async () => {
         const { ws, send } = over(isServer);
         const received = once(ws, 'message');
         send(TEXT, 'text');
         assert.equal(String((await received)[0]), 'text');
       });
 
-      it('begins with the head', async () => {
+      it('reads the head first', async () => {
         const key = isServer ? undefined : null;
         const head = frame(TEXT, 'head', { key });
         const { ws } = over(isServer, {}, head);
@@ -160,7 +160,7 @@ describe('setSocket()', () => {
     ]);
   });
 
-  it('has no limits of its own', async () => {
+  it('has no limits by default', async () => {
     const { ws, send } = over(true);
     const received = once(ws, 'message');
     send(TEXT, 'x'.repeat(1 << 20));
@@ -169,14 +169,14 @@ describe('setSocket()', () => {
     assert.equal(ws._receiver._maxFragments, 0);
   });
 
-  it('takes the limits that it is given', async () => {
+  it('uses the limits that are passed', async () => {
     const { ws, send } = over(true, { maxPayload: 10 });
     const failed = once(ws, 'error');
     send(TEXT, 'x'.repeat(11));
     assert.equal((await failed)[0].code, 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH');
   });
 
-  it('answers pings if the constructor was told so', async () => {
+  it('answers pings with the option autoPong of the constructor', async () => {
     const { send, wire } = over(true, { autoPong: true });
     send(PING, 'a');
     assert.equal((await wire.frame()).opcode, PONG);
@@ -189,7 +189,7 @@ describe('setSocket()', () => {
     assert.equal((await wire.frame()).opcode, TEXT);
   });
 
-  it('turns off the timeout of the socket, and its delay', () => {
+  it('turns off the timeout and the delay of the socket', () => {
     const [stream] = duplexPair();
     const calls = [];
     stream.setTimeout = (...args) => calls.push(['setTimeout', ...args]);
@@ -198,7 +198,7 @@ describe('setSocket()', () => {
     assert.deepEqual(calls, [['setTimeout', 0], ['setNoDelay']]);
   });
 
-  it('takes the socket of a handshake of the program', async () => {
+  it('accepts the socket of a handshake that the program has done', async () => {
     const wss = await serve();
     wss.on('connection', (ws) => ws.on('message', (data) => ws.send(data)));
     const req = http.request({
@@ -217,7 +217,7 @@ describe('setSocket()', () => {
 });
 
 describe('handleUpgrade()', () => {
-  it('takes any stream, and a request that is no more than it needs', async () => {
+  it('accepts any stream, and a plain object as the request', async () => {
     const wss = new WebSocket.Server({ noServer: true });
     const [stream, peer] = duplexPair();
     const wire = reader(peer);

@@ -1,6 +1,7 @@
 'use strict';
 
-// What programs reach behind the API for: the socket, the receiver and the sender.
+// The properties that ws does not document, but that programs use: the socket, the
+// receiver and the sender.
 
 const assert = require('node:assert/strict');
 const { once } = require('events');
@@ -15,7 +16,7 @@ const { Sender } = WebSocket;
 describe('The socket of a WebSocket', () => {
   const { bare, pair, serve, track } = ledger();
 
-  it('is a net.Socket that knows its ends', async () => {
+  it('is a net.Socket with the addresses of both ends', async () => {
     const { client, server, req, wss } = await pair();
     assert.ok(client._socket instanceof net.Socket);
     assert.equal(server._socket, req.socket);
@@ -42,7 +43,7 @@ describe('The socket of a WebSocket', () => {
 
   for (const side of SIDES) {
     describe(`of the ${side}`, () => {
-      it('has methods that give itself', async () => {
+      it('has methods that return the socket', async () => {
         const { [side]: ws } = await pair();
         const socket = ws._socket;
         for (const [name, ...args] of [
@@ -85,7 +86,7 @@ describe('The socket of a WebSocket', () => {
         ws._socket.setTimeout(0);
       });
 
-      it('shows whether it is paused', async () => {
+      it('reports whether it is paused', async () => {
         const { ws } = await bare(side);
         const events = recorded(ws._socket, 'pause', 'resume');
         assert.equal(ws._socket.isPaused(), false);
@@ -100,7 +101,7 @@ describe('The socket of a WebSocket', () => {
         assert.deepEqual(events, ['pause', 'resume']);
       });
 
-      it('shows that it has ended', async () => {
+      it('reports that it has ended', async () => {
         const { ws, send, wire } = await bare(side);
         const socket = ws._socket;
         const names = ['end', 'finish', 'close', 'error'];
@@ -143,7 +144,7 @@ describe('The socket of a WebSocket', () => {
         assert.deepEqual(events, ['close']);
       });
 
-      it('keeps its errors to itself', async () => {
+      it("does not emit its errors as 'error' of the WebSocket", async () => {
         const { ws } = await bare(side);
         const events = recorded(ws, 'error', 'close');
         const failed = once(ws._socket, 'error');
@@ -154,7 +155,7 @@ describe('The socket of a WebSocket', () => {
         assert.deepEqual(events, ['close']);
       });
 
-      it('throws no error that nobody listens to', async () => {
+      it('throws no error without a listener', async () => {
         const { ws } = await bare(side);
         const closed = closing(ws);
         ws._socket.destroy(new Error('failed'));
@@ -162,7 +163,7 @@ describe('The socket of a WebSocket', () => {
         ws._socket.emit('error', new Error('failed again'));
       });
 
-      it('writes bytes in their place among the frames', async () => {
+      it('writes bytes in order with frames', async () => {
         const { ws, wire } = await bare(side);
         const key = side === 'client' ? Buffer.from([1, 2, 3, 4]) : null;
         const raw = frame(TEXT, 'b', { key });
@@ -174,14 +175,14 @@ describe('The socket of a WebSocket', () => {
         assert.deepEqual(texts, ['a', 'b', 'c', 'b']);
       });
 
-      it("shows bytes to a listener of 'data' that comes in time", async () => {
+      it("emits 'data' to a listener that is added in the first tick", async () => {
         const chunks = [];
         const prepare = (ws) => {
           ws._socket.on('data', (chunk) => chunks.push(chunk));
         };
         const { ws, socket } = await bare(side, {}, { prepare });
         const received = once(ws, 'ping');
-        // Zeros, as ws unmasks in the memory of the chunk.
+        // With a key of zeros, since ws unmasks in the memory of the chunk.
         const key = side === 'server' ? Buffer.alloc(4) : null;
         const frames = [TEXT, PING].map((each) => frame(each, 'x', { key }));
         const bytes = Buffer.concat(frames);
@@ -190,7 +191,7 @@ describe('The socket of a WebSocket', () => {
         assert.deepEqual(Buffer.concat(chunks), bytes);
       });
 
-      it('takes bytes with push() that come in time', async () => {
+      it('accepts bytes by push() in the first tick', async () => {
         const received = {};
         const prepare = (ws) => {
           const key = side === 'client' ? null : undefined;
@@ -225,7 +226,7 @@ describe('The receiver of a WebSocket', () => {
         assert.equal(code, 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH');
       });
 
-      it('may be told to take any text', async () => {
+      it('accepts invalid UTF-8 after _skipUTF8Validation is set', async () => {
         const { ws, send } = await bare(side);
         ws._receiver._skipUTF8Validation = true;
         send(TEXT, [0xff]);
@@ -240,7 +241,7 @@ describe('The receiver of a WebSocket', () => {
         assert.equal(ws._receiver._binaryType, 'fragments');
       });
 
-      it("without its listener of 'ping' answers none", async () => {
+      it("answers no ping after its listener for 'ping' is removed", async () => {
         const { ws, sendAll, wire } = await bare(side);
         const pings = recorded(ws, 'ping');
         ws._receiver.removeAllListeners('ping');
@@ -250,7 +251,7 @@ describe('The receiver of a WebSocket', () => {
         assert.deepEqual(pings, []);
       });
 
-      it('emits what the WebSocket does', async () => {
+      it('emits the same events as the WebSocket', async () => {
         const { ws, sendAll } = await bare(side);
         const seen = [];
         for (const event of ['message', 'ping', 'pong', 'conclude']) {
@@ -307,7 +308,7 @@ describe('The sender of a WebSocket', () => {
     });
   }
 
-  it('sends one list to many', async () => {
+  it('sends one list to many connections', async () => {
     const list = Sender.frame(Buffer.from('x'.repeat(100000)), {
       fin: true,
       mask: false,
@@ -334,7 +335,7 @@ describe('The sender of a WebSocket', () => {
     assert.ok(error instanceof Error);
   });
 
-  it('sends pings of its own', async () => {
+  it('sends pings and pongs', async () => {
     const { ws, wire } = await bare('server');
     ws._sender.ping('a', false);
     ws._sender.pong(Buffer.from('b'), false, ignore);

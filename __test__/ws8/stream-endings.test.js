@@ -7,7 +7,7 @@ const createWebSocketStream = require('../../lib/ws8/stream');
 
 const [CONNECTING, OPEN, CLOSING, CLOSED] = [0, 1, 2, 3];
 
-/** What the stream needs of a WebSocket; tests let it open, fail and close. */
+/** The part of a WebSocket that the stream uses. Tests open, fail and close it. */
 class Fake extends EventEmitter {
   constructor(readyState = OPEN) {
     super();
@@ -65,7 +65,7 @@ class Fake extends EventEmitter {
   }
 }
 
-/** The names of events of the stream, as they come. */
+/** Returns an array to which the names of the stream's events are added. */
 function watch(stream) {
   const events = [];
   for (const name of ['end', 'finish', 'error', 'close']) {
@@ -74,7 +74,7 @@ function watch(stream) {
   return events;
 }
 
-/** Resolves when the stream has closed, whatever errors come before. */
+/** Resolves when the stream has closed. */
 function whenClosed(stream) {
   return new Promise((resolve) => {
     stream.once('close', resolve);
@@ -96,7 +96,7 @@ describe('ws 8: stream', () => {
     await ended;
   });
 
-  it('is closed behind both of its ends', async () => {
+  it('is closed after both directions have ended', async () => {
     const ws = new Fake();
     const stream = createWebSocketStream(ws);
     const events = watch(stream);
@@ -120,7 +120,7 @@ describe('ws 8: stream', () => {
     assert.equal(ws._socket.listenerCount('finish'), 0);
   });
 
-  it('is closed when it ends behind the connection', async () => {
+  it('is closed when it ends after the connection', async () => {
     const ws = new Fake();
     const stream = createWebSocketStream(ws);
     const closed = whenClosed(stream);
@@ -132,7 +132,7 @@ describe('ws 8: stream', () => {
     assert.deepEqual(ws.calls, []);
   });
 
-  it('has an error of the WebSocket, when that has closed', async () => {
+  it('emits an error of the WebSocket when the WebSocket has closed', async () => {
     const ws = new Fake();
     const stream = createWebSocketStream(ws);
     const events = watch(stream);
@@ -174,7 +174,7 @@ describe('ws 8: stream', () => {
     assert.ok(!ws.isPaused);
   });
 
-  it('terminates the WebSocket when it is destroyed, once', async () => {
+  it('terminates the WebSocket once when it is destroyed', async () => {
     const ws = new Fake();
     const stream = createWebSocketStream(ws);
     const error = new Error('enough');
@@ -189,7 +189,7 @@ describe('ws 8: stream', () => {
     assert.deepEqual(ws.calls, ['terminate']);
   });
 
-  it('texts are strings where messages are kept apart', async () => {
+  it('texts are strings with readableObjectMode', async () => {
     const ws = new Fake();
     const stream = createWebSocketStream(ws, { readableObjectMode: true });
     const seen = [];

@@ -17,7 +17,7 @@ const MIB = 1 << 20;
 describe('A stream over a WebSocket', () => {
   const { bare, pair, serve, settle, track } = ledger();
 
-  /** A connection with a stream at its client, or at both ends. */
+  /** Opens a connection with a stream at the client, or at both ends. */
   async function streams(options, serverOptions) {
     const both = await pair();
     return {
@@ -27,14 +27,14 @@ describe('A stream over a WebSocket', () => {
     };
   }
 
-  /** A stream over a client that has not connected yet. */
+  /** Creates a stream over a client that has not connected yet. */
   async function connecting() {
     const wss = await serve();
     const ws = track(new WebSocket(url(wss)));
     return { ws, wss, stream: createWebSocketStream(ws) };
   }
 
-  /** All that a stream gives until its end. */
+  /** Resolves to all chunks of a stream. */
   async function contents(stream) {
     const chunks = [];
     for await (const chunk of stream) chunks.push(chunk);
@@ -74,7 +74,7 @@ describe('A stream over a WebSocket', () => {
       assert.ok(Buffer.concat(received).equals(data));
     });
 
-    it('what a pipeline gives it', async () => {
+    it('the data of a pipeline', async () => {
       const { stream, other } = await streams({}, {});
       const data = Array.from({ length: 100 }, (_, i) => Buffer.alloc(i, i));
       const received = contents(other);
@@ -108,7 +108,7 @@ describe('A stream over a WebSocket', () => {
       assert.deepEqual(chunk, Buffer.from('text'));
     });
 
-    it('text as strings, and messages as such, with readableObjectMode', async () => {
+    it('text as strings, and each message as one chunk, with readableObjectMode', async () => {
       const { stream, server } = await streams({ readableObjectMode: true });
       server.send('a');
       server.send('b');
@@ -171,7 +171,7 @@ describe('A stream over a WebSocket', () => {
       assert.equal(stream.destroyed, true);
     });
 
-    it('behind what was received', async () => {
+    it('after the received messages', async () => {
       const { stream, server } = await streams();
       for (let i = 0; i < 100; i++) server.send(Buffer.alloc(1000, i));
       server.close();
@@ -197,7 +197,7 @@ describe('A stream over a WebSocket', () => {
       assert.deepEqual(await closed, [1005, '']);
     });
 
-    it('behind what was written before the connection is open', async () => {
+    it('after the data that is written before the connection is open', async () => {
       const { stream, wss } = await connecting();
       const events = new Promise((resolve) => {
         wss.on('connection', (ws) => {
@@ -317,7 +317,7 @@ describe('A stream over a WebSocket', () => {
       await gone;
     });
 
-    it('and throws the error if nobody listens', async () => {
+    it('with an uncaught exception without a listener', async () => {
       const { ws, send } = await bare('client');
       createWebSocketStream(ws);
       const thrown = await nextUncaught(() => send(15));
@@ -363,7 +363,7 @@ describe('A stream over a WebSocket', () => {
       assert.equal(client.isPaused, false);
     });
 
-    it('who writes, until it is sent', async () => {
+    it('the writer until the data is sent', async () => {
       const { ws, socket } = await bare('client');
       const stream = createWebSocketStream(ws);
       const chunk = Buffer.alloc(MIB);
@@ -388,7 +388,7 @@ describe('A stream over a WebSocket', () => {
       assert.deepEqual(await closed, [1005, '']);
     });
 
-    it('a great deal, and loses nothing', async () => {
+    it('a lot of data without losing any', async () => {
       const { stream, other } = await streams({}, {});
       const data = randomBytes(4 * MIB);
       stream.end(data);
@@ -404,7 +404,7 @@ describe('A stream over a WebSocket', () => {
     });
   });
 
-  it('leaves other listeners of the WebSocket alone', async () => {
+  it('does not affect other listeners of the WebSocket', async () => {
     const { stream, client, server } = await streams();
     const seen = recorded(client, 'message');
     stream.on('data', ignore);

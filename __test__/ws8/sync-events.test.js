@@ -17,7 +17,10 @@ const FRAMES = [
 describe('allowSynchronousEvents', () => {
   const { bare } = ledger();
 
-  /** What there is of events, and of what the first of them has put off. */
+  /**
+   * Resolves to the events, and to the ticks and microtasks of their listeners, in
+   * order.
+   */
   async function order(side, options) {
     const { ws, sendAll } = await bare(side, options);
     const seen = [];
@@ -35,7 +38,7 @@ describe('allowSynchronousEvents', () => {
   }
 
   for (const side of SIDES) {
-    it(`lets events of the ${side} come in one turn`, async () => {
+    it(`lets the ${side} emit several events in one turn`, async () => {
       const { ws, sendAll } = await bare(side);
       const seen = [];
       const last = new Promise((resolve) => {
@@ -53,7 +56,7 @@ describe('allowSynchronousEvents', () => {
       assert.deepEqual(seen, ['a', 'b', 'c', 'd', 'e']);
     });
 
-    it(`of false keeps the events of the ${side} apart`, async () => {
+    it(`of false runs ticks and microtasks between events of the ${side}`, async () => {
       const seen = await order(side, { allowSynchronousEvents: false });
       assert.deepEqual(
         seen.filter((each) => each.length === 1),
@@ -67,7 +70,7 @@ describe('allowSynchronousEvents', () => {
       }
     });
 
-    it(`of false has one event in each turn of the ${side}`, async () => {
+    it(`of false lets the ${side} emit one event in each turn`, async () => {
       const options = { allowSynchronousEvents: false };
       const { ws, sendAll } = await bare(side, options);
       let isTaken = false;
@@ -82,7 +85,7 @@ describe('allowSynchronousEvents', () => {
     });
   }
 
-  it('of false lets an await within the listener see its turn', async () => {
+  it('of false lets a listener use await before the next event', async () => {
     const options = { allowSynchronousEvents: false };
     const { ws, sendAll } = await bare('client', options);
     const seen = [];
@@ -98,7 +101,7 @@ describe('allowSynchronousEvents', () => {
     assert.deepEqual(seen, ['begin a', 'end a', 'begin b', 'end b']);
   });
 
-  it('of false holds up the error and the end', async () => {
+  it('of false delays the error and the end', async () => {
     const options = { allowSynchronousEvents: false };
     const { ws, sendAll } = await bare('server', options);
     const events = recorded(ws, 'message', 'error', 'close');
@@ -108,7 +111,7 @@ describe('allowSynchronousEvents', () => {
     assert.deepEqual(events, ['message', 'message', 'error', 'close']);
   });
 
-  it('of false goes with compressed messages', async () => {
+  it('of false works with compressed messages', async () => {
     const options = { allowSynchronousEvents: false, perMessageDeflate: true };
     const { ws, sendAll } = await bare('server', options, {
       extensions: DEFLATE,
@@ -123,7 +126,7 @@ describe('allowSynchronousEvents', () => {
     assert.deepEqual(texts, ['a', 'b', 'c']);
   });
 
-  it('of false ends with terminate()', async () => {
+  it('of false does not delay terminate()', async () => {
     const options = { allowSynchronousEvents: false };
     const { ws, sendAll } = await bare('server', options);
     const closed = closing(ws);
