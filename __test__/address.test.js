@@ -1,6 +1,6 @@
 'use strict';
 
-// What a client makes of its address, and of the server's answer.
+// The address of a client, and what it checks in the response of the server.
 
 const assert = require('node:assert/strict');
 const { once } = require('events');
@@ -17,7 +17,9 @@ const ACCEPTED = 'Sec-WebSocket-Extensions: permessage-deflate\r\n';
 describe('An address', () => {
   const { track, bareServer } = ledger();
 
-  /** The request that a client makes; `change` makes its address of a server's. */
+  /**
+   * Resolves to the request of a client. `change` returns its address for a server's.
+   */
   async function requestOf(change, options) {
     const wss = track(await listen());
     const connected = once(wss, 'connection');
@@ -39,7 +41,7 @@ describe('An address', () => {
     ['us%40er:se%3Acret', 'us@er:se:cret'],
     ['user:100%', 'user:100%'],
   ]) {
-    it(`has its user as it is written: ${name}`, async () => {
+    it(`has a user that is sent as credentials: ${name}`, async () => {
       const request = await requestOf((address) =>
         address.replace('//', `//${name}@`),
       );
@@ -55,13 +57,13 @@ describe('An address', () => {
     ['?a=b', '/?a=b'],
     ['/sp ace/é?"', '/sp%20ace/%C3%A9?%22'],
   ]) {
-    it(`has its path as it is written: ${written}`, async () => {
+    it(`has a path that is not normalized: ${written}`, async () => {
       const request = await requestOf((address) => address + written);
       assert.equal(request.url, sent);
     });
   }
 
-  it('may be an object, of URL or of url.parse', async () => {
+  it('may be a URL, or the result of url.parse', async () => {
     const { parse } = require('url');
     for (const make of [(text) => new URL(text), parse]) {
       const request = await requestOf((text) => make(`${text}/a?b`));
@@ -119,7 +121,7 @@ describe('An address', () => {
     }
   });
 
-  describe('whose server answers with an extension', () => {
+  describe('whose server responds with an extension', () => {
     for (const [name, options, headers] of [
       ['that is unknown', {}, 'Sec-WebSocket-Extensions: x-other\r\n'],
       ['beside the one offered', {}, ACCEPTED.replace('\r', ', x-other\r')],
@@ -135,8 +137,8 @@ describe('An address', () => {
     }
   });
 
-  describe('with windows for compression', () => {
-    it('of any size opens with any server’s', async function () {
+  describe('with any clientMaxWindowBits', () => {
+    it('opens with any clientMaxWindowBits of the server', async function () {
       this.timeout(10000);
       const text = 'abcdefghijklmnopqrstuvwxyz'.repeat(200);
       for (let bits = 8; bits <= 15; bits++) {
@@ -158,8 +160,8 @@ describe('An address', () => {
     });
   });
 
-  describe('that is given up while connecting', () => {
-    it('tells the server, once it is there', async () => {
+  describe('whose client closes while connecting', () => {
+    it('gets the close frame once it is connected', async () => {
       const wss = track(await listen());
       const connected = once(wss, 'connection');
       const client = new WebSocket(url(wss));
@@ -173,7 +175,7 @@ describe('An address', () => {
       assert.equal(wss.clients.size, 0);
     });
 
-    it('is no error if it fails then', async () => {
+    it('causes no error if the handshake fails then', async () => {
       const server = await listenHttp();
       const address = url(server);
       server.close();
@@ -184,7 +186,7 @@ describe('An address', () => {
       assert.equal((await closed)[0], 1006);
     });
 
-    it('at once by terminate, also behind close', async () => {
+    it('makes terminate() close the client at once, also after close()', async () => {
       const wss = track(await listen());
       const client = new WebSocket(url(wss));
       const codes = [];

@@ -25,7 +25,7 @@ const fixture = (name) =>
 describe('Client options', () => {
   const { pair, track } = ledger();
 
-  /** The request that a client with these arguments makes. */
+  /** Connects a client with these arguments. Resolves to its request. */
   async function requested(makeUrl, ...args) {
     const wss = track(await listen());
     const connected = once(wss, 'connection');
@@ -213,7 +213,7 @@ describe('Client options', () => {
       });
     }
 
-    it('leave the choice to the server', async () => {
+    it('let the server choose', async () => {
       const wss = track(await listen({ handleProtocols: (list) => list[1] }));
       const client = track(new WebSocket(url(wss), ['a', 'b', 'c']));
       await once(client, 'open');
@@ -282,7 +282,7 @@ describe('Client options', () => {
       assert.equal(Buffer.from(key, 'base64').length, 16);
     });
 
-    it('the key of every handshake is another', async () => {
+    it('the key of every handshake is different', async () => {
       const keys = new Set();
       for (let i = 0; i < 3; i++) {
         keys.add((await requested(url)).headers['sec-websocket-key']);
@@ -308,7 +308,7 @@ describe('Client options', () => {
       });
     }
 
-    it('Host names host and port of the address', async () => {
+    it('Host contains the host and port of the address', async () => {
       let host;
       const { headers } = await requested((wss) => {
         host = url(wss).slice('ws://'.length);
@@ -341,7 +341,7 @@ describe('Client options', () => {
       assert.equal(headers.origin, undefined);
     });
 
-    it('localAddress is where the connection comes from', async function () {
+    it('localAddress is the local address of the connection', async function () {
       if (process.platform !== 'linux') this.skip();
       const wss = track(await listen(PLAIN));
       const connected = once(wss, 'connection');
@@ -438,7 +438,10 @@ describe('Client options', () => {
     const key = fixture('client-key.pem');
     const pfx = fixture('client.pfx');
 
-    /** A server over TLS that asks for a certificate, and its address. */
+    /**
+     * Starts a server over TLS that asks for a certificate. Resolves to its address,
+     * too.
+     */
     async function secure(options) {
       const server = https.createServer(
         Object.assign(
@@ -457,7 +460,7 @@ describe('Client options', () => {
       return { wss, address: url(server).replace('ws:', 'wss:') };
     }
 
-    /** The server's connection of a client with these options. */
+    /** Connects a client with these options. Resolves to both ends. */
     async function joined(options, makeUrl = (address) => address) {
       const { wss, address } = await secure();
       const connected = once(wss, 'connection');
@@ -512,7 +515,7 @@ describe('Client options', () => {
       assert.equal(client._socket.authorized, false);
     });
 
-    it('ca makes the certificate of the server known', async () => {
+    it('ca makes the certificate of the server valid', async () => {
       const { client } = await joined({ ca });
       assert.equal(client._socket.authorized, true);
     });
@@ -568,7 +571,7 @@ describe('Client options', () => {
       assert.equal(error.message, 'not this one');
     });
 
-    it('an agent of its own is used as it is', async () => {
+    it('an agent of the program is used unchanged', async () => {
       const agent = new https.Agent({ ca });
       const { client } = await joined({ agent });
       assert.equal(client._socket.authorized, true);
@@ -576,7 +579,9 @@ describe('Client options', () => {
   });
 
   describe('an array as address', () => {
-    /** Answers upgrades by hand; the server connections are made of arrays. */
+    /**
+     * Starts a server that accepts upgrades itself, and creates WebSockets from arrays.
+     */
     async function manual(options) {
       const server = http.createServer();
       const made = new Promise((resolve) => {
@@ -619,7 +624,7 @@ describe('Client options', () => {
       assert.equal(ws._socket, socket);
     });
 
-    it('delivers the frames that the rest holds', async () => {
+    it('delivers the frames in the rest', async () => {
       const { server, made } = await manual();
       const { port } = server.address();
       const socket = track(net.connect(port, '127.0.0.1'));

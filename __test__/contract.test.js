@@ -1,7 +1,8 @@
 'use strict';
 
-// One contract for every transport: however a connection ends, in whatever state, at
-// either end, the same events come in the same order, and nothing is left.
+// One contract for all transports: for each way in which a connection can end, in each
+// state, at each end, the same events are emitted in the same order, and nothing is
+// left.
 
 const assert = require('node:assert/strict');
 const { randomBytes } = require('crypto');
@@ -14,10 +15,10 @@ const { frame, ledger, listen, uncaught, turn } = require('./support');
 const IS_STREAM = process.env.OXWS_TRANSPORT === 'stream';
 const DEFLATE = 'Sec-WebSocket-Extensions: permessage-deflate\r\n';
 
-/** How long anything may take, in milliseconds. */
+/** How long each step may take, in milliseconds. */
 const LIMIT = 1000;
 
-/** Waits until something is so; not for long. */
+/** Resolves when a condition is true. Fails if that takes longer than LIMIT. */
 async function until(condition, what) {
   const end = Date.now() + LIMIT;
   while (!condition()) {
@@ -26,7 +27,7 @@ async function until(condition, what) {
   }
 }
 
-/** The payload of a close frame. */
+/** Returns the payload of a close frame. */
 function closing(code) {
   const payload = Buffer.alloc(2);
   payload.writeUInt16BE(code);
@@ -34,8 +35,9 @@ function closing(code) {
 }
 
 /**
- * The states, each with what brings it about. `closes` tells the code that was sent
- * already; `holds` that something received waits for `resume`, and is an event.
+ * The states in which a connection ends. `enter` brings the connection into the state.
+ * `closes` is the code of the close frame that was sent before. `holds` is true if a
+ * received message waits for `resume`.
  */
 const STATES = {
   open: {},
@@ -72,8 +74,9 @@ const STATES = {
 };
 
 /**
- * The ways to end: what happens, and the code of 'close'. What is `received` waits for
- * `resume`, and so does what is so `behind` a message; the rest waits for nothing.
+ * The ways in which a connection ends. `run` ends it, and `code` returns the code of
+ * 'close'. During a pause, an end that is `received` waits for `resume`. An end that is
+ * `behind` waits only if a message waits before it. All others do not wait.
  */
 const ENDS = {
   'a close frame': {
@@ -85,7 +88,8 @@ const ENDS = {
     code: ({ closes }) => closes || 4001,
   },
   'a close frame and a reset': {
-    // Paused, Node takes both together for data and an end, or not, by its version.
+    // During a pause, versions of Node differ in whether they read the data or only the
+    // failure.
     unless: ({ isPaused }) => isPaused && IS_STREAM,
     run({ peer }) {
       peer.socket.write(frame(8, closing(4001), { key: peer.key }), () =>
@@ -157,12 +161,14 @@ const ENDS = {
   },
 };
 
-/** A bare other end: it answers a close frame if it is to, and ends when the socket does. */
+/**
+ * A peer without oxws. After a close frame it ends if `answers` or `endsToo` is set.
+ */
 class Peer {
   constructor({ socket, wire }, key) {
     Object.assign(this, { socket, key, answers: false, endsToo: false });
     socket.on('error', () => {});
-    // What it writes is on its way before a reset.
+    // Data that was written is sent before a reset.
     socket.setNoDelay();
     this._read(wire);
   }
@@ -247,7 +253,7 @@ describe('The contract of the transports', () => {
       await until(() => calls.every((count) => count === 1), 'the callbacks');
       await until(() => socket.destroyed, 'the end of the socket');
       connection.peer.socket.destroy();
-      // What was there before are both ends of the connection.
+      // Both ends of the connection had descriptors before.
       const own = IS_STREAM ? 2 : 3;
       await until(() => descriptors() <= before - own, 'all descriptors');
       await turn();

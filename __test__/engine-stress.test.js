@@ -1,7 +1,7 @@
 'use strict';
 
-// What only many connections, much data and much time bring to light: leaks, hangs and
-// crashes. OXWS_TRANSPORT and OXWS_HOST choose the way that connections are carried.
+// Leaks, hangs and crashes that only occur with many connections, a lot of data, or
+// after a long time. OXWS_TRANSPORT and OXWS_HOST select how connections are carried.
 
 const assert = require('node:assert/strict');
 const { once } = require('events');
@@ -17,11 +17,14 @@ const {
 
 const MIB = 1 << 20;
 
-/** Descriptors of a connection's end, Node's and the engine's, and those of a process. */
+/**
+ * The descriptors of one end of a connection (Node's and the engine's), and of a
+ * process.
+ */
 const EACH = 2;
 const OWN = 200;
 
-/** Skips a test that opens more connections than there may be descriptors. */
+/** Skips a test that needs more descriptors than the process may open. */
 function needsConnections(context, count) {
   const { userLimits } = process.report.getReport();
   const limit = userLimits ? userLimits.open_files.soft : 'unlimited';
@@ -35,7 +38,7 @@ describe('The engine under stress', () => {
   const { track, bareClient, join } = ledger();
   const { run } = programs();
 
-  it('has nothing left of 20,000 connections that end in every manner', async function () {
+  it('keeps nothing of 20,000 connections that end in all manners', async function () {
     this.timeout(120000);
     const result = await run('churn', [20000], { node: ['--expose-gc'] });
     assert.deepEqual(result.closes, { once: 40000, again: 0 });
@@ -63,7 +66,7 @@ describe('The engine under stress', () => {
     ['block', MIB, 1024],
     ['block', 40000, 500],
   ]) {
-    it(`has a slow reader (${manner}, ${count} x ${size}) bound memory`, async function () {
+    it(`bounds the memory of a slow reader (${manner}, ${count} x ${size})`, async function () {
       this.timeout(60000);
       const result = await run('slow-reader', [manner, size, count]);
       assert.equal(result.received, count);
@@ -71,13 +74,13 @@ describe('The engine under stress', () => {
     });
   }
 
-  it('has long texts bound memory, and outlive the worker that received them', async function () {
+  it('bounds the memory of long texts that are kept until their worker ends', async function () {
     this.timeout(60000);
     const { growth } = await run('long-texts', [4]);
     assert.ok(growth < 300e6, `${growth}`);
   });
 
-  it('has nothing left of 100 workers that are terminated under load', async function () {
+  it('keeps nothing of 100 workers that are terminated under load', async function () {
     this.timeout(120000);
     const result = await run('worker-churn', [100]);
     assert.equal(result.terminated, 100);
@@ -85,7 +88,7 @@ describe('The engine under stress', () => {
     assert.ok(result.growth < 150e6, `${result.growth}`);
   });
 
-  it('delivers 20,000 messages to a listener that throws at many', async function () {
+  it('delivers 20,000 messages to a listener that often throws', async function () {
     this.timeout(20000);
     const total = 20000;
     const wss = track(await listen({ perMessageDeflate: false }));

@@ -1,7 +1,7 @@
 'use strict';
 
-// What must survive the speed: order, backpressure, contexts, and nothing left behind,
-// whichever way a connection is carried. OXWS_TRANSPORT and OXWS_HOST choose it.
+// Order, backpressure, asynchronous contexts, and that nothing is left after a
+// connection. OXWS_TRANSPORT and OXWS_HOST select how connections are carried.
 
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('async_hooks');
@@ -33,7 +33,7 @@ const MIB = 1 << 20;
 const ACCEPTED = 'Sec-WebSocket-Extensions: permessage-deflate\r\n';
 const IS_STREAM = process.env.OXWS_TRANSPORT === 'stream';
 
-/** A short unmasked frame of text. */
+/** Returns the bytes of an unmasked text frame. */
 const text = (data) => frame(1, data, { key: null });
 
 describe('The engine', () => {
@@ -50,7 +50,7 @@ describe('The engine', () => {
     for (const perMessageDeflate of [false, { threshold: 0 }]) {
       const how = perMessageDeflate ? 'compressed' : 'plain';
 
-      it(`of events is that of the wire, ${how}`, async function () {
+      it(`of events is that of the frames, ${how}`, async function () {
         this.timeout(10000);
         const { client, server } = await pair(
           { perMessageDeflate },
@@ -118,7 +118,7 @@ describe('The engine', () => {
       });
     }
 
-    it('holds for callbacks of what is not sent', async () => {
+    it('is kept for callbacks of messages that are not sent', async () => {
       const { client, server } = await pair({ perMessageDeflate: false });
       server.pause();
       const called = [];
@@ -144,7 +144,7 @@ describe('The engine', () => {
       assert.deepEqual(errors, [...errors].sort());
     });
 
-    it('holds for what a handler sends at once and after a while', async () => {
+    it('is kept for messages that a listener sends at once and later', async () => {
       const { client, server } = await pair({ perMessageDeflate: false });
       server.on('message', async (data) => {
         server.send(`first ${data}`);
@@ -172,12 +172,12 @@ describe('The engine', () => {
       }
     });
 
-    it('holds for a text that is sent again and again, among others', async () => {
+    it('is kept for a text that is sent repeatedly, among others', async () => {
       const { client, server } = await pair({ perMessageDeflate: false });
       const again = 'é'.repeat(50000);
       const expected = [];
       for (let i = 0; i < 60; i++) expected.push(again, again, `${i}`, 'short');
-      // Also masked, and over more than the outbox holds.
+      // With and without masks, and more than fits into the outbox.
       const received = Promise.all(
         [client, server].map(
           (ws) =>
@@ -197,12 +197,12 @@ describe('The engine', () => {
       for (const seen of await received) assert.deepEqual(seen, expected);
     });
 
-    it('holds for what the socket takes in part, one message a turn', async function () {
+    it('is kept if the socket takes messages in part, one message per turn', async function () {
       this.timeout(20000);
       const { client, server } = await pair({ perMessageDeflate: false });
       const message = (i) => Buffer.alloc(20000 + (i % 7) * 6000, i);
       client.pause();
-      // Until the system takes no more; and then some.
+      // Send until the system takes no more, and then some more.
       let total = 0;
       while (server.bufferedAmount < 500000) {
         server.send(message(total++));
@@ -216,7 +216,7 @@ describe('The engine', () => {
         });
       });
       client.resume();
-      // The system takes it bit by bit, while more is sent.
+      // The system takes the data bit by bit, while more is sent.
       for (let i = 0; i < 200; i++) {
         server.send(message(total++));
         await new Promise(setImmediate);
@@ -226,7 +226,7 @@ describe('The engine', () => {
       assert.equal(await received, total);
     });
 
-    it('holds for the answers to a flood of pings', async function () {
+    it('is kept for the pongs to a flood of pings', async function () {
       this.timeout(10000);
       const wss = track(await listen({ perMessageDeflate: false }));
       const floods = await Promise.all(
@@ -254,7 +254,7 @@ describe('The engine', () => {
             assert.equal(pong.opcode, 10);
             const [, which, at] = /^(\d)-(\d+)-p+$/.exec(`${pong.payload}`);
             assert.equal(Number(which), number);
-            // Some are left out if they come too fast, but never the last.
+            // Some are left out if pings arrive too fast, but never the last one.
             assert.ok(Number(at) > last);
             last = Number(at);
           }
@@ -318,7 +318,7 @@ describe('The engine', () => {
       ]);
     });
 
-    it("on 'close' stops neither others nor the clean-up", async () => {
+    it("for 'close' stops neither other listeners nor the clean-up", async () => {
       const wss = track(await listen({ perMessageDeflate: false }));
       const pairs = [];
       for (let i = 0; i < 3; i++) pairs.push(await join(wss));
@@ -341,7 +341,7 @@ describe('The engine', () => {
   });
 
   describe('a busy connection', () => {
-    /** Keeps a connection of `wss` busy until `stop`, at the returned object. */
+    /** Keeps a connection of `wss` busy until `stop` of the result is called. */
     async function flood(wss) {
       const { server, socket } = await bareClient(wss);
       const busy = { count: 0, stop: () => (busy.stopped = true) };
@@ -357,7 +357,7 @@ describe('The engine', () => {
       return busy;
     }
 
-    it('starves neither promises nor ticks', async function () {
+    it('does not delay promises and ticks', async function () {
       this.timeout(10000);
       const wss = track(await listen({ perMessageDeflate: false }));
       const busy = await flood(wss);
@@ -376,7 +376,7 @@ describe('The engine', () => {
       assert.ok(busy.count > before);
     });
 
-    it('starves neither timers nor immediates', async function () {
+    it('does not delay timers and immediates', async function () {
       this.timeout(10000);
       const wss = track(await listen({ perMessageDeflate: false }));
       const busy = await flood(wss);
@@ -395,7 +395,7 @@ describe('The engine', () => {
   describe('a compressed message', () => {
     const extensions = { 'Sec-WebSocket-Extensions': 'permessage-deflate' };
 
-    /** A server whose connections take any message, with two bare clients. */
+    /** Starts a server without a limit, and connects two raw clients. */
     async function twoBare() {
       const options = { perMessageDeflate: true, maxPayload: 0 };
       const wss = track(await listen(options));
@@ -424,7 +424,7 @@ describe('The engine', () => {
       },
     };
     for (const [name, bomb] of Object.entries(bombs)) {
-      it(`that is ${name} and inflates to much lets others pass`, async function () {
+      it(`that is very long when inflated, and is ${name}, does not delay others`, async function () {
         this.timeout(10000);
         const { first, second, seen } = await twoBare();
         const bytes = bomb();
@@ -438,7 +438,7 @@ describe('The engine', () => {
       });
     }
 
-    it('that is heavy keeps its place, however it is cut', async function () {
+    it('that is heavy stays in order, in any chunks', async function () {
       this.timeout(10000);
       const { first, seen } = await twoBare();
       const { server, socket } = first;
@@ -571,7 +571,7 @@ describe('The engine', () => {
   });
 
   describe('bufferedAmount', () => {
-    it('counts at once, and is 0 when all is handed over', async () => {
+    it('counts at once, and is 0 when all data is sent', async () => {
       const { client } = await pair({ perMessageDeflate: false });
       assert.equal(client.bufferedAmount, 0);
       const sizes = [100, 1000, 1, 30000];
@@ -602,7 +602,7 @@ describe('The engine', () => {
         amounts.push(server.bufferedAmount - before);
         process.nextTick(() => amounts.push(server.bufferedAmount > 0));
       });
-      // A message goes before, for the socket to be known to take data.
+      // After the first message, the engine knows that the socket takes data.
       for (let i = 0; i < 3; i++) {
         client.send('x'.repeat(1000));
         await once(client, 'message');
@@ -623,7 +623,7 @@ describe('The engine', () => {
       const sent = new Promise((resolve) => {
         client.send(randomBytes(16 * MIB), resolve);
       });
-      // Another thread may have sent the first of it, but nobody reads it.
+      // Another thread may have sent some of it, but nobody reads.
       assert.ok(client.bufferedAmount > 8 * MIB);
       socket.resume();
       await sent;
@@ -687,7 +687,7 @@ describe('The engine', () => {
       assert.deepEqual(seen, expected);
     });
 
-    it('and resume, again and again, keep all in order', async () => {
+    it('and resume keep the order when called repeatedly', async () => {
       const { client, server } = await pair({ perMessageDeflate: false });
       const total = 500;
       const seen = [];
@@ -720,11 +720,13 @@ describe('The engine', () => {
       'terminate by the client': [({ client }) => client.terminate()],
       'terminate by the server': [({ server }) => server.terminate()],
     };
-    /** What happens before: it calls `end`. */
+    /**
+     * The states before the end. Each function brings it about, and then calls `end`.
+     */
     const states = {
       'before data': (both, end) => end(both),
       'mid-message': (both, end) => {
-        // Half of a frame, at both ends.
+        // A part of a frame, from both ends.
         both.client._socket.write(frame(2, 'abc', { length: 1000 }));
         both.server._socket.write(
           frame(2, 'abc', { length: 100000, key: null }),
@@ -775,7 +777,7 @@ describe('The engine', () => {
       }
     }
 
-    it('by a bare peer gives the descriptor back', async function () {
+    it('by the peer closes the descriptor', async function () {
       if (descriptors() === 0) this.skip();
       this.timeout(5000);
       const wss = track(await listen({ perMessageDeflate: false }));
@@ -803,7 +805,7 @@ describe('The engine', () => {
   });
 
   describe('the process', () => {
-    it('lives on without descriptors for more connections', async function () {
+    it('keeps running when no descriptors are left', async function () {
       this.timeout(20000);
       for (const limit of [79, 80]) {
         const result = await run('few-descriptors', [], { limit });
@@ -811,7 +813,7 @@ describe('The engine', () => {
       }
     });
 
-    /** A client program, connected. */
+    /** Starts the program `client`. Resolves when it is connected. */
     async function program(...args) {
       const wss = track(await listen({ perMessageDeflate: false }));
       const child = start('client', [args[0], url(wss), ...args.slice(1)]);
@@ -822,7 +824,7 @@ describe('The engine', () => {
 
     it('stays alive with an open connection, and ends after it', async () => {
       const { child, server } = await program('stay');
-      // A round trip long after its program has run to its end.
+      // Some round trips, long after the code of the program has run.
       for (let i = 0; i < 20; i++) {
         server.ping();
         await once(server, 'pong');
@@ -857,7 +859,7 @@ describe('The engine', () => {
     });
 
     for (const size of [5, 30000]) {
-      it(`has ${size} bytes sent before exit within a handler`, async () => {
+      it(`sends ${size} bytes before exit() in a listener`, async () => {
         const { child, server } = await program('stay', size);
         const message = once(server, 'message');
         server.send('exit');
@@ -867,7 +869,7 @@ describe('The engine', () => {
       });
     }
 
-    it("has what is sent before exit on 'open' delivered", async () => {
+    it("sends a message before exit() in 'open'", async () => {
       const wss = track(await listen({ perMessageDeflate: false }));
       const message = new Promise((resolve) => {
         wss.on('connection', (ws) => {
@@ -880,7 +882,7 @@ describe('The engine', () => {
       assert.equal((await child.ended).code, 0);
     });
 
-    it("has what is sent before exit on 'connection' delivered", async () => {
+    it("sends a message before exit() in 'connection'", async () => {
       const child = start('server', [], { ipc: true });
       const [port] = await once(child, 'message');
       const client = track(new WebSocket(`ws://127.0.0.1:${port}`));
@@ -945,7 +947,7 @@ describe('The engine', () => {
       seen.forEach((data, i) => assert.ok(data === expected[i], `at ${i}`));
     });
 
-    it('calls back for what is written', async () => {
+    it('calls the callback of write()', async () => {
       const { client, server } = await pair({ perMessageDeflate: false });
       const message = once(client, 'message');
       await new Promise((resolve, reject) => {
@@ -957,7 +959,7 @@ describe('The engine', () => {
       assert.equal((await message)[0], 'abc');
     });
 
-    it("tells of backpressure, and emits 'drain' after it", async () => {
+    it("reports backpressure, and emits 'drain' after it", async () => {
       const { client, socket } = await bareServer({ perMessageDeflate: false });
       socket.removeAllListeners('data');
       socket.pause();
@@ -974,10 +976,10 @@ describe('The engine', () => {
       assert.equal(client._socket.writableLength, 0);
     });
 
-    it("emits 'drain' whenever write gave false", async () => {
+    it("emits 'drain' whenever write() has returned false", async () => {
       const { client, server } = await pair({ perMessageDeflate: false });
       server.on('message', (data) => server.send(data.length));
-      // Both sockets are known to take data.
+      // Now the engine knows that both sockets take data.
       client.send('x');
       await once(client, 'message');
       for (const size of [20000, 50000, 100000]) {
@@ -1003,7 +1005,7 @@ describe('The engine', () => {
       assert.deepEqual(seen, ['x']);
     });
 
-    it('counts what is read, message by message', async () => {
+    it('counts the bytes read, message by message', async () => {
       const { client, server } = await pair({ perMessageDeflate: false });
       const socket = server._socket;
       const before = socket.bytesRead;
@@ -1022,7 +1024,7 @@ describe('The engine', () => {
       assert.equal(socket.bytesRead - before, wire);
     });
 
-    it('counts what is read of a message that is not yet whole', async () => {
+    it('counts the bytes read of an incomplete message', async () => {
       const wss = track(await listen({ perMessageDeflate: false }));
       const { server, socket } = await bareClient(wss);
       const before = server._socket.bytesRead;
@@ -1033,7 +1035,7 @@ describe('The engine', () => {
       assert.equal(server.bytesReceived, 0, 'it counts what was told');
     });
 
-    it('counts what is written', async () => {
+    it('counts the bytes written', async () => {
       const { client, server } = await pair({ perMessageDeflate: false });
       const socket = server._socket;
       const before = socket.bytesWritten;
@@ -1053,7 +1055,7 @@ describe('The engine', () => {
       assert.equal(socket.bytesWritten - before, wire);
     });
 
-    it('counts as written what is queued', async () => {
+    it('counts queued bytes as written', async () => {
       const { client, socket } = await bareServer({ perMessageDeflate: false });
       socket.removeAllListeners('data');
       socket.pause();
@@ -1062,12 +1064,12 @@ describe('The engine', () => {
       for (let i = 0; i < 32; i++) client.send(Buffer.alloc(MIB));
       assert.ok(written() >= 32 * MIB, 'at once');
       const wire = 32 * frame(2, Buffer.alloc(MIB)).length;
-      // Another thread may still count frames in the place of payloads.
+      // Another thread may not have encoded all messages: then payloads are counted.
       while (written() !== wire) await turn();
       assert.ok(client.bufferedAmount > 0);
     });
 
-    it('is destroyed soon: once all is written', async () => {
+    it('is destroyed by destroySoon() when all data is written', async () => {
       const { client, server } = await pair({ perMessageDeflate: false });
       client.pause();
       for (let i = 0; i < 8; i++) server.send(Buffer.alloc(MIB));
@@ -1085,7 +1087,7 @@ describe('The engine', () => {
       assert.ok(socket.destroyed);
     });
 
-    it('gives itself to be chained', async () => {
+    it('has methods that return the socket', async () => {
       const { client } = await pair();
       const socket = client._socket;
       for (const name of ['ref', 'unref', 'pause', 'resume', 'setNoDelay']) {
@@ -1110,7 +1112,7 @@ describe('The engine', () => {
       assert.equal(all.connections, IS_STREAM ? 0 : 2);
     });
 
-    it('come with a warning of a host that there is not', async () => {
+    it('come with a warning if OXWS_HOST has another value', async () => {
       const wss = track(await listen());
       const program = path.join(__dirname, 'fixtures-engine', 'unref.js');
       const { stderr } = await promisify(execFile)(
@@ -1121,7 +1123,7 @@ describe('The engine', () => {
       assert.match(stderr, /Warning: OXWS_HOST is 'inlien', which is none of/);
     });
 
-    it('count what is queued, and nothing after the end', async () => {
+    it('count queued bytes, and nothing after the end', async () => {
       const { client, server } = await pair({ perMessageDeflate: false });
       server.pause();
       for (let i = 0; i < 32; i++) client.send(Buffer.alloc(MIB));

@@ -13,13 +13,13 @@ const EVENTS = ['open', 'message', 'close', 'error'];
 describe('Event target', () => {
   const { pair, track } = ledger();
 
-  /** A client that has not connected yet. */
+  /** Creates a client that has not connected yet. */
   async function connecting() {
     const wss = track(await listen(PLAIN));
     return track(new WebSocket(url(wss)));
   }
 
-  /** A client of a port where nobody listens. */
+  /** Creates a client for a port on which nobody listens. */
   async function refused() {
     const listener = await listenHttp(net.createServer());
     const address = url(listener);
@@ -33,7 +33,7 @@ describe('Event target', () => {
       assert.equal(client[`on${event}`], undefined);
     });
 
-    it(`on${event} gives back the function it was set to`, async () => {
+    it(`on${event} returns the function it was set to`, async () => {
       const client = await connecting();
       const listener = () => {};
       client[`on${event}`] = listener;
@@ -56,7 +56,7 @@ describe('Event target', () => {
       assert.equal(client[`on${event}`], undefined);
     });
 
-    it(`on${event} gives a listener added with addEventListener`, async () => {
+    it(`on${event} returns a listener added with addEventListener`, async () => {
       const client = await connecting();
       const listener = () => {};
       client.addEventListener(event, listener);
@@ -69,7 +69,7 @@ describe('Event target', () => {
       assert.equal(client.listenerCount(event), 0);
     });
 
-    it(`removeEventListener takes a listener for ${event} away`, async () => {
+    it(`removeEventListener removes a listener for ${event}`, async () => {
       const client = await connecting();
       const [kept, removed] = [() => {}, () => {}];
       client.addEventListener(event, kept);
@@ -184,7 +184,7 @@ describe('Event target', () => {
     });
   }
 
-  it('events without an object of their own pass through', async () => {
+  it('listeners for other events get the arguments of the event', async () => {
     const { client, server } = await pair(PLAIN);
     const received = new Promise((resolve) => {
       client.addEventListener('ping', resolve);

@@ -24,14 +24,14 @@ const PONG = 10;
 
 const FIRST = { fin: false };
 
-/** A close payload of this code. */
+/** Returns the payload of a close frame. */
 function code(value, reason = '') {
   const payload = Buffer.alloc(2);
   payload.writeUInt16BE(value);
   return Buffer.concat([payload, Buffer.from(reason)]);
 }
 
-/** A frame's head whose length is any 64-bit number; no data follows. */
+/** Returns the head of a frame with any 64-bit length, without data. */
 function huge(length) {
   const head = Buffer.alloc(14);
   head[0] = 0x80 | BINARY;
@@ -43,18 +43,18 @@ function huge(length) {
 describe('Frames of an attacker', () => {
   const { bareClient, bareServer, join, pair, track } = ledger();
 
-  /** A server connection whose peer is a bare socket. */
+  /** Creates a WebSocket at a server, whose peer is a raw socket. */
   async function bare(options = PLAIN, headers) {
     const wss = track(await listen(options));
     return Object.assign(await bareClient(wss, headers), { wss });
   }
 
-  /** A server connection that has agreed on permessage-deflate. */
+  /** As `bare`, with permessage-deflate. */
   function deflated(options) {
     return bare(Object.assign({ perMessageDeflate: true }, options), OFFER);
   }
 
-  /** The first error and the code of the close frame: both must come. */
+  /** Writes frames. Resolves to the first error and the code of the close frame. */
   async function failure({ server, socket, wire }, ...frames) {
     const failed = new Promise((resolve) => server.on('error', resolve));
     socket.write(Buffer.concat(frames));
@@ -65,7 +65,7 @@ describe('Frames of an attacker', () => {
     return { message: error.message, code: sent.payload.readUInt16BE(0) };
   }
 
-  /** Fails unless the server still serves a client of its own. */
+  /** Checks that the server still serves another client. */
   async function serves(wss) {
     const { client, server } = await join(wss);
     const received = once(server, 'message');
@@ -193,7 +193,7 @@ describe('Frames of an attacker', () => {
     });
   }
 
-  it('a violation is found byte by byte as well', async () => {
+  it('a violation is also found in single bytes', async () => {
     const { server, socket, wire } = await bare();
     const failed = new Promise((resolve) => server.on('error', resolve));
     socket.setNoDelay();
@@ -221,7 +221,7 @@ describe('Frames of an attacker', () => {
     assert.deepEqual(seen, ['before']);
   });
 
-  it('one error comes for many violations', async () => {
+  it('many violations cause one error', async () => {
     const attacked = await bare();
     let errors = 0;
     attacked.server.on('error', () => {
@@ -232,7 +232,7 @@ describe('Frames of an attacker', () => {
     assert.equal(errors, 1);
   });
 
-  it('the attacked connection closes with 1006 in the end', async () => {
+  it('the attacked connection closes with 1006', async () => {
     const attacked = await bare();
     const closed = closing(attacked.server);
     await failure(attacked, frame(3, 'bad'));
@@ -366,7 +366,7 @@ describe('Frames of an attacker', () => {
       assert.equal((await failure(await bare(), first, next)).code, 1007);
     });
 
-    it('binary data is not looked at', async () => {
+    it('binary data is not validated', async () => {
       const { server, socket } = await bare();
       const received = once(server, 'message');
       socket.write(frame(BINARY, Buffer.from([0xff, 0xc0])));
@@ -385,13 +385,13 @@ describe('Frames of an attacker', () => {
       });
     });
 
-    it('close with 1009 at the head of the fragment too many', async () => {
+    it('close with 1009 at the head of the fragment that exceeds it', async () => {
       const first = frame(BINARY, Buffer.alloc(5000), FIRST);
       const next = frame(0, '', { length: 1 });
       assert.equal((await failure(await bare(limit), first, next)).code, 1009);
     });
 
-    it('leave the other connections alone', async () => {
+    it('do not affect other connections', async () => {
       const attacked = await bare(limit);
       await failure(attacked, frame(TEXT, '', { length: 5001 }));
       await serves(attacked.wss);
@@ -399,7 +399,9 @@ describe('Frames of an attacker', () => {
   });
 
   describe('in great numbers', () => {
-    /** Resolves when the server has dealt with everything, in either way. */
+    /**
+     * Resolves to the message of the server's error, or to the length of the message.
+     */
     const outcome = (server) =>
       new Promise((resolve) => {
         server.on('error', (error) => resolve(error.message));
@@ -434,7 +436,7 @@ describe('Frames of an attacker', () => {
       (await received).forEach(([data], i) => assert.equal(data, `${i}`));
     });
 
-    // RFC 6455, 5.5.3: of several pings the most recent one may do.
+    // RFC 6455, 5.5.3: it is sufficient to answer the most recent ping.
     it('20,000 pings in one write are answered up to the last one', async () => {
       const { server, socket, wire, wss } = await bare();
       const pinged = collect(server, 'ping', 20000);
@@ -464,7 +466,7 @@ describe('Frames of an attacker', () => {
     });
   });
 
-  describe('are not answered with memory:', () => {
+  describe('cannot read memory of the process:', () => {
     for (const method of ['ping', 'pong']) {
       for (const number of [1, 50, 125, 10000, -1, 1.5]) {
         it(`${method}(${number}) sends the text of the number`, async () => {
@@ -528,8 +530,8 @@ describe('Frames of an attacker', () => {
     }
   });
 
-  describe('cannot foresee the masks:', () => {
-    it('every frame of a client has a key of its own', async () => {
+  describe('cannot predict the masks:', () => {
+    it('every frame of a client has a different key', async () => {
       const { client, wire } = await bareServer(PLAIN);
       for (let i = 0; i < 64; i++) client.send('the same text');
       const keys = (await wire.frames(64)).map(({ key }) =>
@@ -547,7 +549,7 @@ describe('Frames of an attacker', () => {
       }
     });
 
-    it('control frames have keys of their own as well', async () => {
+    it('every control frame has a different key', async () => {
       const { client, wire } = await bareServer(PLAIN);
       for (let i = 0; i < 64; i++) client.ping('the same data');
       const keys = (await wire.frames(64)).map(({ key }) =>
@@ -569,7 +571,7 @@ describe('Frames of an attacker', () => {
     });
   });
 
-  it('a bad frame of a server fails the client alone', async () => {
+  it('a bad frame of a server fails only the client', async () => {
     const { client, socket } = await bareServer(PLAIN);
     const failed = new Promise((resolve) => client.on('error', resolve));
     socket.write(frame(3, 'bad', { key: null }));

@@ -1,7 +1,7 @@
 'use strict';
 
-// Attacks on the opening handshake that have struck ws and its peers. What
-// they have in common: the process must go on and serve the next client.
+// Attacks on the opening handshake that were possible with ws and similar packages.
+// After each of them, the process must serve the next client.
 
 const assert = require('node:assert/strict');
 const { createHash } = require('crypto');
@@ -28,14 +28,14 @@ const NODE = Number(process.versions.node.split('.')[0]);
 describe('attacks on the handshake', () => {
   const { track } = ledger();
 
-  /** A server whose connections are cut when the test ends. */
+  /** Starts a server whose connections are destroyed after the test. */
   const serve = async (options) => {
     const wss = track(await listen(options));
     wss._server.on('connection', track);
     return wss;
   };
 
-  /** A bare server that accepts every client, with `headers` in its answer. */
+  /** Starts a raw server that accepts every client, with `headers` in its response. */
   const impostor = async (headers) => {
     const server = track(await listenHttp(net.createServer()));
     server.on('connection', async (socket) => {
@@ -58,7 +58,7 @@ describe('attacks on the handshake', () => {
     return server;
   };
 
-  /** How a client fares with a server: "open", or the error. */
+  /** Connects a client to a server. Resolves to "open", or to the error. */
   const outcome = (server, protocols, options) =>
     new Promise((resolve) => {
       const client = new WebSocket(url(server), protocols, options);
@@ -95,18 +95,18 @@ describe('attacks on the handshake', () => {
       });
     }
 
-    it('agrees on permessage-deflate among hostile names', async () => {
+    it('negotiates permessage-deflate among hostile names', async () => {
       const value = [...names, 'permessage-deflate', ...names].join(', ');
       assert.deepEqual(await offer(value), [101, 'permessage-deflate']);
     });
 
-    it('leaves Object.prototype as it was', async () => {
+    it('does not change Object.prototype', async () => {
       const before = Reflect.ownKeys(Object.prototype);
       await offer('__proto__; polluted=1, constructor; prototype=1');
       assert.deepEqual(Reflect.ownKeys(Object.prototype), before);
     });
 
-    it('is read promptly with a long run of blanks', async () => {
+    it('is parsed promptly with very many blanks', async () => {
       const server = http.createServer({ maxHeaderSize: 4 << 20 });
       track(await listenHttp(server));
       track(new WebSocket.Server({ server }));
@@ -120,7 +120,7 @@ describe('attacks on the handshake', () => {
       assert.equal(headers['sec-websocket-extensions'], 'permessage-deflate');
     });
 
-    it('is read promptly with very many elements', async () => {
+    it('is parsed promptly with very many elements', async () => {
       const server = http.createServer({ maxHeaderSize: 4 << 20 });
       track(await listenHttp(server));
       track(new WebSocket.Server({ server }));
@@ -131,7 +131,7 @@ describe('attacks on the handshake', () => {
     });
   });
 
-  describe('Sec-WebSocket-Extensions of an answer', () => {
+  describe('Sec-WebSocket-Extensions of a response', () => {
     const fares = async (value) =>
       outcome(await impostor([`Sec-WebSocket-Extensions: ${value}`]));
 
@@ -160,19 +160,19 @@ describe('attacks on the handshake', () => {
       'client_max_window_bits',
       'server_max_window_bits=10; server_max_window_bits=10',
     ]) {
-      it(`fails a client by the answer ${parameter}`, async () => {
+      it(`fails a client by the parameter ${parameter}`, async () => {
         const result = await fares(`permessage-deflate; ${parameter}`);
         assert.match(`${result}`, /^Error: invalid extension parameter/);
       });
     }
 
-    it('leaves a server in the process of the client serving', async () => {
+    it('does not affect a server in the same process', async () => {
       const wss = await serve();
       await fares('permessage-deflate; server_max_window_bits=99');
       assert.equal(await outcome(wss), 'open');
     });
 
-    it('opens a client by every window size there is', async () => {
+    it('opens a client with every valid window size', async () => {
       const results = [];
       for (let bits = 8; bits <= 15; bits++) {
         const value = `permessage-deflate; server_max_window_bits=${bits}`;
@@ -191,7 +191,7 @@ describe('attacks on the handshake', () => {
       ['on both sides of a comma', `a${blanks},${blanks}b`, ['a', 'b']],
       ['within a name', `a${blanks}b`, [`a${blanks}b`]],
     ]) {
-      it(`is read promptly with many blanks ${what}`, async () => {
+      it(`is parsed promptly with many blanks ${what}`, async () => {
         const server = http.createServer({ maxHeaderSize: 4 << 20 });
         track(await listenHttp(server));
         let offered;
@@ -208,7 +208,7 @@ describe('attacks on the handshake', () => {
       });
     }
 
-    it('of an answer is judged promptly with many blanks', async () => {
+    it('of a response is checked promptly with many blanks', async () => {
       const value = `a${' '.repeat(8000)}b`;
       const server = await impostor([`Sec-WebSocket-Protocol: ${value}`]);
       const result = await outcome(server, ['a', 'b']);
@@ -229,8 +229,8 @@ describe('attacks on the handshake', () => {
       assert.deepEqual(accepted, []);
     });
 
-    // Up to Node.js 20 the parser sees the upgrade, yet drops what exceeds the limit.
-    // Since 22 Node.js itself refuses such a request.
+    // Up to Node.js 20, the parser recognizes the upgrade, but drops the headers beyond
+    // the limit. Since Node.js 22, Node itself refuses such a request.
     for (const [name, before] of [
       ['Upgrade', []],
       ['Sec-WebSocket-Key', ['Upgrade', 'Connection']],
@@ -258,7 +258,9 @@ describe('attacks on the handshake', () => {
   });
 
   describe('a socket that is gone before verifyClient answers', () => {
-    /** A server and its `verifyClient` callback, after the client has left. */
+    /**
+     * Resolves to a server and its `verifyClient` callback after the client has left.
+     */
     const pending = async (leave, event) => {
       let ask;
       const asked = new Promise((resolve) => (ask = resolve));
@@ -281,7 +283,7 @@ describe('attacks on the handshake', () => {
       ['closed', (client) => client.destroy(), 'end'],
       ['reset', (client) => client.resetAndDestroy(), 'close'],
     ]) {
-      it(`is not accepted if it was ${what}`, async () => {
+      it(`cannot be accepted if it was ${what}`, async () => {
         const { wss, cb } = await pending(leave, event);
         const connected = once(wss, 'connection');
         cb(true);
@@ -317,7 +319,7 @@ describe('attacks on the handshake', () => {
       });
     }
 
-    it('two CR LF of handleProtocols end no head', async () => {
+    it('two CR LF of handleProtocols do not end the head', async () => {
       const wss = await serve({
         handleProtocols: () => 'chat\r\n\r\nX-Smuggled: yes',
       });
@@ -326,7 +328,7 @@ describe('attacks on the handshake', () => {
       const chunks = [];
       track(socket).on('error', () => {});
       socket.on('data', (chunk) => {
-        // If the handshake was accepted, a close frame ends the connection.
+        // If the handshake was accepted, this close frame ends the connection.
         if (chunks.push(chunk) === 1) socket.end(frame(8));
       });
       socket.write(request());
@@ -336,7 +338,7 @@ describe('attacks on the handshake', () => {
       assert.doesNotMatch(text, /\r\n\r\nX-Smuggled:/);
     });
 
-    it('the server goes on after a bad value of handleProtocols', async () => {
+    it('a bad value of handleProtocols does not affect later clients', async () => {
       let bad = true;
       const wss = await serve({
         handleProtocols: () => (bad ? 'a\r\nX-Injected: yes' : 'a'),
@@ -348,7 +350,7 @@ describe('attacks on the handshake', () => {
       assert.equal(second.status, 101);
     });
 
-    it('CR LF of the name of a refusal stay in its body', async () => {
+    it('CR LF in the name of a refusal are sent only in its body', async () => {
       const name = 'no\r\nX-Injected: yes';
       const wss = await serve({
         verifyClient: (info, cb) => cb(false, 403, name),

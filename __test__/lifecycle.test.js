@@ -17,13 +17,13 @@ const BAD_REASON = 'The message must not be greater than 123 bytes';
 describe('Lifecycle', () => {
   const { bareClient, bareServer, join, pair, track } = ledger();
 
-  /** A client that has not connected yet, and its server. */
+  /** Creates a client that has not connected yet, and its server. */
   async function connecting(options = PLAIN) {
     const wss = track(await listen(options));
     return { wss, client: track(new WebSocket(url(wss))) };
   }
 
-  /** A port where nobody listens. */
+  /** Resolves to the address of a port on which nobody listens. */
   async function freePort() {
     const listener = await listenHttp(net.createServer());
     const address = url(listener);
@@ -31,7 +31,7 @@ describe('Lifecycle', () => {
     return address;
   }
 
-  /** Lets everything that is on its way to this process arrive. */
+  /** Resolves when data that is in flight to this process has arrived. */
   async function settle(wss) {
     const { client } = await join(wss);
     for (let i = 0; i < 5; i++) {
@@ -68,7 +68,7 @@ describe('Lifecycle', () => {
       assert.deepEqual(states, [0, 1, 2, 3]);
     });
 
-    it('is OPEN on the server when the connection is announced', async () => {
+    it("is OPEN on the server during 'connection'", async () => {
       const { wss } = await connecting();
       const [server] = await once(wss, 'connection');
       assert.equal(server.readyState, WebSocket.OPEN);
@@ -175,7 +175,7 @@ describe('Lifecycle', () => {
       assert.equal((await closed)[0], 1000);
     });
 
-    it('a second time changes nothing', async () => {
+    it('has no effect the second time', async () => {
       const { client, server } = await pair(PLAIN);
       const closed = closing(server);
       client.close(1001, 'first');
@@ -237,7 +237,7 @@ describe('Lifecycle', () => {
       assert.equal((await received)[0], 'still open');
     });
 
-    it('with an invalid code can be done again rightly', async () => {
+    it('may be called again after an invalid code', async () => {
       const { client, server } = await pair(PLAIN);
       client.on('error', () => {});
       const closed = closing(server);
@@ -344,7 +344,7 @@ describe('Lifecycle', () => {
       });
     }
 
-    it('gives 1006 when the own socket is destroyed', async () => {
+    it('gives 1006 when ws._socket is destroyed', async () => {
       const { client, server } = await pair(PLAIN);
       const closed = [closing(client), closing(server)];
       client._socket.destroy();
@@ -354,7 +354,7 @@ describe('Lifecycle', () => {
       ]);
     });
 
-    it('is the last one and comes once', async () => {
+    it('is the last event, and is emitted once', async () => {
       const { client, server, wss } = await pair(PLAIN);
       const seen = [];
       const emit = server.emit;
@@ -378,7 +378,7 @@ describe('Lifecycle', () => {
       );
     });
 
-    it('is followed by nothing that was on the wire after it', async () => {
+    it('is not followed by frames after the close frame', async () => {
       const wss = track(await listen(PLAIN));
       const { server, socket } = await bareClient(wss);
       const seen = [];
@@ -484,7 +484,7 @@ describe('Lifecycle', () => {
       assert.equal((await received)[0], 'data');
     });
 
-    it('leave sending alone', async () => {
+    it('do not affect sending', async () => {
       const { client, server } = await pair(PLAIN);
       client.pause();
       const received = once(server, 'message');

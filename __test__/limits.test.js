@@ -1,6 +1,7 @@
 'use strict';
 
-// What is scarce, and shared: descriptors, threads, memory, and turns of the event loop.
+// Limited resources that connections share: descriptors, threads, memory, and turns of
+// the event loop.
 
 const assert = require('node:assert/strict');
 const { fork, spawnSync } = require('child_process');
@@ -26,17 +27,17 @@ const PLAIN = { perMessageDeflate: false };
 const ACCEPTED = 'Sec-WebSocket-Extensions: permessage-deflate\r\n';
 const IS_STREAM = process.env.OXWS_TRANSPORT === 'stream';
 
-/** A user that may be kept from making threads: the superuser may not. */
+/** A user for whom threads can be limited. There is no limit for the superuser. */
 const NOBODY = 65534;
 
-describe('What is scarce', () => {
+describe('Limited resources', () => {
   const { track, pair, bareClient, bareServer } = ledger();
   const { run } = programs();
 
   describe('descriptors', () => {
     for (const left of [0, 3, 5, 8]) {
-      it(`${left} of them at the start are enough to go on`, async function () {
-        if (IS_STREAM) this.skip(); // It needs none of its own.
+      it(`are enough if ${left} are left when the engine starts`, async function () {
+        if (IS_STREAM) this.skip(); // A stream needs no descriptor of its own.
         this.timeout(20000);
         const found = await run('starved', [left], { limit: 60 });
         assert.equal(found.first.data, 'Hello');
@@ -47,7 +48,7 @@ describe('What is scarce', () => {
 
   describe('threads', () => {
     it('are not needed to compress', async function () {
-      if (IS_STREAM) this.skip(); // Node ends a program whose pool cannot start.
+      if (IS_STREAM) this.skip(); // Node aborts if its thread pool cannot start.
       if (spawnSync('prlimit', ['--version']).error) this.skip();
       this.timeout(20000);
       const uid = process.getuid() === 0 ? NOBODY : undefined;
@@ -57,7 +58,7 @@ describe('What is scarce', () => {
       assert.equal(found.isRight, true);
     });
 
-    it('are few, however much is to be compressed', async function () {
+    it('are at most 4, however much has to be compressed', async function () {
       const tasks = '/proc/self/task';
       if (IS_STREAM || !fs.existsSync(tasks)) this.skip();
       this.timeout(20000);
@@ -81,16 +82,16 @@ describe('What is scarce', () => {
   });
 
   describe('memory', () => {
-    it('of a burst is given back', async function () {
+    it('of a burst is freed', async function () {
       this.timeout(30000);
       const { growth, count } = await run('bursts', [], {
         node: ['--expose-gc'],
       });
-      // The list of callbacks alone would keep 256 KiB, and what was read 58 KiB.
+      // The list of callbacks alone would keep 256 KiB, and the input 58 KiB.
       assert.ok(growth < 200 * 1024 * count, `${growth / count} bytes each`);
     });
 
-    /** A text of so many MiB, compressed, that refers to nothing before it. */
+    /** Returns the payload of a compressed text of this many MiB. */
     function letters(mebibytes) {
       const { Z_FULL_FLUSH: finishFlush } = zlib.constants;
       const unit = zlib.deflateRawSync(Buffer.alloc(MIB, 'a'), { finishFlush });
@@ -115,7 +116,7 @@ describe('What is scarce', () => {
       });
     }
 
-    it('a client can be told to take more', async function () {
+    it('a client accepts more with maxPayload', async function () {
       this.timeout(30000);
       const options = { maxPayload: 300 * MIB };
       const { client, socket } = await bareServer(options, ACCEPTED);
@@ -127,7 +128,7 @@ describe('What is scarce', () => {
   });
 
   describe('turns', () => {
-    /** Two ends in this process that answer each other for ever. */
+    /** Connects two ends that answer each other without end. */
     async function chatter() {
       const { client, server } = await pair(PLAIN, PLAIN);
       const chat = {
@@ -180,14 +181,16 @@ describe('What is scarce', () => {
       chat.stop();
     });
 
-    describe('of one that floods', () => {
+    describe('of a connection that floods the server', () => {
       let flooder;
 
       afterEach(() => {
         if (flooder.connected) flooder.disconnect();
       });
 
-      /** A bare client and its counterpart, beside a client that floods the server. */
+      /**
+       * Connects a raw client, and a client in another process that floods the server.
+       */
       async function flooded() {
         const wss = track(await listen(PLAIN));
         const calm = await bareClient(wss);
@@ -201,8 +204,9 @@ describe('What is scarce', () => {
       }
 
       /**
-       * The messages of a few batches, and what a slow machine may have in between. By a
-       * stream it is one turn of the loop, in which libuv reads up to 32 times 64 KiB.
+       * The maximum number of flooding messages until others have their turn: those of
+       * a few batches, with some reserve for slow machines. Over a stream, those of one
+       * turn of the event loop, in which libuv reads up to 32 times 64 KiB.
        */
       const SOON = IS_STREAM ? (32 * 64 * 1024) / frame(2).length : 100000;
 
@@ -216,7 +220,7 @@ describe('What is scarce', () => {
         }
       });
 
-      it('are left to what others send, and to their ends', async function () {
+      it('are left to messages and ends of other connections', async function () {
         this.timeout(10000);
         const { calm, flood } = await flooded();
         const before = flood.received;
@@ -232,7 +236,7 @@ describe('What is scarce', () => {
   });
 });
 
-/** Whether another user may read these files. */
+/** Whether all users may read this folder. */
 function isReadableByAll() {
   const root = path.join(__dirname, '..');
   for (let at = root; at !== path.dirname(at); at = path.dirname(at)) {

@@ -65,10 +65,10 @@ for (const View of views) {
   ]);
 }
 
-/** Every length at which the head of a frame changes its form, and around. */
+/** The lengths around which the form of a frame's head changes. */
 const borders = [0, 1, 124, 125, 126, 127, 65534, 65535, 65536, 65537];
 
-/** Data that does not compress to nothing and differs from byte to byte. */
+/** Returns pseudo-random text, which does not compress well. */
 function pattern(length) {
   const data = Buffer.alloc(length);
   let state = 1;
@@ -79,7 +79,7 @@ function pattern(length) {
   return data;
 }
 
-/** Resolves with what `action` throws or emits as 'error'. */
+/** Resolves to the error that `action` throws or emits. */
 async function refusal(ws, action) {
   const failed = once(ws, 'error');
   try {
@@ -327,7 +327,7 @@ describe('Messages', () => {
       assert.ok(!flags.binary);
     });
 
-    it('leaves a client frame bare with mask: false', async () => {
+    it('does not mask a client frame with mask: false', async () => {
       const { client, wire } = await bareServer(PLAIN);
       client.send('bare', { mask: false });
       const sent = await wire.frame();
@@ -515,7 +515,7 @@ describe('Messages', () => {
         assert.equal(error.message, 'not opened');
       });
 
-      it(`is missed by a send while ${name}, which throws`, async () => {
+      it(`is needed by a send while ${name}, which throws otherwise`, async () => {
         const { wss } = await pair(PLAIN);
         const client = tracked(wss);
         await prepare(client);
@@ -594,7 +594,7 @@ describe('Messages', () => {
     }
 
     for (const method of ['ping', 'pong']) {
-      it(`${method} is bare with mask: false`, async () => {
+      it(`${method} is not masked with mask: false`, async () => {
         const { client, wire } = await bareServer(PLAIN);
         client[method]('data', { mask: false });
         const sent = await wire.frame();
@@ -625,7 +625,7 @@ describe('Messages', () => {
         assert.throws(() => client[method](), { message: 'not opened' });
       });
 
-      it(`${method} is silent when told not to fail`, async () => {
+      it(`${method} does not throw with dontFailWhenClosed`, async () => {
         const { client } = await pair(PLAIN);
         client.close();
         await once(client, 'close');
@@ -640,7 +640,7 @@ describe('Messages', () => {
         assert.equal(error.message, TEXT_SIZE);
       });
 
-      it(`${method} counts the bytes of its data, not the units`, async () => {
+      it(`${method} counts the bytes of its data, not the characters`, async () => {
         const { client } = await pair(PLAIN);
         const error = await refusal(client, () => {
           client[method]('\u20ac'.repeat(42));
@@ -736,7 +736,7 @@ describe('Messages', () => {
       assert.equal((await wire.frame()).payload.readUInt16BE(0), 1009);
     });
 
-    /** Sets the limit, and waits for what it acts on to know it. */
+    /** Sets the limit. Resolves when the decoder has it. */
     async function limitTo({ server, wire }, name, limit) {
       server._receiver[name] = limit;
       assert.equal(server._receiver.maxPayload, limit);
@@ -745,7 +745,7 @@ describe('Messages', () => {
       assert.equal((await wire.frame()).opcode, 9);
     }
 
-    it('leaves the other connections of the server alone', async () => {
+    it('does not affect other connections of the server', async () => {
       const { client, server, wss } = await pair(limited);
       const other = await join(wss);
       const failed = once(server, 'error');
@@ -790,7 +790,7 @@ describe('Messages', () => {
       assert.ok(server.bytesReceived < 10000);
     });
 
-    it('bytesReceived is that of each message, however many come at once', async () => {
+    it('bytesReceived is right at each of many messages that arrive at once', async () => {
       const { server, socket } = await pairBare();
       const frames = Array.from({ length: 2000 }, (_, i) => frame(1, `${i}`));
       const wire = Buffer.concat(frames);
@@ -836,8 +836,8 @@ describe('Messages', () => {
       const first = client.bufferedAmount;
       client.send(Buffer.alloc(size));
       assert.ok(first > 0);
-      // Not by all of it: the system takes some at any time on the engine's thread,
-      // but far less than one of the messages while the peer reads nothing.
+      // It does not grow by the whole length: the system may take some of the data at
+      // any time, but far less than one message while the peer reads nothing.
       assert.ok(client.bufferedAmount > Math.max(first, size));
       client.on('error', () => {});
     });
@@ -857,12 +857,12 @@ describe('Messages', () => {
     });
   });
 
-  /** A client of `wss` that has not connected yet. */
+  /** Creates a client of `wss` that has not connected yet. */
   function tracked(wss) {
     return track(new WebSocket(url(wss)));
   }
 
-  /** A server connection whose peer is a bare socket. */
+  /** Creates a WebSocket at a server, whose peer is a raw socket. */
   async function pairBare(options = PLAIN, headers = {}) {
     return bareClient(track(await listen(options)), headers);
   }

@@ -1,6 +1,6 @@
 'use strict';
 
-// What goes wrong at inconvenient moments.
+// Pauses, ends and failures at inconvenient moments.
 
 const assert = require('node:assert/strict');
 const { once } = require('events');
@@ -35,7 +35,7 @@ describe('Robustness', () => {
     wss = track(await listen({ perMessageDeflate: false }));
   });
 
-  /** A bare socket that has done its handshake, and its WebSocket on the server. */
+  /** Connects a raw socket. Resolves to it and its WebSocket at the server. */
   async function bare() {
     const connected = once(wss, 'connection');
     const socket = track(net.connect(wss._server.address().port, '127.0.0.1'));
@@ -47,7 +47,7 @@ describe('Robustness', () => {
   }
 
   describe('pause', () => {
-    it('in a handler loses nothing that came with an end', async () => {
+    it('in a listener loses no message that arrived with the end', async () => {
       const { server, socket } = await bare();
       const seen = [];
       server.on('message', (data) => {
@@ -66,13 +66,13 @@ describe('Robustness', () => {
       );
     });
 
-    it('in a handler keeps the sender waiting', async () => {
+    it('in a listener makes the sender wait', async () => {
       const { client, server } = await pair(wss);
       const total = 64;
       let count = 0;
       await new Promise((resolve, reject) => {
         const goOn = () => {
-          // The rest is more than the system keeps between the two.
+          // The rest is more than the system buffers between the two.
           if (count === 10 && client.bufferedAmount < 32 << 20) {
             reject(new Error('the sender did not wait'));
           }
@@ -125,7 +125,7 @@ describe('Robustness', () => {
   });
 
   describe('close', () => {
-    it('ends in time although the other end reads nothing', async () => {
+    it('ends in time even if the peer reads nothing', async () => {
       const { server, socket } = await bare();
       socket.pause();
       server.send(Buffer.alloc(32 << 20));
@@ -138,7 +138,7 @@ describe('Robustness', () => {
       assert.equal(wss.clients.size, 0);
     });
 
-    it('from the other end lets what is being sent arrive', async () => {
+    it('by the peer lets messages arrive that are being sent', async () => {
       const compressing = track(await listen({ perMessageDeflate: true }));
       const { client, server } = await pair(compressing);
       const seen = [];
@@ -154,10 +154,10 @@ describe('Robustness', () => {
   });
 
   describe('the end', () => {
-    /** The payload of a close frame with 1000. */
+    /** The payload of a close frame with the code 1000. */
     const NORMAL = Buffer.from([0x03, 0xe8]);
 
-    it('comes behind a close frame that waited', async () => {
+    it('is reported after a close frame that waited', async () => {
       const { server, socket } = await bare();
       const seen = [];
       server.on('message', (data) => {
@@ -174,7 +174,7 @@ describe('Robustness', () => {
     });
 
     for (const end of ['close', 'terminate']) {
-      it(`is seen after ${end}(), whatever comes before it`, async () => {
+      it(`is reported after ${end}() during a pause, even behind other data`, async () => {
         const { server, socket } = await bare();
         server.pause();
         server[end]();
@@ -187,7 +187,7 @@ describe('Robustness', () => {
       });
     }
 
-    it('that waits does not hide a failure', async () => {
+    it('that waits for resume does not hide a failure', async () => {
       const { server, socket } = await bare();
       server.once('message', () => server.pause());
       const paused = once(server, 'message');
@@ -196,7 +196,7 @@ describe('Robustness', () => {
       for (let i = 0; i < 20; i++) await turn();
       const closed = closing(server);
       socket.resetAndDestroy();
-      // Writing shows it where reading does not.
+      // If reading does not find the failure, writing does.
       const errors = [];
       while (server.readyState === WebSocket.OPEN) {
         server.send('x', (error) => errors.push(error));
@@ -205,7 +205,7 @@ describe('Robustness', () => {
       assert.equal((await closed)[0], 1006);
     });
 
-    it('of sending is the end of what is sent, and of nothing else', async () => {
+    it('of sending sends earlier messages, and fails later ones', async () => {
       const { server, socket } = await bare();
       const calls = [];
       const call = (name) => (error) => calls.push([name, error === null]);
@@ -229,7 +229,7 @@ describe('Robustness', () => {
       ]);
     });
 
-    it('takes what is being compressed, callbacks in order', async () => {
+    it('fails messages that are being compressed, callbacks in order', async () => {
       const compressing = track(await listen({ perMessageDeflate: true }));
       const { server } = await bareClient(compressing, {
         'Sec-WebSocket-Extensions': 'permessage-deflate',
@@ -247,12 +247,12 @@ describe('Robustness', () => {
         calls.map(([name]) => name),
         names,
       );
-      // On a thread of its own the engine may have sent some before.
+      // With the host `thread`, the engine may have sent some before.
       const sent = calls.map(([, isSent]) => isSent);
       assert.deepEqual(sent, [...sent].sort().reverse());
     });
 
-    it('calls back for what was sent in the tick of it', async () => {
+    it('calls the callbacks of messages sent in the same tick', async () => {
       const { server } = await bare();
       let calls = 0;
       server.send('x', () => calls++);
@@ -271,7 +271,7 @@ describe('Robustness', () => {
         socket.resetAndDestroy();
       },
     })) {
-      it(`takes a message that is being decompressed: ${name}`, async () => {
+      it(`may come while a message is being decompressed: ${name}`, async () => {
         const compressing = track(
           await listen({ perMessageDeflate: true, maxPayload: 0 }),
         );
@@ -291,12 +291,12 @@ describe('Robustness', () => {
     }
   });
 
-  it('leaves a process to end whose socket was unref before', async () => {
+  it('lets a process end whose socket is unref before it is adopted', async () => {
     assert.deepEqual(await run('unref', [url(wss)]), { open: true });
   });
 
   describe('stream', () => {
-    it('refuses at once what cannot be sent after it', async () => {
+    it('throws at once for invalid data that is sent after it', async () => {
       const { client, server } = await pair(wss);
       const seen = [];
       server.on('message', (data) => seen.push(data));
@@ -320,7 +320,7 @@ describe('Robustness', () => {
   });
 
   describe('handshakeTimeout', () => {
-    it('holds even if the server answers a little at a time', async () => {
+    it('ends the handshake even if the server responds bit by bit', async () => {
       const server = track(
         net.createServer((socket) => {
           track(socket);
@@ -357,7 +357,7 @@ describe('Robustness', () => {
       });
     }
 
-    it('that are null are as good as none', async () => {
+    it('that are null have their defaults', async () => {
       const server = track(
         await listen({
           maxFragments: null,
@@ -372,7 +372,7 @@ describe('Robustness', () => {
     });
   });
 
-  it('tells once that decoding has failed, and reads no more', () => {
+  it('reports once that decoding has failed, and reads no more', () => {
     const receiver = new Receiver();
     const seen = [];
     receiver.onerror = (error, code) => {
@@ -387,7 +387,7 @@ describe('Robustness', () => {
     assert.equal(receiver._reader.unread, 0);
   });
 
-  it('takes a target in absolute form', () => {
+  it('accepts a request target in absolute form', () => {
     const server = new WebSocket.Server({ noServer: true, path: '/a' });
     for (const path of ['/a', '/a?b', 'http://h/a', 'http://h:1/a?b#c']) {
       assert.equal(server.shouldHandle({ url: path }), true);

@@ -1,6 +1,6 @@
 'use strict';
 
-// What `send` takes, when it is the caller's again, and what its callback tells.
+// The data that `send` accepts, when its memory may be used again, and the callback.
 
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage } = require('async_hooks');
@@ -15,7 +15,7 @@ const MIB = 1 << 20;
 const PLAIN = { perMessageDeflate: false };
 const OFFER = { 'Sec-WebSocket-Extensions': 'permessage-deflate' };
 
-/** The data of a message that a bare peer received, which may be compressed. */
+/** Returns the data of a frame, which may be compressed. */
 function dataOf({ rsv, payload }) {
   if (rsv !== 4) return payload;
   const { Z_SYNC_FLUSH: finishFlush } = zlib.constants;
@@ -23,10 +23,10 @@ function dataOf({ rsv, payload }) {
   return zlib.inflateRawSync(Buffer.concat([payload, tail]), { finishFlush });
 }
 
-describe('What is sent', () => {
+describe('A message', () => {
   const { track, pair, bareClient, bareServer } = ledger();
 
-  /** A connection, `ws`, whose other end is bare, for each kind of end. */
+  /** For each kind of end, creates a WebSocket, `ws`, whose peer is a raw socket. */
   const ENDS = {
     async server() {
       const wss = track(await listen(PLAIN));
@@ -48,8 +48,8 @@ describe('What is sent', () => {
   };
 
   for (const [name, connect] of Object.entries(ENDS)) {
-    describe(`by a ${name}`, () => {
-      it('is the caller’s again at once, who may give it away', async () => {
+    describe(`of a ${name}`, () => {
+      it('may be transferred at once', async () => {
         const { ws, socket, wire } = await connect();
         socket.pause();
         const owned = [];
@@ -69,7 +69,7 @@ describe('What is sent', () => {
         }
       });
 
-      it('may be taken from under it', async function () {
+      it('may be resized at once', async function () {
         if (!('resizable' in ArrayBuffer.prototype)) this.skip();
         const { ws, socket, wire } = await connect();
         socket.pause();
@@ -86,7 +86,7 @@ describe('What is sent', () => {
         assert.deepEqual(sent, [null, null]);
       });
 
-      it('is what it was when it was sent', async () => {
+      it('may be changed at once', async () => {
         const { ws, socket, wire } = await connect();
         socket.pause();
         const data = Buffer.alloc(2 * MIB);
@@ -102,7 +102,7 @@ describe('What is sent', () => {
     });
   }
 
-  describe('as binary data', () => {
+  describe('of binary data', () => {
     const VALUES = {
       'a Uint8Array': () => new Uint8Array([1, 2, 255]),
       'an ArrayBuffer': () => new Uint8Array([1, 2, 255]).buffer,
@@ -124,7 +124,7 @@ describe('What is sent', () => {
         ),
     };
     for (const [name, make] of Object.entries(VALUES)) {
-      it(`is ${name}`, async () => {
+      it(`may be ${name}`, async () => {
         const { client, server } = await pair(PLAIN, PLAIN);
         for (const [from, to] of [
           [client, server],
@@ -139,7 +139,7 @@ describe('What is sent', () => {
       });
     }
 
-    it('is a long view of shared memory', async () => {
+    it('may be a long view of shared memory', async () => {
       const { client, server } = await pair(PLAIN, PLAIN);
       const shared = new SharedArrayBuffer(MIB);
       const received = once(client, 'message');
@@ -150,7 +150,7 @@ describe('What is sent', () => {
   });
 
   describe('with a callback', () => {
-    it('keeps the store of the send', async () => {
+    it('calls it with the store of AsyncLocalStorage of the send', async () => {
       const storage = new AsyncLocalStorage();
       const { client, server } = await pair();
       for (const ws of [client, server]) {
@@ -168,7 +168,7 @@ describe('What is sent', () => {
       }
     });
 
-    it('is told before the other end gets it, in one process', async () => {
+    it('calls it before a peer in the same process receives the message', async () => {
       const { client, server } = await pair(PLAIN, PLAIN);
       for (const [from, to] of [
         [client, server],
@@ -182,14 +182,14 @@ describe('What is sent', () => {
           events.length = 0;
           from.send('x'.repeat(length), () => events.push(expected[0]));
           while (events.length < 2) await turn();
-          // Of what the system takes in parts, the last comes with the rest.
+          // The system may take a long message in parts.
           if (length < 100000) assert.deepEqual(events, expected);
         }
         to.removeAllListeners('message');
       }
     });
 
-    it('has its ticks and promises before that as well', async () => {
+    it('also runs its ticks and promises before that', async () => {
       const { client, server } = await pair(PLAIN, PLAIN);
       for (const [from, to] of [
         [client, server],
@@ -207,7 +207,7 @@ describe('What is sent', () => {
       }
     });
 
-    it('calls the others if one throws', async () => {
+    it('calls the other callbacks if one throws', async () => {
       const { client, server } = await pair(PLAIN, PLAIN);
       for (const ws of [client, server]) {
         const calls = [];
@@ -226,7 +226,7 @@ describe('What is sent', () => {
       }
     });
 
-    it('is no error if all goes out behind the end of the peer', async () => {
+    it('is sent without an error after the end of the peer', async () => {
       const { ws, socket, wire } = await ENDS.server();
       socket.pause();
       const calls = [];
@@ -242,7 +242,7 @@ describe('What is sent', () => {
       assert.deepEqual(calls, Array(8).fill(null));
     });
 
-    it('tells why it was not sent', async () => {
+    it('has the cause in its error if it is not sent', async () => {
       const { ws, socket, wire } = await ENDS.server();
       socket.pause();
       const calls = [];
@@ -259,7 +259,7 @@ describe('What is sent', () => {
     });
   });
 
-  it('to a stream that waits fails for all, though a callback throws', async () => {
+  it('behind stream() fails if the connection ends, even if a callback throws', async () => {
     const { ws, socket } = await ENDS.server();
     const calls = [];
     const errors = await uncaught(async () => {
@@ -279,7 +279,7 @@ describe('What is sent', () => {
     assert.deepEqual(errors, ['a', 'b']);
   });
 
-  it('from the other end comes before its end, to promises as well', async () => {
+  it('of the peer is delivered, and its promises are settled, before the end', async () => {
     const wss = track(await listen(PLAIN));
     const ends = [];
     while (ends.length < 10) ends.push(await bareClient(wss));
@@ -291,14 +291,14 @@ describe('What is sent', () => {
       return wire.frame();
     });
     await turn();
-    // All of them in one turn of the loop, with their ends.
+    // All messages and ends arrive in one turn of the event loop.
     for (const { socket } of ends) socket.end(frame(1, 'x'));
     for (const answer of await Promise.all(answered)) {
       assert.equal(`${answer.payload}`, 'answer to x');
     }
   });
 
-  it('arrives though its socket is destroyed in the same tick', async () => {
+  it('arrives even if its socket is destroyed in the same tick', async () => {
     for (const connect of [ENDS.server, ENDS.client]) {
       const { ws, wire } = await connect();
       ws.send('bye');
@@ -309,7 +309,7 @@ describe('What is sent', () => {
     }
   });
 
-  it('without being open is an error of its callback', () => {
+  it('before the connection is open is an error of its callback', () => {
     const ws = new WebSocket('ws://127.0.0.1:1');
     ws.on('error', () => {});
     ws.send('x', (error) => assert.equal(error.message, 'not opened'));

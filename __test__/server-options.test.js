@@ -102,7 +102,7 @@ describe('options of WebSocket.Server', () => {
       assert.equal((await answer(server, plain)).body, 'mine');
     });
 
-    it('serves handed requests alone with noServer', async () => {
+    it('accepts requests by handleUpgrade() with noServer', async () => {
       const server = track(await listenHttp());
       const wss = track(new WebSocket.Server({ noServer: true }));
       server.on('upgrade', (req, socket, head) => {
@@ -252,7 +252,7 @@ describe('options of WebSocket.Server', () => {
       });
     }
 
-    it('is given the request that the socket keeps', async () => {
+    it('is given the request that becomes upgradeReq', async () => {
       let info;
       const wss = await serve({ verifyClient: (i) => Boolean((info = i)) });
       const connected = once(wss, 'connection');
@@ -263,13 +263,13 @@ describe('options of WebSocket.Server', () => {
       assert.equal(info.req.headers.cookie, 'a=1');
     });
 
-    it('learns that http is not secure', async () => {
+    it('is told that http is not secure', async () => {
       let info;
       await answer(await serve({ verifyClient: (i) => !(info = i) }));
       assert.equal(info.secure, false);
     });
 
-    it('learns that https is secure', async () => {
+    it('is told that https is secure', async () => {
       const [cert, key] = ['server.pem', 'server-key.pem'].map((name) =>
         fs.readFileSync(path.join(__dirname, 'fixtures', name)),
       );
@@ -289,7 +289,7 @@ describe('options of WebSocket.Server', () => {
       assert.equal(info.secure, true);
     });
 
-    it('is not asked about a request for another path', async () => {
+    it('is not called for a request for another path', async () => {
       const asked = [];
       const wss = await serve({
         path: '/chat',
@@ -314,12 +314,12 @@ describe('options of WebSocket.Server', () => {
       });
     }
 
-    it('is asked even if the client offers nothing', async () => {
+    it('is called even if the client offers nothing', async () => {
       const wss = await serve({ handleProtocols: () => false });
       assert.equal((await answer(wss)).status, 401);
     });
 
-    it('refuses the handshake with 401 by false', async () => {
+    it('refuses the handshake with 401 if it returns false', async () => {
       const wss = await serve({ handleProtocols: () => false });
       const { status, body } = await answer(wss, {
         'Sec-WebSocket-Protocol': 'chat',
@@ -355,14 +355,14 @@ describe('options of WebSocket.Server', () => {
       });
     }
 
-    it('left out, has the server choose the first offer', async () => {
+    it('lets the server choose the first offer if it is left out', async () => {
       const { headers } = await answer(await serve(), {
         'Sec-WebSocket-Protocol': 'one, two',
       });
       assert.equal(headers['sec-websocket-protocol'], 'one');
     });
 
-    it('left out, has the server choose nothing of no offer', async () => {
+    it('lets the server choose nothing without an offer if it is left out', async () => {
       const { status, headers } = await answer(await serve());
       assert.equal(status, 101);
       assert.equal(headers['sec-websocket-protocol'], undefined);
@@ -402,7 +402,7 @@ describe('options of WebSocket.Server', () => {
       assert.equal((await wire.frame()).payload.readUInt16BE(), 1009);
     });
 
-    it('holds for what a compressed message inflates to', async () => {
+    it('limits the inflated length of a compressed message', async () => {
       const wss = await serve({ maxPayload: 16 });
       const { server, socket, wire } = await bareClient(wss, {
         'Sec-WebSocket-Extensions': 'permessage-deflate',
@@ -574,7 +574,7 @@ describe('options of WebSocket.Server', () => {
       assert.equal(headers['sec-websocket-extensions'], plain);
     });
 
-    /** The bytes on the wire for a message from one end to the other. */
+    /** Sends a message. Resolves to the number of its bytes on the wire. */
     const cost = async (sender, receiver, message) => {
       const before = receiver.bytesReceived;
       const received = once(receiver, 'message');
@@ -585,7 +585,7 @@ describe('options of WebSocket.Server', () => {
 
     const block = randomBytes(512).toString('hex');
 
-    it('leaves messages below the threshold as they are', async () => {
+    it('does not compress messages below the threshold', async () => {
       const { client, server } = await pair({
         perMessageDeflate: { threshold: 100 },
       });
@@ -627,7 +627,7 @@ describe('options of WebSocket.Server', () => {
       ['server', 'serverMaxWindowBits'],
       ['client', 'clientMaxWindowBits'],
     ]) {
-      it(`keeps the ${end} to the window of ${option}`, async () => {
+      it(`limits the window of the ${end} with ${option}`, async () => {
         const sizes = [];
         for (const bits of [9, 15]) {
           const both = await pair({ perMessageDeflate: { [option]: bits } });

@@ -23,7 +23,7 @@ const {
   url,
 } = require('./support');
 
-/** Two streams in memory: what one is written, the other reads. */
+/** Returns two streams, each of which reads what is written to the other. */
 function duplexPair() {
   const ends = [];
   const make = (other) =>
@@ -47,7 +47,7 @@ describe('WebSocket.Server', () => {
   const { bareClient, track } = ledger();
   const serve = async (options) => track(await listen(options));
 
-  /** An HTTP server whose upgrades a server in noServer mode is handed. */
+  /** Starts an HTTP server that passes its upgrades to a server in noServer mode. */
   const serveHanded = async (hand) => {
     const server = track(await listenHttp());
     const wss = track(new WebSocket.Server({ noServer: true }));
@@ -60,7 +60,7 @@ describe('WebSocket.Server', () => {
     return { server, wss, accepted };
   };
 
-  /** A server on an HTTP server that was there before. */
+  /** Starts a server on a given HTTP server. */
   const serveOn = async (options) => {
     const server = track(await listenHttp());
     const wss = new WebSocket.Server(Object.assign({ server }, options));
@@ -77,7 +77,7 @@ describe('WebSocket.Server', () => {
       assert.equal(error.code, 'ECONNREFUSED');
     });
 
-    it('does without a callback', async () => {
+    it('works without a callback', async () => {
       const wss = await serve();
       const closed = once(wss._server, 'close');
       wss.close();
@@ -119,7 +119,7 @@ describe('WebSocket.Server', () => {
       assert.equal((await gone)[0], 1006);
     });
 
-    it('leaves alone the clients that it does not track', async () => {
+    it('does not end clients that it does not track', async () => {
       const { server, wss } = await serveOn({ clientTracking: false });
       const connected = once(wss, 'connection');
       const client = track(new WebSocket(url(server)));
@@ -137,7 +137,7 @@ describe('WebSocket.Server', () => {
       assert.ok(server.listening);
     });
 
-    it('has a given server upgrade no more', async () => {
+    it('stops upgrades on a given server', async () => {
       const { server, wss } = await serveOn();
       server.on('request', (req, res) => {
         res.writeHead(200, { Connection: 'close' }).end('plain');
@@ -146,7 +146,7 @@ describe('WebSocket.Server', () => {
       assert.equal((await answer(server)).body, 'plain');
     });
 
-    it('takes its own listeners alone off a given server', async () => {
+    it('removes only its own listeners from a given server', async () => {
       const server = track(await listenHttp());
       const events = ['listening', 'error', 'upgrade'];
       const listeners = () => events.map((name) => server.listeners(name));
@@ -181,7 +181,7 @@ describe('WebSocket.Server', () => {
   });
 
   describe('events', () => {
-    it('"error" tells that the port is taken', async () => {
+    it('"error" is emitted if the port is in use', async () => {
       const { port } = (await serve())._server.address();
       const wss = new WebSocket.Server({ host: '127.0.0.1', port });
       const [error] = await once(wss, 'error');
@@ -197,7 +197,7 @@ describe('WebSocket.Server', () => {
       assert.equal((await emitted)[0], error);
     });
 
-    it('"listening" tells that the port is bound', async () => {
+    it('"listening" is emitted when the port is bound', async () => {
       const wss = new WebSocket.Server({ host: '127.0.0.1', port: 0 });
       track(wss);
       await once(wss, 'listening');
@@ -277,7 +277,7 @@ describe('WebSocket.Server', () => {
       assert.equal(headers['x-served-by'], 'mocha');
     });
 
-    it('"headers" may take a line from the answer', async () => {
+    it('"headers" may remove a line from the answer', async () => {
       const wss = await serve();
       wss.on('headers', (lines) => lines.pop());
       const { headers } = await answer(wss, {
@@ -362,7 +362,7 @@ describe('WebSocket.Server', () => {
       assert.equal(state, WebSocket.OPEN);
     });
 
-    it('emits no "connection" of itself', async () => {
+    it('does not emit "connection"', async () => {
       const seen = [];
       const { server, wss, accepted } = await serveHanded();
       wss.on('connection', (ws) => seen.push(ws));
@@ -498,14 +498,14 @@ describe('WebSocket.Server', () => {
       assert.equal((await closed)[0], 1000);
     });
 
-    it('tells of the end of a Duplex', async () => {
+    it('closes when a Duplex ends', async () => {
       const { far, ws } = await handOver();
       const closed = once(ws, 'close');
       far.end();
       assert.equal((await closed)[0], 1006);
     });
 
-    it('knows a plain request not to be secure', async () => {
+    it('treats a plain request as not secure', async () => {
       let info;
       await handOver({ verifyClient: (i) => !(info = i) });
       assert.equal(info.secure, false);
@@ -520,7 +520,7 @@ describe('WebSocket.Server', () => {
   });
 
   describe('shouldHandle', () => {
-    it('tells whether the path of a request is its own', () => {
+    it('returns whether the path of a request matches', () => {
       const wss = new WebSocket.Server({ noServer: true, path: '/a' });
       const verdicts = ['/a', '/a?b', '/b'].map((target) =>
         wss.shouldHandle({ url: target }),
@@ -591,7 +591,7 @@ describe('WebSocket.Server', () => {
     });
   });
 
-  describe('replies', () => {
+  describe('responds with', () => {
     it('426 to a plain request for its own port', async () => {
       const wss = await serve();
       const { status, body, headers } = await answer(wss, {
@@ -636,7 +636,7 @@ describe('WebSocket.Server', () => {
       assert.equal(status, 405);
     });
 
-    it('a refusal with its length, and ends the connection', async () => {
+    it('a refusal that has a length, and ends the connection', async () => {
       const wss = await serve();
       const bytes = await exchange(wss, request({ Upgrade: 'h2c' }));
       const [head, body] = bytes.toString().split('\r\n\r\n');
@@ -647,7 +647,7 @@ describe('WebSocket.Server', () => {
       assert.equal(body, 'Bad Request');
     });
 
-    it('to further clients after a refusal', async () => {
+    it('101 to further clients after a refusal', async () => {
       const wss = await serve();
       await answer(wss, { 'Sec-WebSocket-Key': undefined });
       assert.equal((await answer(wss)).status, 101);

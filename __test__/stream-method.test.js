@@ -8,7 +8,7 @@ const { collect, ledger, url } = require('./support');
 
 const PLAIN = { perMessageDeflate: false };
 
-/** Streams these chunks as one message; resolves when the last was taken. */
+/** Streams these chunks as one message. Resolves when the last one is sent. */
 function stream(ws, options, chunks) {
   return new Promise((resolve, reject) => {
     const rest = chunks.slice();
@@ -40,7 +40,7 @@ describe('WebSocket#stream', () => {
     assert.equal((await received)[0], 'one two');
   });
 
-  it('does without options', async () => {
+  it('works without options', async () => {
     const { client, server } = await pair(PLAIN);
     const received = once(server, 'message');
     client.stream((error, send) => send('all at once', true));
@@ -223,7 +223,7 @@ describe('WebSocket#stream', () => {
   });
 
   for (const method of ['ping', 'pong']) {
-    it(`lets a ${method} made meanwhile through`, async () => {
+    it(`lets a ${method} through that is sent meanwhile`, async () => {
       const { client, server } = await pair(PLAIN);
       const control = once(server, method);
       const message = once(server, 'message');
@@ -238,7 +238,7 @@ describe('WebSocket#stream', () => {
     });
   }
 
-  it('delivers a close made meanwhile', async () => {
+  it('delivers a close during the stream', async () => {
     const { client, server } = await pair(PLAIN);
     const closed = once(server, 'close');
     let calls = 0;
@@ -251,7 +251,7 @@ describe('WebSocket#stream', () => {
     assert.deepEqual(await closed, [1001, 'enough']);
   });
 
-  it('reports a connection lost meanwhile to the callback', async () => {
+  it('reports the loss of the connection to the callback', async () => {
     const { client } = await pair(PLAIN);
     const error = await new Promise((resolve) => {
       client.stream((failed, send) => {

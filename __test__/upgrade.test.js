@@ -1,6 +1,6 @@
 'use strict';
 
-// What stands before, within and behind an upgrade request, and hooks that throw.
+// Data before, in and after an upgrade request, and hooks that throw.
 
 const assert = require('node:assert/strict');
 const { once } = require('events');
@@ -27,7 +27,7 @@ const PLAIN = { perMessageDeflate: false };
 describe('An upgrade', () => {
   const { track } = ledger();
 
-  /** A bare socket that is connected to a server. */
+  /** Connects a raw socket to a server. */
   async function connect(server) {
     const { port } = (server._server || server).address();
     const socket = track(net.connect(port, '127.0.0.1'));
@@ -37,7 +37,7 @@ describe('An upgrade', () => {
     return { socket, wire: reader(socket) };
   }
 
-  /** Writes pieces each in a packet of its own, as far as that can be. */
+  /** Writes several pieces, each in its own packet if possible. */
   async function write(socket, pieces) {
     for (const piece of pieces) {
       socket.write(piece);
@@ -45,14 +45,14 @@ describe('An upgrade', () => {
     }
   }
 
-  describe('that waits for its answer', () => {
+  describe('that waits for its response', () => {
     for (const [name, options] of [
       ['verifyClient', (release) => ({ verifyClient: (_, cb) => release(cb) })],
       ['handleUpgrade', null],
     ]) {
       for (const ends of [false, true]) {
         const behind = ends ? ', and the end behind them' : '';
-        it(`loses no frames that come meanwhile (${name})${behind}`, async () => {
+        it(`loses no frames that arrive meanwhile (${name})${behind}`, async () => {
           let go;
           const asked = new Promise((resolve) => {
             go = resolve;
@@ -101,7 +101,7 @@ describe('An upgrade', () => {
   });
 
   describe('behind other requests', () => {
-    /** A server that answers `/N` when its N-th answer is asked for. */
+    /** Starts a server. The test responds to plain requests by `responses`. */
     async function patient() {
       const wss = new WebSocket.Server({ noServer: true, ...PLAIN });
       const responses = [];
@@ -119,7 +119,7 @@ describe('An upgrade', () => {
     const get = (headers = '') => `GET / HTTP/1.1\r\nHost: a\r\n${headers}\r\n`;
 
     for (const count of [1, 2, 3]) {
-      it(`waits for ${count} answers, which are no frames`, async () => {
+      it(`waits for ${count} responses`, async () => {
         const { server, responses } = await patient();
         const { socket, wire } = await connect(server);
         socket.write(
@@ -145,11 +145,11 @@ describe('An upgrade', () => {
       });
     }
 
-    it('does not wait for an answer that was made for it', async () => {
+    it('does not wait for a response that was created for it', async () => {
       const wss = new WebSocket.Server({ noServer: true, ...PLAIN });
       const server = track(await listenHttp(http.createServer()));
       server.on('upgrade', (req, socket, head) => {
-        // As frameworks do that route upgrades like other requests.
+        // As frameworks that route upgrades like other requests do.
         new http.ServerResponse(req).assignSocket(socket);
         wss.handleUpgrade(req, socket, head, (ws) => {
           ws.on('message', (data) => ws.send(data));
@@ -162,7 +162,7 @@ describe('An upgrade', () => {
       assert.equal(`${(await wire.frame()).payload}`, 'Hello');
     });
 
-    it('is read from, however long the answers were', async () => {
+    it('is read after long responses', async () => {
       const { server, responses } = await patient();
       const { socket, wire } = await connect(server);
       socket.write(get().repeat(2) + request());
@@ -180,7 +180,7 @@ describe('An upgrade', () => {
       }
     });
 
-    it('ends with a connection that an answer closes', async () => {
+    it('ends with a connection that a response closes', async () => {
       const { server, responses } = await patient();
       const { socket, wire } = await connect(server);
       socket.write(get() + request());
@@ -191,7 +191,7 @@ describe('An upgrade', () => {
       await once(socket, 'close');
     });
 
-    it('is forgotten if its client goes', async () => {
+    it('is dropped if its client disconnects', async () => {
       const { server, responses } = await patient();
       const { socket } = await connect(server);
       socket.write(get() + request());
@@ -226,7 +226,7 @@ describe('An upgrade', () => {
       'behind the body': [head + body.length],
       everywhere: [head, head + 1, head + 5, head + body.length],
     })) {
-      it(`takes it for no frames, cut ${name}`, async () => {
+      it(`does not read it as frames, cut ${name}`, async () => {
         const { socket, wire } = await connect(await echoing());
         const pieces = [0, ...cuts].map((from, i) =>
           whole.subarray(from, [...cuts, whole.length][i]),
@@ -237,7 +237,7 @@ describe('An upgrade', () => {
       });
     }
 
-    it('of no length is an upgrade without one', async () => {
+    it('of length 0 is accepted', async () => {
       const { socket, wire } = await connect(await echoing());
       socket.write(request({ 'Content-Length': 0 }));
       socket.write(frame(1, 'Hello'));
@@ -275,7 +275,7 @@ describe('An upgrade', () => {
       assert.match(`${await exchange(wss, twice)}`, /^HTTP\/1\.1 400 /);
     });
 
-    it('if Connection does not name it, in a request of any kind', async () => {
+    it('if Connection does not contain "upgrade", also in a plain object', async () => {
       for (const [connection, status] of [
         ['close', 400],
         [undefined, 400],
@@ -293,7 +293,7 @@ describe('An upgrade', () => {
     });
   });
 
-  it('takes a version that is a number', async () => {
+  it('may have a version that is a number', async () => {
     const wss = new WebSocket.Server({ noServer: true });
     const server = track(await listenHttp());
     const versions = [];
@@ -307,7 +307,7 @@ describe('An upgrade', () => {
     assert.deepEqual(versions, [13]);
   });
 
-  describe('is answered with 500 if there throws', () => {
+  describe('is answered with 500 after an error in', () => {
     const fail = () => {
       throw new Error('on purpose');
     };
@@ -330,7 +330,7 @@ describe('An upgrade', () => {
       });
     }
 
-    it("no listener of 'connection'", async () => {
+    it("no listener of 'connection', which keeps the connection", async () => {
       const wss = track(await listen(PLAIN));
       const accepted = once(wss, 'connection');
       wss.on('connection/', fail);
@@ -352,7 +352,7 @@ describe('An upgrade', () => {
     });
   });
 
-  it('is among the clients until its end, whoever listens to that', async () => {
+  it("is in wss.clients until 'close', even if listeners are removed", async () => {
     const wss = track(await listen());
     for (const change of [
       (ws) => (ws.onclose = () => {}),
