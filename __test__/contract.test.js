@@ -162,7 +162,8 @@ const ENDS = {
 };
 
 /**
- * A peer without oxws. After a close frame it ends if `answers` or `endsToo` is set.
+ * A peer without oxws. If `answers` is set, it answers a close frame and ends. If
+ * `endsToo` is set, it ends after a close frame.
  */
 class Peer {
   constructor({ socket, wire }, key) {
