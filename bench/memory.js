@@ -1,12 +1,13 @@
 'use strict';
 
-// What an idle connection takes of a server's memory, by what it is configured to do:
+// Measures the memory of an idle connection at a server, by the server's configuration:
 //
 //   node bench/memory.js [CONNECTIONS]
 //
-// The scenario `idle` of run.js compares the peers in two of these ways. This prints a
-// row for each way, as docs/deployment.md has them. Each has a server of its own, whose
-// memory is that of the process on Linux; the clients are here.
+// Prints the table in docs/deployment.md, with a row for each configuration. Each row
+// has its own server process, and the resident memory of that process is measured. The
+// clients are in this process. The scenario `idle` of run.js compares two of the
+// configurations with the peers.
 
 const { fork } = require('child_process');
 const { once } = require('events');
@@ -19,7 +20,7 @@ const { WebSocket, WebSocketServer } = require('../ws8');
 
 const fixtures = path.join(__dirname, '..', '__test__', 'fixtures');
 
-/** The ways, by what the table says of them. */
+/** The configurations, by their names in the table. */
 const WAYS = {
   'no compression': {},
   'no compression, as a stream': { env: { OXWS_TRANSPORT: 'stream' } },
@@ -40,13 +41,16 @@ const WAYS = {
   },
 };
 
-/** The connections that are opened and closed first: they make what all share. */
+/**
+ * The number of connections that are opened and closed first. They allocate what all
+ * share.
+ */
 const FIRST = 50;
 
-/** So many are opened at a time. */
+/** The number of connections that are opened at a time. */
 const AT_A_TIME = 100;
 
-/** About 1 KiB of JSON, another for each connection. */
+/** Returns about 1 KiB of JSON, which is different for each connection. */
 function message() {
   const items = Array.from({ length: 16 }, () => ({
     id: Math.random(),
@@ -55,7 +59,7 @@ function message() {
   return JSON.stringify(items);
 }
 
-/** The server: it echoes, and tells its port, and its memory when it is asked for that. */
+/** Runs a server that echoes. It reports its port, and its memory when asked for it. */
 function serve({ deflate = false, isSecure = false }) {
   const read = (name) => fs.readFileSync(path.join(fixtures, name));
   const server = isSecure
@@ -72,7 +76,7 @@ function serve({ deflate = false, isSecure = false }) {
   server.listen(0, '127.0.0.1', () => process.send(server.address().port));
   process.on('message', () => {
     global.gc();
-    // What is freed late, by finalizers, is freed then.
+    // Finalizers, which run after the collection, may free more.
     setImmediate(() => {
       global.gc();
       process.send(process.memoryUsage().rss);
@@ -80,7 +84,7 @@ function serve({ deflate = false, isSecure = false }) {
   });
 }
 
-/** Opens connections, each of which has one message echoed. */
+/** Opens connections, and exchanges one message on each. */
 async function open(url, count) {
   const clients = [];
   while (clients.length < count) {
@@ -108,7 +112,7 @@ async function close(clients) {
   );
 }
 
-/** The bytes that a connection takes. */
+/** Resolves to the memory of a connection, in bytes. */
 async function measure({ env, ...way }, count) {
   const server = fork(__filename, ['serve', JSON.stringify(way)], {
     env: { ...process.env, ...env },

@@ -1,7 +1,8 @@
 'use strict';
 
-// Attacks that have struck ws and its peers, on both APIs. SECURITY.md lists them; what is
-// the same in both APIs is tested with one, in frame-attacks and handshake-attacks.
+// Attacks that were possible with ws and similar packages, on both APIs. SECURITY.md
+// lists them. What does not depend on the API is tested with the API of 2016, in
+// frame-attacks.test.js and handshake-attacks.test.js.
 
 const assert = require('node:assert/strict');
 const { once } = require('events');
@@ -14,18 +15,18 @@ const { accepting, closing, each, exchange } = require('../ws8/support');
 const { ledger, listenHttp, portOf, reader } = require('../ws8/support');
 const { ignore, request, url } = require('../ws8/support');
 
-/** Names that every object of JavaScript has. */
+/** Names of properties that all objects inherit. */
 const NAMES = ['__proto__', 'constructor', 'hasOwnProperty', 'toString'];
 
-/** So many blanks, for which a pattern that tries all ways would take minutes. */
+/** So many blanks that a regular expression with backtracking would take minutes. */
 const BLANKS = ' '.repeat(1 << 20);
 
-/** Room for them: 16 KiB by default. */
+/** Options of an HTTP server that accepts these headers. The default is 16 KiB. */
 const ROOMY = { maxHeaderSize: 4 << 20 };
 
 const CONNECTIONS = 20;
 
-/** From 22 on Node.js itself refuses more headers than its server takes. */
+/** Since Node.js 22, Node itself refuses more headers than `maxHeadersCount`. */
 const NODE = Number.parseInt(process.versions.node);
 
 for (const api of apis) {
@@ -34,13 +35,13 @@ for (const api of apis) {
   describe(`${api.name}: attacks`, () => {
     const { answering, bare, join, serve, track } = ledger(WebSocket);
 
-    /** A WebSocket server on an HTTP server of these options. */
+    /** Starts a WebSocket server on an HTTP server with these options. */
     async function serveOn(httpOptions, options) {
       const server = track(await listenHttp(http.createServer(httpOptions)));
       return track(new WebSocket.Server({ server, ...options }));
     }
 
-    /** The line of the answer to an opening handshake. */
+    /** Resolves to the status of the response to an opening handshake. */
     async function statusOf(wss, fields) {
       const socket = track(net.connect(portOf(wss), '127.0.0.1'));
       socket.on('error', ignore);
@@ -50,7 +51,7 @@ for (const api of apis) {
       return Number(/^HTTP\/1\.1 (\d+) /.exec(head)[1]);
     }
 
-    /** Fails unless a server still serves. */
+    /** Checks that the server still serves another client. */
     async function serves(wss) {
       const { client, server } = await join(wss);
       const received = new Promise((resolve) => onMessage(server, resolve));
@@ -59,7 +60,7 @@ for (const api of apis) {
     }
 
     for (const side of SIDES) {
-      it(`the data of a ping of the ${side} is no length`, async () => {
+      it(`the data of a ping of the ${side} is not used as a length`, async () => {
         const { ws, wire } = await bare(side);
         for (const number of [1, 100, 125]) {
           ws.ping(number);
@@ -113,7 +114,7 @@ for (const api of apis) {
         assert.equal(payload.readUInt16BE(), 1008);
       });
 
-      it(`a frame to the ${side} whose length is no number is refused`, () =>
+      it(`a frame to the ${side} whose length is no safe integer is refused`, () =>
         each([[2n ** 53n], [2n ** 63n], [2n ** 64n - 1n]], async (length) => {
           const { ws, send, wire } = await bare(side);
           ws.on('error', ignore);
@@ -138,7 +139,7 @@ for (const api of apis) {
       await serves(wss);
     });
 
-    it('extensions of an answer fail no more than the client', () =>
+    it('extensions of a response fail only the client', () =>
       each(
         [
           ...NAMES,
@@ -162,7 +163,7 @@ for (const api of apis) {
       ['Sec-WebSocket-Protocol', `a${BLANKS}b, c${BLANKS},${BLANKS}d`],
       ['Sec-WebSocket-Extensions', `a${BLANKS}b, ${DEFLATE}${BLANKS};`],
     ]) {
-      it(`${header} is read promptly, however many blanks it has`, async () => {
+      it(`${header} is parsed promptly with very many blanks`, async () => {
         const wss = await serveOn(ROOMY, { perMessageDeflate: true });
         const status = await statusOf(wss, { [header]: value });
         assert.ok([101, 400].includes(status), `${status}`);
@@ -170,7 +171,7 @@ for (const api of apis) {
       });
     }
 
-    it('headers beyond maxHeadersCount may be those of the handshake', async () => {
+    it('headers beyond maxHeadersCount are refused', async () => {
       for (const count of [1, 3, 4]) {
         const wss = await serveOn();
         wss._server.maxHeadersCount = count;
@@ -179,7 +180,7 @@ for (const api of apis) {
       }
     });
 
-    it('close() behind what is being compressed leaves nothing', async () => {
+    it('close() after a message that is being compressed leaves nothing', async () => {
       const wss = await serve({ perMessageDeflate: true });
       const text = 'some text '.repeat(30000);
       const closed = [];

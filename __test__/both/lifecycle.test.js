@@ -386,8 +386,8 @@ for (const api of apis) {
       );
     });
 
-    api.beyondWs('diagnostics', () => {
-      it('describe how a connection is carried until it is closed', async () => {
+    api.beyondWs('diagnostics()', () => {
+      it('describes how a connection is carried until it is closed', async () => {
         const { client, server } = await pair();
         for (const ws of [client, server]) {
           const { connections, transport } = WebSocket.diagnostics(ws);

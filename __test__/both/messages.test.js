@@ -317,7 +317,7 @@ for (const api of apis) {
               try {
                 structuredClone(data.buffer, { transfer: [data.buffer] });
               } catch ({ name }) {
-                // Memory that others share cannot be transferred.
+                // Memory that messages share cannot be transferred.
                 assert.equal(name, 'DataCloneError');
               }
             });

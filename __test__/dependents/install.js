@@ -1,10 +1,10 @@
 'use strict';
 
-// Installs the packages that depend on ws, beside this file, with ws itself or with what
-// takes its place.
+// Installs the packages that depend on ws (package.json in this folder), with ws itself
+// or with oxws8 in its place.
 //
-// OXWS_TARBALLS names a folder with the tarballs of oxws8, of oxws and of this platform;
-// without it, they are packed.
+// OXWS_TARBALLS is a folder with the tarballs of oxws8, of oxws and of the binary for
+// this platform. Without it, they are packed.
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('child_process');
@@ -26,7 +26,7 @@ function read(...names) {
   return JSON.parse(fs.readFileSync(path.join(...names), 'utf8'));
 }
 
-/** A folder with the tarballs, which may be made within another. */
+/** Returns a folder with the tarballs. They may have to be packed into `folder`. */
 function tarballsIn(folder) {
   if (process.env.OXWS_TARBALLS) return path.resolve(process.env.OXWS_TARBALLS);
   const tarballs = path.join(folder, 'tarballs');
@@ -35,7 +35,7 @@ function tarballsIn(folder) {
   return tarballs;
 }
 
-/** What is to be installed of the tarballs in a folder, and as what. */
+/** Returns the dependencies for the tarballs in a folder. oxws8 has the name `ws`. */
 function dependencies(folder) {
   const entries = fs
     .readdirSync(folder)
@@ -52,15 +52,15 @@ function dependencies(folder) {
   return found;
 }
 
-/** The tree as its lock file has it, with ws. */
+/** Installs the packages of the lock file, with ws itself. */
 function installOriginal(app) {
   fs.cpSync(__dirname, app, { recursive: true });
   npm(['ci', '--ignore-scripts', '--prefer-offline'], app);
 }
 
 /**
- * Changes one dependency of such a tree: what `ws` is. The overrides of package.json have
- * all who ask for it follow, whichever versions they name.
+ * Replaces `ws` in an installed folder with oxws8. Through the overrides in
+ * package.json, all packages that depend on any version of ws get oxws8.
  */
 function installAlias(app, tarballs) {
   const manifest = read(app, 'package.json');
@@ -69,7 +69,8 @@ function installAlias(app, tarballs) {
     path.join(app, 'package.json'),
     JSON.stringify(manifest, null, 2),
   );
-  // All else is there: no registry need be asked for packages of other platforms.
+  // Everything else is installed. Offline, npm asks no registry for packages of other
+  // platforms.
   npm(['install', '--ignore-scripts', '--offline'], app);
 }
 

@@ -101,7 +101,7 @@ const HELLO = [
   ['two blocks', 'f248050000', '00ffffcac9c90700'],
 ];
 
-/** Options that are out of their range, and the errors. */
+/** Options that are out of range, and the messages of their errors. */
 const OUT_OF_RANGE = [
   [
     { zlibDeflateOptions: { level: 12 } },
@@ -393,7 +393,7 @@ describe('permessage-deflate', () => {
         assert.deepEqual([opcode, rsv], [PONG, 0]);
       });
 
-      it('stops to inflate a message at maxPayload', async () => {
+      it('stops inflating a message at maxPayload', async () => {
         const { ws, send } = await deflate(side, { maxPayload: MIB });
         const failed = once(ws, 'error');
         send(BINARY, deflated(Buffer.alloc(32 * MIB)), { rsv: 4 });

@@ -14,7 +14,7 @@ const targetTable = require('./targets');
 const BEGIN = '<!-- prettier-ignore-start -->';
 const END = '<!-- prettier-ignore-end -->';
 
-/** The scenarios that are shown as charts; the first one by README. */
+/** The scenarios that are drawn as charts. README shows the first one. */
 const CHARTS = [
   'echo-100-64b-16-text',
   'echo-100-64b-1-text',

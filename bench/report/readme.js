@@ -1,18 +1,18 @@
 'use strict';
 
-// The tables of README: what a reader compares first.
+// Formats the tables of README: the most important comparisons.
 
 const { bytes, number, ratio } = require('./figures');
 const { relation } = require('./markdown');
 const table = require('./table');
 
-/** Our entry in these tables. */
+/** The entry of oxws in these tables. */
 const OURS = 'oxws-ws8';
 
-/** What it is compared with. */
+/** The peers in these tables. */
 const PEERS = ['ws8', 'uws', 'bun'];
 
-/** The scenarios, and what README calls them. */
+/** The scenarios, and their names in README. */
 const SPEED = {
   'echo-100-64b-1-text': 'Echo, 64 B, one message in flight',
   'echo-100-64b-16-text': 'Echo, 64 B, 16 messages in flight',
@@ -40,7 +40,7 @@ const rows = (all, names, row) =>
     return ours && !ours.error ? [[title, ...row(scenario, ours)]] : [];
   });
 
-/** How many times a peer's figure ours is; bold where it is less. */
+/** Formats the ratio of our figure to a peer's; bold if it is below 1. */
 function comparison(scenario, ours, peer) {
   const theirs = scenario.peers[peer];
   if (!theirs || theirs.error) return '–';

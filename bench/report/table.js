@@ -1,6 +1,6 @@
 'use strict';
 
-/** A table of Markdown. */
+/** Formats a table in Markdown. */
 function table(head, rows) {
   const line = (cells) => `| ${cells.join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join(
