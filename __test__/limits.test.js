@@ -205,10 +205,9 @@ describe('Limited resources', () => {
 
       /**
        * The maximum number of flooding messages until others have their turn: those of
-       * a few batches, with some reserve for slow machines. Over a stream, those of one
-       * turn of the event loop, in which libuv reads up to 32 times 64 KiB.
+       * a few batches or turns, with some reserve for slow machines.
        */
-      const SOON = IS_STREAM ? (32 * 64 * 1024) / frame(2).length : 100000;
+      const SOON = 100000;
 
       it('are left to callbacks', async function () {
         this.timeout(10000);
