@@ -8,7 +8,7 @@ const https = require('https');
 const Extensions = require('./Extensions');
 const PerMessageDeflate = require('./PerMessageDeflate');
 const Sender = require('./Sender');
-const { clearTimeout, setTimeout } = require('../environment');
+const { clearTimeout, once, setTimeout } = require('../environment');
 const { closing } = require('./payload');
 const { linger } = require('../linger');
 const native = require('../native');
@@ -206,13 +206,23 @@ function requestOptions(target, options) {
     (name) => options[name] !== undefined && options[name] !== null,
   );
   for (const name of given) request[name] = options[name];
-  if (options.agent) {
-    request.agent = options.agent;
-  } else if (given.length > 0) {
-    const { Agent } = target.isSecure ? https : http;
-    request.agent = new Agent(request);
-  }
+  const { Agent, globalAgent } = target.isSecure ? https : http;
+  if (options.agent) request.agent = options.agent;
+  else if (given.length > 0) request.agent = new Agent(request);
+  // A program may replace the global agent, for example by that of a proxy.
+  else if (globalAgent.constructor === Agent) request.agent = agentOf(target);
   return request;
+}
+
+/**
+ * Returns the agent used by default. Unlike Node's own, it does not keep the socket of a
+ * request that was aborted before it was connected.
+ */
+function agentOf({ isSecure }) {
+  return once(`ws2016 agent ${isSecure}`, () => {
+    const { Agent } = isSecure ? https : http;
+    return new Agent({ keepAlive: false });
+  });
 }
 
 /** Returns the headers of the request. */
