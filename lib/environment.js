@@ -5,17 +5,11 @@
 // file.
 
 const timers = require('timers');
+const vm = require('vm');
 
 const native = require('./native');
 
 const kShared = Symbol.for('oxws.shared');
-
-// Node's own functions, saved when this module is loaded. Test frameworks replace the
-// globals with fake timers, and a send must not wait for a faked tick.
-exports.nextTick = process.nextTick;
-exports.setImmediate = timers.setImmediate;
-exports.setTimeout = timers.setTimeout;
-exports.clearTimeout = timers.clearTimeout;
 
 /** The state of the environment, stored on the addon, which is loaded only once. */
 const shared = native[kShared] || share();
@@ -36,6 +30,23 @@ exports.once = function once(name, make) {
   if (!shared.values.has(name)) shared.values.set(name, make());
   return shared.values.get(name);
 };
+
+// Node's own functions, saved when oxws is first loaded. Test frameworks replace the
+// globals with fake timers, and a send must not wait for a faked tick.
+Object.assign(
+  exports,
+  exports.once('functions', () => ({
+    nextTick: ownProcess().nextTick,
+    setImmediate: timers.setImmediate,
+    setTimeout: timers.setTimeout,
+    clearTimeout: timers.clearTimeout,
+  })),
+);
+
+/** Node's own `process`. Modules in jest have a copy, and its `nextTick` may be a fake. */
+function ownProcess() {
+  return vm.runInThisContext('globalThis.process') || process;
+}
 
 /** Adds a callback for the `'exit'` event of the process, with one listener for all. */
 exports.atExit = function atExit(callback) {
