@@ -43,12 +43,12 @@ const CAUSES = [
     ],
   },
   {
-    when: (cause) => isMissing(cause) && isBundled(),
-    advice: (name) => [
-      `oxws runs from a bundle, and the package ${packageOf(name)} with its binary cannot`,
-      'be found from there.',
+    when: (cause) => (isMissing(cause) || isLost(cause)) && isBundled(),
+    advice: () => [
+      'oxws runs from a bundle, and its binary cannot be found from there.',
       'Keep oxws out of the bundle (esbuild: --external:oxws, webpack: externals), and',
-      'install it where the bundle runs.',
+      'install it where the bundle runs. Or have the bundler copy the binary (esbuild:',
+      '--loader:.node=copy, webpack: node-loader), and keep the copy beside the bundle.',
     ],
   },
   {
@@ -134,6 +134,13 @@ function isMissing({ code, message }) {
   );
 }
 
+/** Whether the file with the binary was not found: on Linux with glibc or musl, on macOS. */
+function isLost({ message }) {
+  return /\.node(: cannot open|: No such file|' \(no such file\))/.test(
+    message,
+  );
+}
+
 /** Whether these sources are a checkout of the repository. */
 function isCheckout() {
   return (
@@ -169,7 +176,8 @@ class LoadError extends Error {
         ` (ABI ${process.versions.modules})`,
     ];
     if (cause) {
-      const [answer] = cause.message.split('\n');
+      // webpack's node-loader puts a line with its name before the message.
+      const [answer] = cause.message.replace('node-loader:\n', '').split('\n');
       lines.push(`  tried:    ${packageOf(name)}`, `  answer:   ${answer}`);
     }
     super([...lines, ...advice].join('\n'), { cause });
