@@ -86,6 +86,12 @@ function run(title, count, command, args, env) {
   });
 }
 
+/** The tests of the project around the APIs: title, and arguments of mocha. */
+const PROJECT = [
+  ['the project', ['__test__/project/*.test.js']],
+  ['the documents', ['__test__/docs/*.test.js']],
+];
+
 async function main() {
   await run('eslint', asOne, bin('eslint'), ['.']);
   await run('prettier', asOne, bin('prettier'), ['--check', '.']);
@@ -113,13 +119,18 @@ async function main() {
       );
     }
   }
-  await run('mocha: the project', mochaTests, bin('mocha'), [
-    '__test__/project/*.test.js',
-  ]);
 
-  await run('mocha: the documents', mochaTests, bin('mocha'), [
-    '__test__/docs/*.test.js',
+  // These test what is published, which is packed once.
+  const packed = { OXWS_TARBALLS: path.join(root, 'target', 'packed') };
+  fs.rmSync(packed.OXWS_TARBALLS, { recursive: true, force: true });
+  await run('packing', asOne, process.execPath, [
+    path.join(__dirname, 'pack.js'),
+    packed.OXWS_TARBALLS,
   ]);
+  for (const [title, args] of PROJECT) {
+    await run(`mocha: ${title}`, mochaTests, bin('mocha'), args, packed);
+  }
+
   await run(
     'the oldest and the newest Node.js',
     countedTests,

@@ -9,16 +9,33 @@ const platform = require('../../lib/platform');
 
 const root = path.join(__dirname, '..', '..');
 
-/** What is published for this platform, packed. */
+/** Packs what is published into a folder; the paths of the tarballs. */
+function pack(folder) {
+  const script = path.join(root, 'scripts', 'pack.js');
+  const output = execFileSync(process.execPath, [script, folder], {
+    encoding: 'utf8',
+  });
+  return output.trim().split('\n');
+}
+
+/** The tarballs in a folder. */
+function find(folder) {
+  return fs
+    .readdirSync(folder)
+    .filter((file) => file.endsWith('.tgz'))
+    .map((file) => path.join(folder, file));
+}
+
+/**
+ * What is published for this platform, packed. OXWS_TARBALLS names a folder that has it;
+ * without it, it is packed here.
+ */
 class Tarballs {
   constructor() {
+    const { OXWS_TARBALLS: packed } = process.env;
+    /** A folder for a test, which `remove` removes. */
     this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oxws-packed-'));
-    const output = execFileSync(
-      process.execPath,
-      [path.join(root, 'scripts', 'pack.js'), this.folder],
-      { encoding: 'utf8' },
-    );
-    this.files = output.trim().split('\n');
+    this.files = packed ? find(path.resolve(packed)) : pack(this.folder);
     /** The package `oxws`. */
     this.oxws = this.#find(/^oxws-\d/);
     /** The package `oxws8`. */
@@ -53,6 +70,18 @@ class Tarballs {
   static unpack(file, folder) {
     fs.mkdirSync(folder, { recursive: true });
     execFileSync('tar', ['-xzf', file, '-C', folder, '--strip-components=1']);
+  }
+
+  /** Packs a package's folder as it is; the path of the tarball. */
+  static pack(from, folder) {
+    fs.mkdirSync(folder, { recursive: true });
+    const staging = fs.mkdtempSync(path.join(folder, 'staging-'));
+    const file = `${staging}.tgz`;
+    const copy = path.join(staging, 'package');
+    fs.cpSync(from, copy, { recursive: true, dereference: true });
+    execFileSync('tar', ['-czf', file, '-C', staging, 'package']);
+    fs.rmSync(staging, { recursive: true });
+    return file;
   }
 
   remove() {
