@@ -14,6 +14,9 @@ const NAME = /^(?:\/\/|#) ([\w.-]+)\n/;
 /** A heading: its level, and its text. */
 const HEADING = /^(#+) (.*)$/gm;
 
+/** Either of them, where a `#` in a fence is no heading. */
+const BLOCK = new RegExp(`${FENCE.source}|${HEADING.source}`, 'gm');
+
 /** A span of code. */
 const CODE = /`([^`]+)`/g;
 
@@ -26,10 +29,18 @@ class Document {
   constructor(name) {
     this.name = name;
     this.text = fs.readFileSync(path.join(root, name), 'utf8');
-    this.fences = [...this.text.matchAll(FENCE)].map(([, language, text]) => {
+    /** The fences: each with the heading that it is right under. */
+    this.fences = [];
+    let heading = null;
+    for (const found of this.text.matchAll(BLOCK)) {
+      const [, language, text, , title] = found;
+      if (title !== undefined) {
+        heading = title;
+        continue;
+      }
       const [, file = null] = text.match(NAME) || [];
-      return { language, file, text };
-    });
+      this.fences.push({ language, file, text, heading });
+    }
     /** The text without its fences, where `#` and `|` are Markdown. */
     this.prose = this.text.replace(FENCE, '');
     this.headings = [...this.prose.matchAll(HEADING)].map((found) => ({
@@ -86,6 +97,15 @@ class Document {
       .slice(at + 1)
       .find((each) => !deep || each.level <= level);
     return this.prose.slice(end, next && next.start);
+  }
+
+  /** The fences right under a heading. */
+  fencesOf(heading) {
+    const fences = this.fences.filter((fence) => fence.heading === heading);
+    if (fences.length === 0) {
+      throw new Error(`${this.name} has no fence under ${heading}`);
+    }
+    return fences;
   }
 
   /** The tables right under a heading: arrays of rows, which have a property a column. */
