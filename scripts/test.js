@@ -90,6 +90,15 @@ function run(title, count, command, args, env) {
 const PROJECT = [
   ['the project', ['__test__/project/*.test.js']],
   ['the documents', ['__test__/docs/*.test.js']],
+  [
+    'bundlers, runners, package managers',
+    [
+      '--parallel',
+      '--jobs=2',
+      '--require=./__test__/tools/tools.js',
+      '__test__/tools/*.test.js',
+    ],
+  ],
 ];
 
 async function main() {

@@ -9,11 +9,14 @@ const Document = require('./Document');
 
 const root = path.join(__dirname, '..', '..');
 
-/** The tests beside this one, by their text. */
-const TESTS = fs
-  .readdirSync(__dirname)
-  .filter((name) => name.endsWith('.test.js'))
-  .map((name) => fs.readFileSync(path.join(__dirname, name), 'utf8'));
+/** The tests of documents, by their text. */
+const TESTS = [__dirname, path.join(__dirname, '..', 'tools')].flatMap(
+  (folder) =>
+    fs
+      .readdirSync(folder)
+      .filter((name) => name.endsWith('.test.js'))
+      .map((name) => fs.readFileSync(path.join(folder, name), 'utf8')),
+);
 
 /** A link: the path that it leads to, if it is another document, and the heading. */
 const LINK = /\]\(([^)#\s]*)(?:#([^)\s]*))?\)/g;
