@@ -1,0 +1,3 @@
+// Another file, in a worker of its own.
+
+import './again.test.mjs';
