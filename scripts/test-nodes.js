@@ -8,9 +8,10 @@
 //   npm run test:nodes -- --current      the version that runs this script
 //   npm run test:nodes -- --quick        without engine-stress.test.js
 //
-// Prints a table at the end, and the line `N passed, N failed, N skipped`.
+// Prints a line for each run, and at the end the line `N passed, N failed, N skipped`.
 
-const { spawnSync } = require('child_process');
+const { spawn, spawnSync } = require('child_process');
+const { once } = require('events');
 const fs = require('fs');
 const path = require('path');
 
@@ -21,6 +22,9 @@ const mocha = path.join(root, 'node_modules', 'mocha', 'bin', 'mocha.js');
 
 /** The last release of each even major version. */
 const VERSIONS = ['18.20.8', '20.20.2', '22.23.5', '24.22.3', '26.12.1'];
+
+/** The number of runs at a time. They wait more than they compute. */
+const AT_ONCE = 2;
 
 const STRESS = '__test__/engine-stress.test.js';
 
@@ -55,9 +59,9 @@ function install(version) {
   return fs.existsSync(binary) ? binary : null;
 }
 
-/** Runs the tests once. Returns how many `passed`, `failed` and were `skipped`. */
-function run(binary, way, quick) {
-  const { status, stdout } = spawnSync(
+/** Runs the tests once. Resolves to how many `passed`, `failed` and were `skipped`. */
+async function run(binary, way, quick) {
+  const child = spawn(
     binary,
     [
       mocha,
@@ -68,15 +72,19 @@ function run(binary, way, quick) {
     ],
     {
       cwd: root,
-      encoding: 'utf8',
       env: { ...process.env, ...way },
-      maxBuffer: 256 * 1024 * 1024,
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     },
   );
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8');
+    stream.on('data', (text) => (output += text));
+  }
+  const [status] = await once(child, 'close');
   const count = (what) => {
     const [, number = '0'] =
-      stdout.match(new RegExp(`^ +(\\d+) ${what}`, 'm')) || [];
+      output.match(new RegExp(`^ +(\\d+) ${what}`, 'm')) || [];
     return Number(number);
   };
   const failed = count('failing');
@@ -86,7 +94,7 @@ function run(binary, way, quick) {
     failed: status !== 0 && failed === 0 ? 1 : failed,
     skipped: count('pending'),
   };
-  if (result.failed > 0) process.stdout.write(stdout);
+  if (result.failed > 0) process.stdout.write(output);
   return result;
 }
 
@@ -98,30 +106,39 @@ function chosen(args) {
   return VERSIONS.filter((version) => lines.includes(version.split('.')[0]));
 }
 
-function main() {
+/** Runs the tests of one version one way, and reports the result. */
+async function report({ version, way }, quick, total) {
+  const title = `Node.js ${version}, ${nameOf(way)}`;
+  const binary = install(version);
+  if (binary === null) {
+    total.skipped++;
+    const spec = `${packageName()}@${version}`;
+    console.log(`${title}: skipped (${spec} cannot be installed)`);
+    return;
+  }
+  const result = await run(binary, way, quick);
+  for (const key of Object.keys(total)) total[key] += result[key];
+  const { passed, failed, skipped } = result;
+  console.log(
+    `${title}: ${passed} passed, ${failed} failed, ${skipped} pending`,
+  );
+}
+
+async function main() {
   const args = process.argv.slice(2);
   const quick = args.includes('--quick');
   const versions = chosen(args);
+  const runs = versions.flatMap((version) =>
+    WAYS.map((way) => ({ version, way })),
+  );
 
   const total = { passed: 0, failed: 0, skipped: 0 };
-  const table = [];
-  for (const version of versions) {
-    const binary = install(version);
-    for (const way of WAYS) {
-      const name = nameOf(way);
-      const result = binary && run(binary, way, quick);
-      if (result === null) total.skipped++;
-      for (const key of Object.keys(result || {})) total[key] += result[key];
-      const text = result
-        ? `${result.passed} passed, ${result.failed} failed, ${result.skipped} pending`
-        : `skipped (${packageName()}@${version} cannot be installed)`;
-      table.push(`Node.js ${version}, ${name}: ${text}`);
-      console.log(table.at(-1));
-    }
-  }
-  console.log(`\n${table.join('\n')}\n`);
+  const lane = async () => {
+    while (runs.length > 0) await report(runs.shift(), quick, total);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, lane));
   const { passed, failed, skipped } = total;
-  console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+  console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
   process.exitCode = failed === 0 ? 0 : 1;
 }
 

@@ -52,6 +52,20 @@ describe('pause() and resume()', () => {
         assert.deepEqual(await closed, [4000, '']);
       });
 
+      it('hold back the end that arrived while the program was busy', async () => {
+        const { ws, send } = await bare(side);
+        const events = recorded(ws, 'close');
+        send(CLOSE, closePayload(4000));
+        // Long enough for a thread of the engine to read it.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+        ws.pause();
+        await settle();
+        assert.deepEqual(events, []);
+        const closed = closing(ws);
+        ws.resume();
+        assert.deepEqual(await closed, [4000, '']);
+      });
+
       it('do not affect sending', async () => {
         const { ws, wire } = await bare(side);
         ws.pause();

@@ -425,6 +425,10 @@ class Events {
     return number === CLOSE || number >= VIOLATION;
   }
 
+  endsPause(what) {
+    return this.isLast(what);
+  }
+
   goOn() {
     this._reader._goOn();
   }

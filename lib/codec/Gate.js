@@ -23,12 +23,14 @@ const { nextTick, setImmediate } = require('../environment');
  */
 class Gate {
   /**
-   * @param {Object} source receives these calls. The first three have the arguments
+   * @param {Object} source receives these calls. All but `goOn` have the arguments
    *   that were given to `hold`
    * @param {Function} source.tell delivers an event
    * @param {Function} source.dropped called for an event that is dropped
    * @param {Function} source.isLast whether an event ends the connection or starts its
    *   closing
+   * @param {Function} source.endsPause whether an event ends a pause, with
+   *   `endsEndPauses`
    * @param {Function} source.goOn called when the queue is empty and more may be
    *   received
    * @param {AsyncResource} context queued events are delivered in this context, not in
@@ -92,7 +94,7 @@ class Gate {
     }
     this.isShut = true;
     this._held.push(event);
-    if (this._endsEndPauses && this._source.isLast(...event)) this.resume();
+    if (this._endsEndPauses && this._source.endsPause(...event)) this.resume();
     if (!this._isPaused) this._drainSoon(this._soon);
   }
 

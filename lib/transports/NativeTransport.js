@@ -104,6 +104,8 @@ class NativeTransport {
     this._context = contextOfNow();
     const context = this._context || nobodys;
     this._gate = new Gate(this, context, options);
+    /** The last batch of events when `pause` was called. */
+    this._pausedIn = -1;
     /** Set by `release`: no events are delivered any more. */
     this._released = false;
     /** Set between `start` and `adopt`, while Node still owns the socket. */
@@ -293,6 +295,7 @@ class NativeTransport {
     if (this._gate.isPaused) return;
     this._gate.pause();
     if (!this._gate.isPaused) return;
+    this._pausedIn = this._engine.batch;
     if (!this._isOpening) this._engine.native.pause(this.id);
     this._socket.emit('pause');
   }
@@ -472,6 +475,16 @@ class NativeTransport {
   isLast(what) {
     const number = what & NUMBER;
     return number === CLOSE || number >= VIOLATION;
+  }
+
+  /**
+   * Called by the gate: whether an event ends a pause. A thread of the engine may have
+   * frames in a later batch than the one in which `pause` was called. For the program
+   * they are not read yet.
+   */
+  endsPause(what) {
+    if ((what & NUMBER) > VIOLATION) return true;
+    return this.isLast(what) && this._engine.batch === this._pausedIn;
   }
 
   /** Called by the gate for each event that is dropped. */

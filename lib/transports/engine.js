@@ -74,7 +74,7 @@ class Engine {
     /**
      * The number of the batch in the inbox, its next row, and the length of its bytes.
      */
-    this._batch = -1;
+    this.batch = -1;
     this._cursor = 0;
     this._filled = 0;
     /** A copy of the inbox's bytes from `_copyStart` to `_copyEnd`. */
@@ -314,8 +314,8 @@ class Engine {
    * @returns {Boolean} whether rows are left
    */
   _dispatch(count, batch, filled) {
-    if (this._batch !== batch) {
-      this._batch = batch;
+    if (this.batch !== batch) {
+      this.batch = batch;
       this._cursor = 0;
       this._filled = filled;
       this._copyEnd = 0;
