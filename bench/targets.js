@@ -20,20 +20,18 @@ const DEFLATE = [
 // Limits that several targets share.
 
 const KERNEL_OF_SMALL =
-  'the kernel, which has 82 to 87 % of the processor time, with one call to receive a ' +
-  'message and one to send it. Rust has 6 %, and 11 % where the state of 1,000 ' +
-  'connections does not fit the cache; Node and JavaScript 5 %. Plain Rust, which runs ' +
-  'no JavaScript, was measured as 1.00 and 1.27 times as fast within an hour.';
+  'The kernel takes 82 to 87 % of the processor time: one call to receive a message, and ' +
+  'one to send it. Rust takes 6 %, or 11 % with 1,000 connections, whose state does not ' +
+  'fit the cache. Node and JavaScript take 5 %.';
 
 const KERNEL_OF_MANY =
-  'the kernel has 58 % of the processor time, with one call to receive and one to send ' +
-  'for 16 messages; Node 20 %, nearly all of it making a string of each message and ' +
-  'bytes of each string; Rust 12 %, compiled JavaScript 6 to 8 %. The machine wavers ' +
-  'most where most is done: an hour before it was 1.01 × Bun with 100 connections.';
+  'The kernel takes 58 % of the processor time: one call to receive 16 messages, and one ' +
+  'to send them. Node takes 20 %, nearly all of it to convert between bytes and strings. ' +
+  'Rust takes 12 %, and compiled JavaScript 6 to 8 %.';
 
 const COMPRESSOR =
-  'zlib-rs takes 85 % of the processor time, longest_match alone nearly half of it. At ' +
-  'the size that is asked for it is about as fast as zlib.';
+  'zlib-rs takes 85 % of the processor time, and longest_match alone nearly half of it. ' +
+  'At the required size of the output it is about as fast as zlib.';
 
 module.exports = [
   {
@@ -70,10 +68,10 @@ module.exports = [
     scenario: 'echo-10-1m-1-binary',
     asks: [...each(1.2), faster('limit', 0.9)],
     limit:
-      'the kernel has 83 % of the processor time, for copying above all, and unmasking ' +
-      '4 %. What is left goes to memory: each message has its own, since a program may ' +
-      'keep it, and pages that are new to the process have to be cleared. ' +
-      'uWebSockets.js takes its memory back when the handler returns.',
+      'The kernel takes 83 % of the processor time, mostly to copy. Unmasking takes 4 %. ' +
+      'The rest is memory: a program may keep a message, so each has its own memory, and ' +
+      'the system clears new pages. uWebSockets.js reuses the memory of a message when ' +
+      'its handler returns.',
   },
   {
     title: 'Round trip, one connection, 64 B',
@@ -84,28 +82,28 @@ module.exports = [
       less('p50', 'uws', 1 / 1.1),
     ],
     limit:
-      'the kernel has 86 % of the processor time: 47 % to send, waking the other end ' +
-      'above all, and 34 % to wait. A message costs two short calls more than with ws: ' +
-      'libuv sees that the epoll of the engine is ready, which is then asked what is, ' +
-      'and whether there is more. The CPU was 0.94 × that of ws 8 an hour before.',
+      'The kernel takes 86 % of the processor time: 47 % to send, which wakes the peer, ' +
+      'and 34 % to wait. A message needs two system calls more than with ws. libuv finds ' +
+      'that the epoll descriptor of the engine is ready. The engine then asks it which ' +
+      'socket is ready, and asks again whether there is more.',
   },
   {
     title: 'Deflate echo, 1 KiB, takeover',
     scenario: 'deflate-1k-takeover',
     asks: DEFLATE,
     limit:
-      'deflate_slow and longest_match of zlib-rs take 58 % of the processor time, much of ' +
-      'it to wait for the contexts of the other connections to come into the cache; the ' +
-      'kernel has 14 %. uWebSockets.js keeps no context: its messages are 1.8 × as long.',
+      'deflate_slow and longest_match of zlib-rs take 58 % of the processor time. Much of ' +
+      'it is cache misses, because each connection has its own context. The kernel takes ' +
+      '14 %. uWebSockets.js keeps no context, and its messages are 1.8 × as long.',
   },
   {
     title: 'Deflate echo, 1 KiB, no takeover',
     scenario: 'deflate-1k-no-takeover',
     asks: DEFLATE,
     limit:
-      'zlib-rs takes 55 % of the processor time, a third of it to build the codes of each ' +
-      'message; the kernel has 27 %, and clearing the table of hashes for each message, ' +
-      '128 KiB, takes 8 %.',
+      'zlib-rs takes 55 % of the processor time, a third of it to build the Huffman codes ' +
+      'of each message. The kernel takes 27 %. Clearing the hash table of 128 KiB for ' +
+      'each message takes 8 %.',
   },
   {
     title: 'Deflate echo, 64 KiB, takeover',
@@ -124,7 +122,7 @@ module.exports = [
     scenario: 'broadcast-64b',
     asks: [faster('ws8', 4)],
     limit:
-      'the kernel has 89 % of the processor time: one call to send for each client.',
+      'The kernel takes 89 % of the processor time: one call to send for each client.',
   },
   {
     title: 'Clients, 100 connections, 64 B, 1 in flight',

@@ -139,7 +139,7 @@ function markdown(all, charts) {
   for (const { group, id, title } of charts) {
     parts.push(`![${group}: ${title}](${id}.svg)`);
   }
-  parts.push('## What is asked', targetTable(all));
+  parts.push('## Targets', targetTable(all));
   parts.push('## Where oxws is behind', losses(all));
   for (const [group, scenarios] of groups) {
     parts.push(`## ${group}`);

@@ -57,7 +57,7 @@ function targetTable(all) {
     ]);
     if (!reached && limit) notes.push(`- ${title}: ${limit}`);
   }
-  const head = ['scenario', 'measured (asked)', 'reached'];
+  const head = ['scenario', 'measured (target)', 'reached'];
   return [table(head, rows), ...notes].join('\n').replace('|\n-', '|\n\n-');
 }
 
