@@ -398,10 +398,6 @@ impl Core {
                     core.lose(&connection);
                     return;
                 };
-                if connection.is_destroyed() {
-                    // What was to be sent is lost, and must not be reported as sent.
-                    return;
-                }
                 next = connection.end_compression(done);
                 connection.flush();
                 core.report_sent(&connection);
