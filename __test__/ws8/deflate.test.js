@@ -417,16 +417,25 @@ describe('permessage-deflate', () => {
     assert.deepEqual(called, [1, 2, 3, 4]);
   });
 
-  it('calls back with an error if the connection is terminated', async () => {
-    const { client } = await pair(ON);
-    const failed = new Promise((resolve) => {
-      client.send('x'.repeat(300000), resolve);
-    });
-    client.terminate();
-    assert.equal(
-      (await failed).message,
-      'The socket was closed while data was being compressed',
-    );
+  describe('sends nothing after terminate()', () => {
+    /** A text that takes long to compress. */
+    const long = randomBytes(3 << 20).toString('base64');
+
+    for (const [title, busy] of [
+      ['and calls back with an error', 0],
+      ['even if it is compressed before the socket is closed', 1000],
+    ]) {
+      it(title, async () => {
+        const { client } = await pair(ON);
+        const failed = new Promise((resolve) => client.send(long, resolve));
+        client.terminate();
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, busy);
+        assert.equal(
+          (await failed).message,
+          'The socket was closed while data was being compressed',
+        );
+      });
+    }
   });
 
   it('serves many connections at once', async () => {

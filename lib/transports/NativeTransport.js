@@ -369,9 +369,9 @@ class NativeTransport {
   }
 
   /**
-   * Stops sending, as a StreamTransport does: removes the first message to be compressed
-   * and all later ones from the outbox, and flushes the others. The callbacks of the
-   * removed messages are called when the connection ends.
+   * Stops sending, as a StreamTransport does: drops the first message that is not
+   * compressed yet and all later ones, in the outbox and in the engine, and flushes the
+   * others. The callbacks of the dropped messages are called when the connection ends.
    */
   _stopSending() {
     this.ends = true;
@@ -380,6 +380,7 @@ class NativeTransport {
       (flags, length) => !!(flags & RSV1) && length >= this._threshold,
     );
     this._engine.flush();
+    this._engine.native.dropUnframed(this.id);
   }
 
   /** Detaches from the socket, and ends it or, if `destroy` is true, destroys it. */

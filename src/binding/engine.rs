@@ -375,6 +375,12 @@ impl Engine {
         self.run(Command::SetValidates { id, validates })
     }
 
+    /// Drops the messages that are being compressed, and those that wait for them.
+    #[napi]
+    pub fn drop_unframed(&self, id: u32) -> Result<()> {
+        self.run(Command::DropUnframed(id))
+    }
+
     /// Ends the sending direction of the socket when all frames are written. Messages
     /// that are being compressed are dropped.
     #[napi]

@@ -201,10 +201,15 @@ impl Connection {
         Poll::Ready(())
     }
 
+    /// Drops what is not yet framed.
+    pub(crate) fn drop_unframed(&self) {
+        self.queue.borrow_mut().end();
+    }
+
     /// Ends the sending direction of the socket when all frames are written. What is
     /// not yet framed is dropped.
     pub(crate) fn end(&self) {
-        self.queue.borrow_mut().end();
+        self.drop_unframed();
         self.finish();
     }
 

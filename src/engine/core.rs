@@ -58,6 +58,8 @@ pub(crate) enum Command {
         id: u32,
         validates: bool,
     },
+    /// Drops the messages that are being compressed, and those that wait for them.
+    DropUnframed(u32),
     /// Ends the sending direction of the socket when all frames are written.
     End(u32),
     /// Releases the connection when everything is written.
@@ -78,6 +80,7 @@ impl Command {
             | Self::SetValidates { id, .. }
             | Self::Pause(id)
             | Self::Resume(id)
+            | Self::DropUnframed(id)
             | Self::End(id)
             | Self::Release(id)
             | Self::Destroy(id) => *id,
@@ -141,6 +144,7 @@ impl Core {
             Command::SetValidates { id, validates } => {
                 self.with(id, |connection| connection.set_validates(validates));
             }
+            Command::DropUnframed(id) => self.with(id, Connection::drop_unframed),
             Command::End(id) => self.with(id, Connection::end),
             Command::Release(id) => self.with(id, Connection::release),
             Command::Destroy(id) => {
