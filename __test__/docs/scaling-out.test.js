@@ -3,7 +3,6 @@
 const assert = require('node:assert/strict');
 const { once } = require('events');
 const fs = require('fs');
-const os = require('os');
 const path = require('path');
 
 const App = require('./App');
@@ -13,8 +12,8 @@ const {
   installAlias,
   installOriginal,
   read,
-  tarballsIn,
 } = require('../dependents/install');
+const Tarballs = require('../project/Tarballs');
 const { WebSocket } = require('../../ws8');
 
 const DOCUMENT = 'docs/scaling-out.md';
@@ -65,22 +64,20 @@ describe(DOCUMENT, function () {
   });
 
   describe('with Redis,', () => {
-    let folder;
+    let tarballs;
     let modules;
 
     before('install packages', function () {
       if (!App.has('redis-server')) this.skip();
       this.timeout(180000);
-      folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oxws-docs-'));
-      const tree = path.join(folder, 'tree');
+      tarballs = new Tarballs();
+      const tree = path.join(tarballs.folder, 'tree');
       installOriginal(tree);
-      installAlias(tree, tarballsIn(folder));
+      installAlias(tree, tarballs);
       modules = path.join(tree, 'node_modules');
     });
 
-    after(() => {
-      if (folder) fs.rmSync(folder, { recursive: true });
-    });
+    after(() => tarballs?.remove());
 
     let redis;
 

@@ -6,7 +6,6 @@
 const assert = require('node:assert/strict');
 const { execFile } = require('child_process');
 const fs = require('fs');
-const os = require('os');
 const path = require('path');
 const { promisify } = require('util');
 
@@ -14,8 +13,8 @@ const {
   installAlias,
   installOriginal,
   read,
-  tarballsIn,
 } = require('../dependents/install');
+const Tarballs = require('./Tarballs');
 
 const programs = fs
   .readdirSync(path.join(__dirname, '..', 'dependents', 'programs'))
@@ -78,7 +77,7 @@ async function run(app, program, way) {
 describe('Packages that depend on ws', function () {
   this.timeout(60000);
 
-  let folder;
+  let tarballs;
   let original;
   let alias;
 
@@ -91,13 +90,13 @@ describe('Packages that depend on ws', function () {
 
   before('install them', function () {
     this.timeout(180000);
-    folder = fs.mkdtempSync(path.join(os.tmpdir(), 'oxws-dependents-'));
-    original = path.join(folder, 'ws');
-    alias = path.join(folder, 'oxws8');
+    tarballs = new Tarballs();
+    original = path.join(tarballs.folder, 'ws');
+    alias = path.join(tarballs.folder, 'oxws8');
     installOriginal(original);
   });
 
-  after(() => fs.rmSync(folder, { recursive: true }));
+  after(() => tarballs.remove());
 
   /** A test of a program that may be skipped. */
   function test(program, body) {
@@ -141,7 +140,7 @@ describe('Packages that depend on ws', function () {
         recursive: true,
         verbatimSymlinks: true,
       });
-      installAlias(alias, tarballsIn(folder));
+      installAlias(alias, tarballs);
     });
 
     it('find one, and it is oxws8', () => findsOne(alias, 'oxws8'));

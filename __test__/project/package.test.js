@@ -5,6 +5,7 @@ const { execFileSync } = require('child_process');
 const fs = require('fs');
 const path = require('path');
 
+const npm = require('./npm');
 const Tarballs = require('./Tarballs');
 
 /** What is installed under which name, and the programs that ask for it. */
@@ -24,15 +25,6 @@ const INSTALLED = [
     as: { ws: 'oxws8', oxws: 'oxws' },
   },
 ];
-
-function npm(args, cwd) {
-  return execFileSync('npm', args, {
-    cwd,
-    encoding: 'utf8',
-    shell: process.platform === 'win32',
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-}
 
 describe('The published package', function () {
   this.timeout(120000);
