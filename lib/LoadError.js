@@ -8,8 +8,10 @@ const { version, optionalDependencies = {} } = require('../package.json');
 /** The package with the binary of a platform. */
 const packageOf = (name) => `oxws-${name}`;
 
-/** The packages with binaries that the package asks for; none in a checkout. */
-const PACKAGES = Object.keys(optionalDependencies);
+/** The packages with binaries that the published package asks for. */
+const PACKAGES = Object.keys(optionalDependencies).filter((name) =>
+  name.startsWith(packageOf('')),
+);
 
 const FROM_SOURCE =
   'Or build it from the repository, with Rust installed: npm install && npm run build';
@@ -64,7 +66,7 @@ const CAUSES = [
     when: (cause) => isMissing(cause),
     advice: (name) => [
       `The package ${packageOf(name)} is not installed. It is an optional dependency:`,
-      '- npm leaves it out with --omit=optional, and yarn with --ignore-optional.',
+      '- npm leaves it out with --omit=optional, and yarn 1 with --ignore-optional.',
       '- npm leaves it out if the lock file was made on another platform',
       '  (https://github.com/npm/cli/issues/4828): delete node_modules and',
       '  package-lock.json, and run npm install.',

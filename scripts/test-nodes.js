@@ -15,6 +15,7 @@ const { once } = require('events');
 const fs = require('fs');
 const path = require('path');
 
+const mochaTests = require('./mocha-tests');
 const { APIS, WAYS, nameOf } = require('./ways');
 
 const root = path.join(__dirname, '..');
@@ -82,18 +83,9 @@ async function run(binary, way, quick) {
     stream.on('data', (text) => (output += text));
   }
   const [status] = await once(child, 'close');
-  const count = (what) => {
-    const [, number = '0'] =
-      output.match(new RegExp(`^ +(\\d+) ${what}`, 'm')) || [];
-    return Number(number);
-  };
-  const failed = count('failing');
-  const result = {
-    passed: count('passing'),
-    // Without a failed test, mocha itself has failed.
-    failed: status !== 0 && failed === 0 ? 1 : failed,
-    skipped: count('pending'),
-  };
+  const result = mochaTests(output);
+  // Without a failed test, mocha itself has failed.
+  if (status !== 0 && result.failed === 0) result.failed = 1;
   if (result.failed > 0) process.stdout.write(output);
   return result;
 }

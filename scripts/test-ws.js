@@ -4,8 +4,9 @@
 //
 //   npm run test:ws -- FOLDER
 //
-// FOLDER is a checkout of github.com/websockets/ws: for the API of 2016 at the commit
-// that README names, otherwise of ws 8. In its tests, `require('..')` and
+// FOLDER is a checkout of github.com/websockets/ws: for the API of 2016 at commit
+// d93f69f7c0bbb6a11c6f1289d4d7a1add9173eda, otherwise of ws 8, known at commit
+// a2f4e7c046c2112bbce6fef39a083dac77d6f0d2. In its tests, `require('..')` and
 // `require('../lib/…')` return the modules of oxws. No file is changed.
 
 const { spawnSync } = require('child_process');

@@ -8,6 +8,7 @@ const { spawn } = require('child_process');
 const fs = require('fs');
 const path = require('path');
 
+const mochaTests = require('./mocha-tests');
 const { APIS, WAYS, nameOf } = require('./ways');
 
 const root = path.join(__dirname, '..');
@@ -23,14 +24,7 @@ const cargoTests = (status, output) =>
   sums(output, /(\d+) passed; (\d+) failed; (\d+) ignored/g);
 
 /** Counts the tests in the output of mocha. */
-function mochaTests(status, output) {
-  const count = (what) => sums(output, new RegExp(`^ +(\\d+) ${what}`, 'gm'));
-  return {
-    passed: count('passing').passed,
-    failed: count('failing').passed,
-    skipped: count('pending').passed,
-  };
-}
+const ofMocha = (status, output) => mochaTests(output);
 
 /** Counts the programs in the output of `field/run.js`. */
 const fieldTests = (status, output) =>
@@ -119,7 +113,7 @@ async function main() {
       const args = [files, '--reporter', 'dot'];
       await run(
         `mocha: ${api} (${nameOf(way)})`,
-        mochaTests,
+        ofMocha,
         bin('mocha'),
         args,
         way,
@@ -136,7 +130,7 @@ async function main() {
   ]);
   for (const [title, args] of PROJECT) {
     const all = ['--parallel', '--jobs=2', ...args];
-    await run(`mocha: ${title}`, mochaTests, bin('mocha'), all, packed);
+    await run(`mocha: ${title}`, ofMocha, bin('mocha'), all, packed);
   }
 
   await run(
