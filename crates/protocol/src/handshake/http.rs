@@ -63,12 +63,12 @@ impl Headers {
         self.0.push((name.to_owned(), value.to_owned()));
     }
 
-    fn read(fields: &[httparse::Header<'_>]) -> Result<Self, HttpError> {
+    fn read<'a>(fields: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Self, HttpError> {
         fields
-            .iter()
-            .map(|field| {
-                let value = std::str::from_utf8(field.value).map_err(|_| HttpError::Malformed)?;
-                Ok((field.name.to_owned(), value.to_owned()))
+            .into_iter()
+            .map(|(name, value)| {
+                let value = std::str::from_utf8(value).map_err(|_| HttpError::Malformed)?;
+                Ok((name.to_owned(), value.to_owned()))
             })
             .collect::<Result<_, _>>()
             .map(Self)
@@ -95,6 +95,45 @@ pub struct Request {
     pub headers: Headers,
 }
 
+/// The head of a request, in the bytes that it was parsed from.
+pub struct RequestHead<'a> {
+    /// The method, such as `GET`.
+    pub method: &'a str,
+    /// The request target: path and query.
+    pub target: &'a str,
+    /// The name and value of each header field.
+    pub fields: Vec<(&'a str, &'a [u8])>,
+    /// The length of the head, in bytes.
+    pub len: usize,
+}
+
+impl<'a> RequestHead<'a> {
+    /// Parses the head of a request at the beginning of `input`. Returns `None` if more
+    /// input is needed.
+    ///
+    /// # Errors
+    ///
+    /// If the head is malformed or exceeds a limit.
+    pub fn parse(input: &'a [u8]) -> Result<Option<Self>, HttpError> {
+        let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut head = httparse::Request::new(&mut fields);
+        let Some(len) = finished(head.parse(input), input)? else {
+            return Ok(None);
+        };
+        match (head.method, head.path, head.version) {
+            (Some(method), Some(target), Some(1)) => Ok(Some(Self {
+                method,
+                target,
+                fields: (head.headers.iter())
+                    .map(|field| (field.name, field.value))
+                    .collect(),
+                len,
+            })),
+            _ => Err(HttpError::Malformed),
+        }
+    }
+}
+
 /// The head of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
@@ -116,20 +155,15 @@ impl Request {
     ///
     /// If the head is malformed or exceeds a limit.
     pub fn parse(input: &[u8]) -> Parsed<Self> {
-        let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut head = httparse::Request::new(&mut fields);
-        let Some(len) = finished(head.parse(input), input)? else {
+        let Some(head) = RequestHead::parse(input)? else {
             return Ok(None);
         };
         let request = Self {
-            method: head.method.ok_or(HttpError::Malformed)?.to_owned(),
-            target: head.path.ok_or(HttpError::Malformed)?.to_owned(),
-            headers: Headers::read(head.headers)?,
+            method: head.method.to_owned(),
+            target: head.target.to_owned(),
+            headers: Headers::read(head.fields)?,
         };
-        match head.version {
-            Some(1) => Ok(Some((request, len))),
-            _ => Err(HttpError::Malformed),
-        }
+        Ok(Some((request, head.len)))
     }
 
     /// Appends the head to `out`.
@@ -157,7 +191,7 @@ impl Response {
         let response = Self {
             status: head.code.ok_or(HttpError::Malformed)?,
             reason: head.reason.unwrap_or_default().to_owned(),
-            headers: Headers::read(head.headers)?,
+            headers: Headers::read(head.headers.iter().map(|field| (field.name, field.value)))?,
         };
         Ok(Some((response, len)))
     }

@@ -1,6 +1,6 @@
 //! The server's part of the handshake (RFC 6455, 4.2).
 
-use super::http::{Headers, Request, Response};
+use super::http::{Headers, Request, RequestHead, Response};
 use super::{extension, key, permessage_deflate, subprotocol, VERSIONS};
 
 /// The header fields of a request that decide whether it is an opening handshake.
@@ -210,6 +210,105 @@ impl Opening {
     }
 }
 
+/// What the first bytes on a connection are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beginning {
+    /// The beginning of what may be an upgrade request.
+    NeedsInput,
+    /// An upgrade request in its usual form.
+    Upgrade(Upgrade),
+    /// Another request, or an invalid one.
+    Other,
+}
+
+/// An upgrade request in its usual form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    /// The length of the head, in bytes.
+    pub head_len: usize,
+    /// The protocol's version: one of [`VERSIONS`].
+    pub version: u8,
+    /// The value of `Sec-WebSocket-Accept` in the response.
+    pub accept: String,
+    /// Whether the request offers subprotocols or extensions.
+    pub offers: bool,
+}
+
+/// Recognises an upgrade request in the usual form: a valid `GET` request without a body,
+/// with each of the fields that decide on it once. An HTTP server has to judge everything
+/// else.
+pub fn recognise(input: &[u8]) -> Beginning {
+    const METHOD: &[u8] = b"GET /";
+    let known = input.len().min(METHOD.len());
+    if input[..known] != METHOD[..known] {
+        return Beginning::Other;
+    }
+    match RequestHead::parse(input) {
+        Ok(None) => Beginning::NeedsInput,
+        Ok(Some(head)) => {
+            judge(&head, &input[..head.len]).map_or(Beginning::Other, Beginning::Upgrade)
+        }
+        Err(_) => Beginning::Other,
+    }
+}
+
+fn judge(head: &RequestHead<'_>, bytes: &[u8]) -> Option<Upgrade> {
+    let is_visible = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+    if !head.target.bytes().all(is_visible) || has_bare_line_feed(bytes) {
+        return None;
+    }
+    let mut fields = Fields {
+        method: Some(head.method),
+        ..Fields::default()
+    };
+    let mut offers = false;
+    for &(name, value) in &head.fields {
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        let field = match () {
+            () if is("upgrade") => &mut fields.upgrade,
+            () if is("connection") => &mut fields.connection,
+            () if is("sec-websocket-key") => &mut fields.key,
+            () if is("sec-websocket-version") => &mut fields.version,
+            () if is("sec-websocket-protocol") || is("sec-websocket-extensions") => {
+                offers = true;
+                continue;
+            }
+            () if is("content-length") || is("transfer-encoding") || is("expect") => return None,
+            () => continue,
+        };
+        let value = std::str::from_utf8(value).ok()?;
+        if field.replace(value).is_some() {
+            return None;
+        }
+    }
+    Some(Upgrade {
+        head_len: head.len,
+        version: verify(&fields).accepted().ok()?,
+        accept: key::accept(fields.key?),
+        offers,
+    })
+}
+
+/// Returns whether a line does not end with a carriage return and a line feed.
+fn has_bare_line_feed(head: &[u8]) -> bool {
+    let mut before = 0;
+    head.iter().any(|&byte| {
+        let before = std::mem::replace(&mut before, byte);
+        byte == b'\n' && before != b'\r'
+    })
+}
+
+/// Returns the head of the response that opens a connection without a subprotocol and
+/// without extensions.
+pub fn plain_response(accept: &str) -> String {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\n\
+         Upgrade: websocket\r\n\
+         Connection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,5 +412,92 @@ mod tests {
             };
             assert_eq!(verdict.accepted(), Err(rejection), "{verdict:?}");
         }
+    }
+
+    const REQUEST: &str = "GET /chat?a=b HTTP/1.1\r\nHost: localhost\r\n\
+        Upgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Version: 13\r\n\r\n";
+
+    fn recognised(request: &str) -> Beginning {
+        recognise(request.as_bytes())
+    }
+
+    #[test]
+    fn an_upgrade_request_is_recognised_wherever_it_is_cut() {
+        for cut in 0..REQUEST.len() {
+            assert_eq!(recognised(&REQUEST[..cut]), Beginning::NeedsInput, "{cut}");
+        }
+        for rest in ["", "frames"] {
+            let Beginning::Upgrade(upgrade) = recognised(&format!("{REQUEST}{rest}")) else {
+                panic!("{rest}");
+            };
+            assert_eq!(upgrade.head_len, REQUEST.len());
+            assert_eq!(upgrade.version, 13);
+            assert!(!upgrade.offers);
+            let response = plain_response(&upgrade.accept);
+            let (response, _) = Response::parse(response.as_bytes()).unwrap().unwrap();
+            let request = Request::parse(REQUEST.as_bytes()).unwrap().unwrap().0;
+            let opening = Opening::read(&request).unwrap();
+            assert_eq!(response, opening.response(None, None));
+        }
+    }
+
+    #[test]
+    fn an_offer_is_told() {
+        for field in [
+            "Sec-WebSocket-Protocol: a",
+            "sec-websocket-extensions: permessage-deflate",
+        ] {
+            let request = REQUEST.replace("Host: localhost", field);
+            let Beginning::Upgrade(upgrade) = recognised(&request) else {
+                panic!("{field}");
+            };
+            assert!(upgrade.offers, "{field}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_unusual_is_another_request() {
+        for (from, to) in [
+            ("GET", "POST"),
+            ("GET", "get"),
+            ("GET", "\r\nGET"),
+            ("/chat", "http://localhost/chat"),
+            ("?a=b", "?a=b#c"),
+            ("?a=b", "?a=\u{e9}"),
+            ("HTTP/1.1", "HTTP/1.0"),
+            ("HTTP/1.1", "HTTP/2.0"),
+            ("localhost\r\n", "localhost\n"),
+            ("localhost", "local\r\n host"),
+            ("localhost", "local\0host"),
+            ("Host:", "Ho st:"),
+            ("Upgrade: websocket", "Upgrade: h2c"),
+            ("Upgrade: websocket", "A: b"),
+            (
+                "Upgrade: websocket",
+                "Upgrade: websocket\r\nUpgrade: websocket",
+            ),
+            ("Connection: Upgrade", "Connection: close"),
+            ("Host: localhost", "Connection: close"),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "x"),
+            (
+                "Host: localhost",
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            ),
+            ("Version: 13", "Version: 12"),
+            ("Host: localhost", "Content-Length: 0"),
+            ("Host: localhost", "Transfer-Encoding: chunked"),
+            ("Host: localhost", "Expect: 100-continue"),
+        ] {
+            let request = REQUEST.replacen(from, to, 1);
+            assert_ne!(request, REQUEST, "{from}");
+            assert_eq!(recognised(&request), Beginning::Other, "{request}");
+        }
+        let many = REQUEST.replace("Host: localhost\r\n", &"A: b\r\n".repeat(100));
+        assert_eq!(recognised(&many), Beginning::Other);
+        let long = REQUEST.replace("localhost", &"a".repeat(17 * 1024));
+        assert_eq!(recognised(&long), Beginning::Other);
+        assert_eq!(recognised(&long[..16 * 1024]), Beginning::Other);
     }
 }
