@@ -352,6 +352,11 @@ declare namespace WebSocket {
     transport: 'native' | 'stream' | null;
     /** Where the engine runs: in the event loop or on its own thread; or null. */
     host: 'inline' | 'thread' | null;
+    /**
+     * For a connection of a server, who has accepted it: the engine, or Node.js. For all
+     * connections, `'engine'` if the engine listens on a port. Otherwise null.
+     */
+    listener: 'engine' | 'node' | null;
     /** The number of connections that are carried by the engine, or 1 or 0 for one. */
     connections: number;
     /** The number of bytes sent but not yet handed to the operating system. */

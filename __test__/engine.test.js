@@ -1108,8 +1108,13 @@ describe('The engine', () => {
         assert.equal(found.connections, 1);
         assert.equal(found.queuedBytes, 0);
       }
+      const isNode = IS_STREAM || process.env.OXWS_LISTENER === 'node';
+      const { listener } = WebSocket.diagnostics(server);
+      assert.equal(listener, isNode ? 'node' : 'engine');
+      assert.equal(WebSocket.diagnostics(client).listener, null);
       const all = WebSocket.diagnostics();
       assert.equal(all.connections, IS_STREAM ? 0 : 2);
+      assert.equal(all.listener, isNode ? null : 'engine');
     });
 
     it('come with a warning if OXWS_HOST has another value', async () => {
@@ -1138,6 +1143,7 @@ describe('The engine', () => {
       assert.deepEqual(WebSocket.diagnostics(client), {
         transport: null,
         host: null,
+        listener: null,
         connections: 0,
         queuedBytes: 0,
       });

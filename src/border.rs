@@ -56,6 +56,20 @@ pub mod kind {
     #[napi]
     pub const RELEASED: u32 = 21;
 
+    /// A listener has read an upgrade request. The row's ID is the listener's, its payload
+    /// is the head of the request, and its last value is the number of the accepted
+    /// connection. `wire` is the version of the WebSocket protocol.
+    #[napi]
+    pub const UPGRADE: u32 = 22;
+    /// A listener has accepted a connection that Node has to serve. The row's payload is
+    /// what has been read, and its last value is the number of the accepted connection.
+    #[napi]
+    pub const OTHER: u32 = 23;
+    /// A listener needs a sweep in a second: it waits for requests, or it could not accept
+    /// connections because no descriptors or memory were left.
+    #[napi]
+    pub const SWEEP: u32 = 24;
+
     /// The frame was masked.
     #[napi]
     pub const MASKED: u32 = 0x100;
@@ -68,6 +82,9 @@ pub mod kind {
     /// The error occurred while writing.
     #[napi]
     pub const WRITE: u32 = 0x800;
+    /// The upgrade request offers subprotocols or extensions.
+    #[napi]
+    pub const OFFERS: u32 = 0x1000;
 }
 
 /// The column of each value in the row of an event.
@@ -159,6 +176,11 @@ pub mod state {
 /// bits count how often that index has been used, so that an ID is not used again soon.
 #[napi]
 pub const PLACE_BITS: u32 = 20;
+
+/// Returns the index of a connection in the table.
+pub(crate) fn place(id: u32) -> usize {
+    (id & ((1 << PLACE_BITS) - 1)) as usize
+}
 
 /// The maximum length of a control frame's payload, in bytes (RFC 6455, 5.5).
 #[napi]

@@ -401,6 +401,7 @@ for (const api of apis) {
           assert.deepEqual(WebSocket.diagnostics(ws), {
             transport: null,
             host: null,
+            listener: null,
             connections: 0,
             queuedBytes: 0,
           });

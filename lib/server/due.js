@@ -131,4 +131,4 @@ function skipBody(request, socket, head, callback) {
   else socket.on('readable', onReadable);
 }
 
-module.exports = { whenDue };
+module.exports = whenDue;

@@ -33,7 +33,7 @@ class AdoptedSocket {
     /** The bytes of the handshake; after `giveBack`, those of the whole connection. */
     this.bytesRead = socket.bytesRead;
     this.bytesWritten = socket.bytesWritten;
-    this._socket = socket;
+    this.socket = socket;
     this._prototype = Object.getPrototypeOf(socket);
     this._keepsAlive = false;
     this._isDraining = false;
@@ -42,11 +42,50 @@ class AdoptedSocket {
     /** Set when the other direction has ended. */
     this.hasEnded = false;
     // The program may have called `unref` already.
-    this.keepAlive(socket._handle.hasRef());
+    this.keepAlive(!socket._handle || socket._handle.hasRef());
     // Otherwise Node would disable `write` at 'end'.
     socket.allowHalfOpen = true;
     socket[kAdopted] = this;
     Object.setPrototypeOf(socket, adopting(this._prototype));
+    socket.on('close', onClose);
+    socket.on('error', onError);
+  }
+
+  /** Has Node stop reading: from now on the engine reads. */
+  hold() {
+    const { socket } = this;
+    socket.readableFlowing = false;
+    if (!socket._handle) return;
+    socket._handle.readStop();
+    // Node would start reading again if the handle were not marked as reading.
+    socket._handle.reading = true;
+  }
+
+  /** Node's socket. */
+  get existing() {
+    return this.socket;
+  }
+
+  /** Whether the socket is destroyed. */
+  get isDestroyed() {
+    return this.socket.destroyed;
+  }
+
+  destroy(error) {
+    this.socket.destroy(error);
+  }
+
+  /** Restarts the socket's timeout. */
+  touch() {
+    this.socket._unrefTimer();
+  }
+
+  paused() {
+    this.socket.emit('pause');
+  }
+
+  resumed() {
+    this.socket.emit('resume');
   }
 
   /** Whether the queued bytes have reached the high-water mark. */
@@ -73,7 +112,7 @@ class AdoptedSocket {
           return;
         }
         this._isDraining = false;
-        if (!error) this._socket.emit('drain');
+        if (!error) this.socket.emit('drain');
       });
     wait();
   }
@@ -82,20 +121,21 @@ class AdoptedSocket {
   finish() {
     if (this.hasFinished) return;
     this.hasFinished = true;
-    callLast(() => this._socket.emit('finish'));
+    callLast(() => this.socket.emit('finish'));
   }
 
   /** Emits 'end': the other end has ended its direction. */
   end() {
     if (this.hasEnded) return;
     this.hasEnded = true;
-    callLast(() => this._socket.emit('end'));
+    callLast(() => this.socket.emit('end'));
   }
 
   /** Restores the socket before any use by the engine, for a StreamTransport. */
   undo() {
-    const { _keepsAlive: keepsAlive, _socket: socket } = this;
+    const { _keepsAlive: keepsAlive, socket } = this;
     this.keepAlive(false);
+    this._leave();
     Object.setPrototypeOf(socket, this._prototype);
     delete socket[kAdopted];
     if (!keepsAlive) socket.unref();
@@ -103,13 +143,30 @@ class AdoptedSocket {
 
   /** Detaches the socket from the engine for good. The counters keep their values. */
   giveBack() {
-    const { bytesRead, bytesWritten } = this._socket;
+    const { bytesRead, bytesWritten } = this.socket;
     this.bytesRead = bytesRead;
     this.bytesWritten = bytesWritten;
     this.keepAlive(false);
-    Object.setPrototypeOf(this._socket, returning(this._prototype));
+    this._leave();
+    this.socket.on('error', noop);
+    Object.setPrototypeOf(this.socket, returning(this._prototype));
+  }
+
+  _leave() {
+    this.socket.removeListener('close', onClose);
+    this.socket.removeListener('error', onError);
   }
 }
+
+function onClose() {
+  this[kAdopted].transport.socketClosed();
+}
+
+function onError(error) {
+  this[kAdopted].transport.socketFailed(error);
+}
+
+const noop = () => {};
 
 /** The members that an adopted socket overrides. */
 const adopted = {

@@ -4,7 +4,7 @@ const net = require('net');
 const util = require('util');
 
 const Gate = require('../codec/Gate');
-const { TOO_BIG, TOO_LONG, limitsFor, toLimit } = require('../codec/limits');
+const { TOO_BIG, TOO_LONG, toLimit } = require('../codec/limits');
 const { EMPTY, endsIn } = require('../codec/payload');
 const { failure, violation } = require('../codec/violations');
 const Queue = require('../Queue');
@@ -13,8 +13,11 @@ const { clearTimeout, nextTick, setTimeout } = require('../environment');
 const { handedOver } = require('../externalMemory');
 const { LINGER } = require('../linger');
 const { event, flag, kind } = require('../native');
+const AcceptedSocket = require('./AcceptedSocket');
 const AdoptedSocket = require('./AdoptedSocket');
 const { theEngine } = require('./engine');
+const settingsFor = require('./settings');
+const systemError = require('./systemError');
 const StreamTransport = require('./StreamTransport');
 const { CLOSED, tell } = require('./tell');
 
@@ -43,12 +46,13 @@ const LONG = 64 * 1024;
 const LONG_TEXT = 256 * 1024;
 
 /**
- * Carries a connection whose socket the engine adopts: the engine then reads and writes
- * it instead of Node. It has the methods of StreamTransport, and calls the same methods
- * of `incoming`.
+ * Carries a connection that the engine reads and writes: one that a listener of the
+ * engine has accepted, or one whose socket the engine adopts from Node. It has the
+ * methods of StreamTransport, and calls the same methods of `incoming`.
  *
- * The socket is adopted when the engine is next called, usually at the end of the tick.
- * If it has a listener for 'data' or 'readable' by then, a StreamTransport takes over.
+ * A socket of Node is adopted when the engine is next called, usually at the end of the
+ * tick. If it has a listener for 'data' or 'readable' by then, a StreamTransport takes
+ * over.
  */
 class NativeTransport {
   /**
@@ -82,11 +86,10 @@ class NativeTransport {
     return this._engine.host;
   }
 
-  constructor(ws, socket, incoming, options) {
+  constructor(ws, incoming, options) {
     const { deflate, limits, masks, textsAreStrings } = options;
     this._engine = theEngine();
     this._ws = ws;
-    this._socket = socket;
     this._incoming = incoming;
     this._options = options;
     this._masks = masks;
@@ -102,16 +105,19 @@ class NativeTransport {
     /** The number of all callbacks up to the last message that is compressed. */
     this._lastCompressed = 0;
     this._context = contextOfNow();
-    const context = this._context || nobodys;
-    this._gate = new Gate(this, context, options);
+    this._gate = new Gate(this, this._context || nobodys, options);
     /** The last batch of events when `pause` was called. */
     this._pausedIn = -1;
+    /** Set if a listener of the engine has accepted the connection. */
+    this.isAccepted = false;
     /** Set by `release`: no events are delivered any more. */
     this._released = false;
-    /** Set between `start` and `adopt`, while Node still owns the socket. */
+    /** Set between `start` or `accept` and `adopt`: the engine does not read yet. */
     this._isOpening = false;
     /** The bytes that were read after the handshake, until the socket is adopted. */
     this._head = null;
+    /** The EngineUpgrade of a connection that the engine has accepted, until then. */
+    this._upgrade = null;
     /** The StreamTransport that has taken over, or null. */
     this._stream = null;
     /** Set when this direction is to end: nothing more can be sent. */
@@ -123,67 +129,96 @@ class NativeTransport {
     /** The error with which the connection failed, or null. */
     this._error = null;
     this._timer = null;
-    this._adopted = null;
+    /** The AdoptedSocket, or the AcceptedSocket without a socket of Node. */
+    this._owner = null;
     /** Set while the socket has a timeout, which traffic restarts. */
     this.isTimed = false;
     /** The bytes posted to the outbox since flush number `_postedAt` of the engine. */
     this._posted = 0;
     this._postedAt = -1;
+    /** The number of the connection in the engine; -1 once it has left the engine. */
     this.id = this._engine.open(this);
-    this._listeners = {
-      close: () => {
-        this._forget();
-        if (this._released) return;
-        incoming.closing(ws);
-        // After the callbacks, which run while the connection is closing.
-        nextTick(() => this._gate.fail(CLOSED, null, 0, 0));
-      },
-      error: (error) => {
-        this._error = this._error || error;
-      },
-    };
   }
 
-  /** Has the socket adopted soon. `head` are the bytes read after the handshake. */
-  start(head) {
-    const socket = this._socket;
-    this._head = head || EMPTY;
-    this._isOpening = true;
-    for (const [name, listener] of Object.entries(this._listeners)) {
-      socket.on(name, listener);
-    }
-    this._adopted = new AdoptedSocket(socket, this, this._engine);
-    this._engine.adoptSoon(this);
+  /** Node's socket. For an accepted connection it is created when it is first read. */
+  get socket() {
+    return this._owner.socket;
+  }
+
+  /** Has Node's socket own a connection that was accepted without one. */
+  giveTo(socket) {
+    this._owner.giveTo(socket);
   }
 
   /**
-   * Has the engine adopt the socket. If that fails, or if the socket has a listener for
-   * 'data' or 'readable', a StreamTransport takes over.
+   * Has Node's socket adopted soon. `head` are the bytes read after the handshake.
+   */
+  start(socket, head) {
+    this._head = head || EMPTY;
+    this._isOpening = true;
+    this._owner = new AdoptedSocket(socket, this, this._engine);
+    this._engine.adoptSoon(this);
+  }
+
+  /** Has the engine open a connection soon that it has accepted. */
+  accept(upgrade) {
+    this._upgrade = upgrade;
+    this.isAccepted = true;
+    this._isOpening = true;
+    this._owner = new AcceptedSocket(this, upgrade.listener);
+    this._engine.adoptSoon(this);
+  }
+
+  /** Returns a duplicate of the descriptor of a connection that the engine has accepted. */
+  duplicate() {
+    if (this._upgrade !== null) return this._upgrade.duplicate();
+    return this._engine.native.duplicate(this.id);
+  }
+
+  /** Has Node's socket own the connection, which was accepted without one. */
+  becomeAdopted(socket) {
+    this._owner = new AdoptedSocket(socket, this, this._engine);
+    this._owner.hasFinished = this._hasEnded;
+    this._owner.hasEnded = this._hasHeardEnd;
+    if (!this._isOpening) this._owner.hold();
+    this._incoming.hasSocket(this._ws, socket);
+  }
+
+  /**
+   * Has the engine adopt or open the connection. If that fails, or if Node's socket has a
+   * listener for 'data' or 'readable', a StreamTransport takes over.
    */
   adopt() {
     if (!this._isOpening) return;
     this._isOpening = false;
-    const socket = this._socket;
-    if (socket.destroyed || !socket._handle) return;
-    if (isRead(socket)) {
-      this._becomeStream();
+    const socket = this._owner.existing;
+    if (socket !== null && (socket.destroyed || !socket._handle)) return;
+    const upgrade = this._upgrade;
+    this._upgrade = null;
+    if (socket !== null && isRead(socket)) {
+      this._becomeStream(upgrade);
       return;
     }
     // Node may have read more bytes after the head.
-    const read = unread(socket);
+    const read = socket === null ? [] : unread(socket);
     try {
-      this._adopt(Buffer.concat([this._head, ...read]));
+      if (upgrade === null) this._adopt(Buffer.concat([this._head, ...read]));
+      else this._open(upgrade, read);
     } catch {
       if (read.length > 0) socket.unshift(Buffer.concat(read));
-      this._becomeStream();
+      this._becomeStream(upgrade);
       return;
     }
     this._head = null;
-    socket.readableFlowing = false;
-    socket._handle.readStop();
-    // Node would start reading again if the handle were not marked as reading.
-    socket._handle.reading = true;
+    this._owner.hold();
     if (this._gate.isPaused) this._engine.native.pause(this.id);
+  }
+
+  _open(upgrade, read) {
+    const { deflate } = this._options;
+    const more = read.length === 0 ? EMPTY : Buffer.concat(read);
+    const native = deflate && deflate.native;
+    upgrade.openInEngine(this.id, this._settings(), native, more);
   }
 
   get _limits() {
@@ -194,37 +229,48 @@ class NativeTransport {
   }
 
   _adopt(head) {
-    const { answers, deflate, masks, textsAreStrings } = this._options;
-    this._engine.native.adopt(
-      {
-        id: this.id,
-        fd: this._socket._handle.fd,
-        masks,
-        answers,
-        textsAreStrings,
-        threshold: deflate ? deflate.threshold : 0,
-      },
-      limitsFor(this._limits),
-      head,
-      deflate ? deflate.native : null,
+    const { deflate } = this._options;
+    const { id, _engine: engine } = this;
+    const settings = this._settings();
+    const { fd } = this.socket._handle;
+    engine.native.adopt(id, fd, settings, head, deflate && deflate.native);
+  }
+
+  /** Returns the settings of the connection for the engine. */
+  _settings() {
+    const { _options: options } = this;
+    const { limits } = options;
+    const isChanged =
+      this._maxPayload !== limits.maxPayload ||
+      this._validates !== limits.validates;
+    return settingsFor(
+      isChanged
+        ? Object.assign({}, options, { limits: this._limits })
+        : options,
     );
   }
 
-  /** Hands the connection over to a StreamTransport, with everything that was posted. */
-  _becomeStream() {
+  /**
+   * Hands the connection over to a StreamTransport, with everything that was posted.
+   * `upgrade` is that of a connection that the engine has accepted, or null.
+   */
+  _becomeStream(upgrade) {
     const { _context: context } = this;
     const become = () => {
       const posted = this._engine.takeOut(this.id);
       const callbacks = this._callbacks.clear();
-      this._adopted.undo();
+      const { socket } = this;
+      this._owner.undo();
       this._detach();
+      if (upgrade !== null) this._head = upgrade.leaveTo(socket);
       const limits = this._limits;
       const stream = new StreamTransport(
         this._ws,
-        this._socket,
+        socket,
         this._incoming,
         Object.assign({}, this._options, { limits }),
       );
+      stream.isAccepted = this.isAccepted;
       this._stream = stream;
       this._incoming.moved(this._ws, stream);
       stream.start(this._head);
@@ -279,7 +325,7 @@ class NativeTransport {
       this._post(joined(list), RAW, cb);
       return;
     }
-    if (this.isTimed) this._socket._unrefTimer();
+    if (this.isTimed) this._owner.touch();
     const length = this._engine.postList(this.id, cb ? RAW | ACK : RAW, list);
     if (cb) this._callbacks.push(bound(cb));
     this._count(length);
@@ -297,14 +343,14 @@ class NativeTransport {
     if (!this._gate.isPaused) return;
     this._pausedIn = this._engine.batch;
     if (!this._isOpening) this._engine.native.pause(this.id);
-    this._socket.emit('pause');
+    this._owner.paused();
   }
 
   /** Continues after `pause`, on the next tick. */
   resume() {
     if (!this._gate.isPaused) return;
     this._gate.resume();
-    nextTick(() => this._socket.emit('resume'));
+    nextTick(() => this._owner.resumed());
   }
 
   /** If paused, ends the pause and drops all events but those that end the connection. */
@@ -354,7 +400,21 @@ class NativeTransport {
 
   /** Destroys the socket. Received events are still delivered. */
   destroy(error) {
-    this._socket.destroy(error || this._error);
+    this._owner.destroy(error || this._error);
+  }
+
+  /** Called by the owner when the socket has closed. */
+  socketClosed() {
+    this._forget();
+    if (this._released) return;
+    this._incoming.closing(this._ws);
+    // After the callbacks, which run while the connection is closing.
+    nextTick(() => this._gate.fail(CLOSED, null, 0, 0));
+  }
+
+  /** Called by the owner when the socket has failed. */
+  socketFailed(error) {
+    this._error = this._error || error;
   }
 
   /**
@@ -388,7 +448,7 @@ class NativeTransport {
     if (this._leavesToStream('release', destroy)) return;
     this._released = true;
     this._gate.clear();
-    if (destroy || this._socket.destroyed) {
+    if (destroy || this._owner.isDestroyed) {
       this._destroy();
       return;
     }
@@ -400,7 +460,7 @@ class NativeTransport {
   /** Called by the engine for each event: `at` is the offset of its row in the inbox. */
   receive(at) {
     const { rows } = this._engine;
-    if (this.isTimed) this._socket._unrefTimer();
+    if (this.isTimed) this._owner.touch();
     const what = rows[at + AT_KIND];
     const wire = rows[at + AT_WIRE];
     let extra = rows[at + AT_EXTRA];
@@ -410,8 +470,8 @@ class NativeTransport {
         return;
       case ENDED:
         this._hasEnded = true;
-        this._adopted.finish();
-        if (this._hasHeardEnd) this._socket.destroy();
+        this._owner.finish();
+        if (this._hasHeardEnd) this._owner.destroy(null);
         return;
       case RELEASED:
         this._destroy();
@@ -511,8 +571,8 @@ class NativeTransport {
       this._incoming.end(this._ws);
     } finally {
       if (!this._released) {
-        this._adopted.end();
-        if (this._hasEnded) this._socket.destroy();
+        this._owner.end();
+        if (this._hasEnded) this._owner.destroy(null);
       }
     }
   }
@@ -523,7 +583,7 @@ class NativeTransport {
       if (cb) this._fail([bound(cb)]);
       return;
     }
-    if (this.isTimed) this._socket._unrefTimer();
+    if (this.isTimed) this._owner.touch();
     const isText = typeof data === 'string';
     if (data.length >= (isText ? LONG_TEXT : LONG)) {
       this._sendLong(data, flags, cb);
@@ -598,7 +658,7 @@ class NativeTransport {
 
   _destroy() {
     this._forget();
-    this._socket.destroy(this._error);
+    this._owner.destroy(this._error);
   }
 
   /** Detaches the socket from the engine, and calls all remaining callbacks. */
@@ -611,10 +671,9 @@ class NativeTransport {
     // The engine may have sent messages without having reported it yet.
     let sent = native.sentMessages(this.id) - this._calledBack;
     const { id } = this;
-    this._adopted.giveBack();
+    this._owner.giveBack();
     this._detach();
     native.destroy(id);
-    this._socket.on('error', noop);
     for (; sent > 0; sent--) {
       this._calledBack++;
       nextTick(this._callbacks.shift(), null);
@@ -625,13 +684,8 @@ class NativeTransport {
   _detach() {
     this._engine.close(this.id);
     this.id = -1;
-    for (const [name, listener] of Object.entries(this._listeners)) {
-      this._socket.removeListener(name, listener);
-    }
   }
 }
-
-const noop = () => {};
 
 /** Whether a socket has a listener for 'data' or 'readable'. */
 function isRead(socket) {
@@ -678,22 +732,6 @@ function unshared(bytes) {
   return util.types.isSharedArrayBuffer(bytes.buffer)
     ? Buffer.from(bytes)
     : bytes;
-}
-
-/**
- * Returns the error of a system call, in the form of Node's own errors.
- *
- * @param {Number} number the errno of the system; 0 if the engine itself failed
- * @param {String} syscall `'read'` or `'write'`
- */
-function systemError(number, syscall) {
-  if (number === 0) {
-    const error = new Error('the engine failed');
-    return Object.assign(error, { code: 'ERR_OXWS_INTERNAL' });
-  }
-  const code = util.getSystemErrorName(-number);
-  const error = new Error(`${syscall} ${code}`);
-  return Object.assign(error, { errno: -number, code, syscall });
 }
 
 module.exports = NativeTransport;

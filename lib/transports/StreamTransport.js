@@ -44,7 +44,7 @@ class StreamTransport {
   constructor(ws, socket, incoming, options) {
     const context = contextOfNow();
     this._ws = ws;
-    this._socket = socket;
+    this.socket = socket;
     this._incoming = incoming;
     /** The context in which the connection was created; null if it has no store. */
     this._own = context;
@@ -53,6 +53,8 @@ class StreamTransport {
     this._answers = options.answers;
     this._waitingPongs = 0;
     this._latestPing = null;
+    /** Set if a listener of the engine has accepted the connection. */
+    this.isAccepted = false;
     /** Set when the other end has ended its direction. */
     this._hasEnded = false;
     /** Set while the socket is paused because `MAX_UNREAD` is exceeded. */
@@ -83,7 +85,7 @@ class StreamTransport {
 
   /** Starts reading. `head` are the bytes that were read after the handshake. */
   start(head) {
-    const socket = this._socket;
+    const socket = this.socket;
     // Queued events may be delivered after the other end has ended, and answered then.
     socket.allowHalfOpen = true;
     if (!Object.prototype.hasOwnProperty.call(socket, 'destroy')) {
@@ -132,7 +134,7 @@ class StreamTransport {
   /** Stops reading, and delivers no received events until `resume`. */
   pause() {
     this._reader.pause();
-    this._socket.pause();
+    this.socket.pause();
   }
 
   /** Continues after `pause`. The queued events are delivered first, on the next tick. */
@@ -140,7 +142,7 @@ class StreamTransport {
     this._reader.resume();
     // Not in the context of the caller of `resume`.
     if (!this._isHeld) {
-      this._context.runInAsyncScope(() => this._socket.resume());
+      this._context.runInAsyncScope(() => this.socket.resume());
     }
   }
 
@@ -167,12 +169,12 @@ class StreamTransport {
   _flowSoon() {
     // Not in the context of the caller.
     this._context.runInAsyncScope(nextTick, process, () => {
-      if (!this._reader.isPaused && !this._isHeld) this._socket.resume();
+      if (!this._reader.isPaused && !this._isHeld) this.socket.resume();
     });
   }
 
   _flowAgain() {
-    this._socket.pause();
+    this.socket.pause();
     this._flowSoon();
   }
 
@@ -189,7 +191,7 @@ class StreamTransport {
     }
     if (this._reader.unread > MAX_UNREAD) {
       this._isFull = true;
-      this._socket.pause();
+      this.socket.pause();
     }
     if (this._reader.events >= MANY_EVENTS) this._share();
   }
@@ -208,7 +210,7 @@ class StreamTransport {
     }
     if (this._reader.events < MAX_EVENTS) return;
     this._isResting = true;
-    this._socket.pause();
+    this.socket.pause();
   }
 
   /** Called by the reader when all added bytes have been read. */
@@ -249,25 +251,25 @@ class StreamTransport {
 
   /** The bytes sent but not yet handed to the operating system. */
   get bufferedAmount() {
-    const { _socket: socket, _writer: writer } = this;
+    const { socket, _writer: writer } = this;
     return (socket.writableLength || 0) - writer.headBytes + writer.queuedBytes;
   }
 
   /** Ends this direction of the connection after the frames written so far. */
   end() {
     this._writer.abort();
-    this._socket.end();
+    this.socket.end();
   }
 
   /** Destroys the socket. Received events are still delivered. */
   destroy(error) {
     this._writer.abort();
-    this._socket.destroy(error);
+    this.socket.destroy(error);
   }
 
   /** Detaches from the socket, and ends it or, if `destroy` is true, destroys it. */
   release(destroy) {
-    const socket = this._socket;
+    const socket = this.socket;
     this._writer.abort();
     this._reader.cleanup();
     for (const [event, listener] of Object.entries(this._listeners)) {
@@ -315,7 +317,7 @@ class StreamTransport {
 
 /** Returns the listeners of a transport on its socket, by event. */
 function listenersOf(transport) {
-  const { _reader: reader, _socket: socket } = transport;
+  const { _reader: reader, socket } = transport;
   return {
     data(chunk) {
       transport._take(chunk);

@@ -8,7 +8,9 @@ const { startedEngine } = require('./engine');
  * @param {WebSocket} [ws] a connection; by default, all connections of the engine
  * @returns {Object} `transport`: `'native'`, `'stream'`, or null if the connection has
  *   no transport or the engine was never started; `host`: where the engine runs,
- *   `'inline'` or `'thread'`, or null without the engine; `connections`: their number;
+ *   `'inline'` or `'thread'`, or null without the engine; `listener`: for a server's
+ *   connection, who has accepted it, `'engine'` or `'node'`, and for all, `'engine'` if
+ *   the engine listens on a port, otherwise null; `connections`: their number;
  *   `queuedBytes`: the bytes sent but not yet handed to the operating system
  */
 function diagnostics(ws) {
@@ -21,20 +23,26 @@ function ofConnection(ws) {
   return {
     transport: transport && transport.name,
     host: transport && transport.host,
+    listener: transport && ws._isServer ? acceptedBy(transport) : null,
     connections: transport ? 1 : 0,
     queuedBytes: transport ? bufferedAmount : 0,
   };
 }
 
+function acceptedBy({ isAccepted }) {
+  return isAccepted ? 'engine' : 'node';
+}
+
 function ofEngine() {
   const engine = startedEngine();
-  if (engine === null) {
-    return { transport: null, host: null, connections: 0, queuedBytes: 0 };
-  }
-  const amounts = engine.transports().map((each) => each.bufferedAmount);
+  const entries = engine === null ? [] : engine.entries();
+  const amounts = entries
+    .filter(({ name }) => name === 'native')
+    .map(({ bufferedAmount }) => bufferedAmount);
   return {
-    transport: 'native',
-    host: engine.host,
+    transport: engine && 'native',
+    host: engine && engine.host,
+    listener: amounts.length < entries.length ? 'engine' : null,
     connections: amounts.length,
     queuedBytes: amounts.reduce((sum, amount) => sum + amount, 0),
   };

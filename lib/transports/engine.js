@@ -17,7 +17,7 @@ const { atExit, callLast, nextTick, once } = require('../environment');
 const native = require('../native');
 
 const { PLACE_BITS, event, flag, kind, message } = native;
-const { CLOSE, ERROR, NUMBER, PONG, SENT } = kind;
+const { CLOSE, ERROR, NUMBER, PONG, SENT, UPGRADE } = kind;
 
 // The offsets of the fields in a row. They are local constants because they are used for
 // every event and every message.
@@ -88,7 +88,7 @@ class Engine {
     this._transports = [];
     this._turns = [];
     this._free = [];
-    /** The number of connections that keep the process alive. */
+    /** The number of connections and listeners that keep the process alive. */
     this._alive = 0;
 
     this.native = nobodys.runInAsyncScope(
@@ -115,12 +115,12 @@ class Engine {
     return this.native.host;
   }
 
-  /** Returns the transports of all connections. */
-  transports() {
-    return this._transports.filter((transport) => transport !== undefined);
+  /** Returns the transports of all connections, and the listeners. */
+  entries() {
+    return this._transports.filter((entry) => entry !== undefined);
   }
 
-  /** Adds a connection. Returns its number. */
+  /** Adds a connection or a listener. Returns its number. */
   open(transport) {
     let place = this._free.pop();
     if (place === undefined) {
@@ -132,7 +132,7 @@ class Engine {
     return ((this._turns[place] << PLACE_BITS) | place) >>> 0;
   }
 
-  /** Removes a connection. Its number is not used again soon. */
+  /** Removes a connection or a listener. Its number is not used again soon. */
   close(id) {
     const place = id & PLACE_MASK;
     this._transports[place] = undefined;
@@ -140,7 +140,7 @@ class Engine {
     this._free.push(place);
   }
 
-  /** Changes the number of connections that keep the process alive by 1 or -1. */
+  /** Changes the number of those that keep the process alive by 1 or -1. */
   keepAlive(change) {
     const was = this._alive > 0;
     this._alive += change;
@@ -346,6 +346,11 @@ class Engine {
       else if (hasCalled) return true;
       else if (number <= PONG && number !== CLOSE) hasTold = true;
       else if (number <= ERROR && hasTold) return true;
+      else if (number >= UPGRADE) {
+        // Each new connection has a call of its own, as in Node.
+        if (hasTold) return true;
+        hasTold = true;
+      }
       this._cursor++;
       const id = rows[at + EVENT_ID];
       const transport = transports[id & PLACE_MASK];

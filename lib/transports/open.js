@@ -4,7 +4,7 @@ const NativeTransport = require('./NativeTransport');
 const StreamTransport = require('./StreamTransport');
 
 /**
- * Opens the transport of a connection after its handshake: a NativeTransport if the
+ * Opens the transport of a connection of Node after its handshake: a NativeTransport if the
  * engine can take over the socket, otherwise a StreamTransport.
  *
  * The transport calls these methods of `incoming`. `wire` is the number of bytes on the
@@ -23,6 +23,8 @@ const StreamTransport = require('./StreamTransport');
  * - `closing(ws)`: the socket has closed; received events may still follow
  * - `closed(ws)`: the socket has closed, and no event follows
  * - `wantsEnds(ws)`: returns whether `message` needs the ends of fragments
+ * - `hasSocket(ws, socket)`: Node's socket was created for a connection that the engine
+ *   has accepted
  * - `moved(ws, transport)`: from now on, this transport carries the connection
  * - `notSent(cause, isCompressing)`: returns the error for the callback of data that is
  *   not sent
@@ -50,11 +52,15 @@ const StreamTransport = require('./StreamTransport');
 function open(ws, socket, head, incoming, options) {
   if (typeof socket.setTimeout === 'function') socket.setTimeout(0);
   if (typeof socket.setNoDelay === 'function') socket.setNoDelay();
-  const isNative = !options.maskKey && NativeTransport.takes(socket);
-  const Transport = isNative ? NativeTransport : StreamTransport;
-  const transport = new Transport(ws, socket, incoming, options);
-  incoming.moved(ws, transport);
-  transport.start(head);
+  if (!options.maskKey && NativeTransport.takes(socket)) {
+    const transport = new NativeTransport(ws, incoming, options);
+    incoming.moved(ws, transport);
+    transport.start(socket, head);
+  } else {
+    const transport = new StreamTransport(ws, socket, incoming, options);
+    incoming.moved(ws, transport);
+    transport.start(head);
+  }
 }
 
 module.exports = open;

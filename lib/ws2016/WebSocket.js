@@ -17,8 +17,9 @@ const {
   setTimeout,
 } = require('../environment');
 const { flag, kind } = require('../native');
+const NodeUpgrade = require('../server/NodeUpgrade');
+const Upgrade = require('../server/Upgrade');
 const diagnostics = require('../transports/diagnostics');
-const open = require('../transports/open');
 
 const { FIN, MASK, RSV1 } = flag;
 const { BINARY, CLOSE, PING, PONG, TEXT } = kind;
@@ -44,8 +45,9 @@ const noop = () => {};
  * This is a function and not a class, so that it can be called without `new`, and on an
  * object that inherits from it (`util.inherits`).
  *
- * @param {String|URL|Object|Array} address the URL to connect to; or, on a server,
- *   `[request, socket, head]` of an upgrade request for which the 101 response is sent
+ * @param {String|URL|Object|Array|Upgrade} address the URL to connect to; or, on a server,
+ *   `[request, socket, head]` of an upgrade request for which the 101 response is sent,
+ *   or an Upgrade
  * @param {String|String[]} [protocols] the subprotocols to offer
  * @param {Object} [options]
  * @throws {Error} if the address or an option is invalid
@@ -78,13 +80,14 @@ function WebSocket(address, protocols, options) {
   this._whenOver = null;
   /** The flags of a message without options. */
   this._flags = 0;
-  this._isServer = Array.isArray(address);
+  this._isServer = Array.isArray(address) || address instanceof Upgrade;
   /** Aborts the opening handshake; null if none is in progress. */
   this._abort = null;
   /** Created when a program first reads `_receiver` or `_sender`. */
   this._receiverView = null;
   this._senderView = null;
-  this._socket = null;
+  /** The Upgrade of a server's connection; null for a client. */
+  this._upgrade = null;
   /** The queue of what is sent during `stream()`; null if no stream is in progress. */
   this._queue = null;
   this._transport = null;
@@ -295,6 +298,18 @@ Object.defineProperties(WebSocket.prototype, {
     },
   },
 
+  /** The upgrade request, on a server. */
+  upgradeReq: {
+    configurable: true,
+    enumerable: true,
+    get() {
+      return this._upgrade === null ? undefined : this._upgrade.request;
+    },
+    set(request) {
+      this._upgrade = { request };
+    },
+  },
+
   /** The type of binary data for `onmessage` and `addEventListener`. */
   binaryType: {
     configurable: true,
@@ -315,6 +330,14 @@ Object.defineProperties(WebSocket.prototype, {
 
 // Properties that ws does not document, but that programs use.
 Object.defineProperties(WebSocket.prototype, {
+  /** Node's socket, or null before the connection is open and after it has ended. */
+  _socket: {
+    configurable: true,
+    get() {
+      return this._transport === null ? null : this._transport.socket;
+    },
+  },
+
   _receiver: {
     configurable: true,
     get() {
@@ -476,6 +499,8 @@ const incoming = {
 
   wantsEnds: () => false,
 
+  hasSocket() {},
+
   moved(ws, transport) {
     ws._transport = transport;
   },
@@ -484,14 +509,16 @@ const incoming = {
 };
 
 /** Opens a connection that a server has accepted. */
-function acceptClient(ws, [request, socket, head], options) {
+function acceptClient(ws, from, options) {
+  const upgrade = from instanceof Upgrade ? from : new NodeUpgrade(...from);
   ws.protocolVersion =
-    options.protocolVersion || +request.headers['sec-websocket-version'];
+    options.protocolVersion ||
+    +upgrade.request.headers['sec-websocket-version'];
   ws.extensions = options.extensions || {};
   ws.maxPayload = options.maxPayload;
   ws.protocol = options.protocol;
-  ws.upgradeReq = request;
-  establish(ws, socket, head, options);
+  ws._upgrade = upgrade;
+  establish(ws, upgrade, options);
 }
 
 /** Starts the opening handshake of a client. */
@@ -516,7 +543,7 @@ function connectTo(ws, address, protocols, given) {
       }
       if (protocol) ws.protocol = protocol;
       ws.extensions = extensions;
-      establish(ws, socket, head, options);
+      establish(ws, new NodeUpgrade(null, socket, head), options);
     },
 
     failed(error) {
@@ -534,18 +561,17 @@ function connectTo(ws, address, protocols, given) {
   });
 }
 
-/** Opens the connection after the handshake. */
-function establish(ws, socket, head, options) {
+/** Opens the connection after the handshake: `upgrade` opens its transport. */
+function establish(ws, upgrade, options) {
   const extension = ws.extensions[PerMessageDeflate.extensionName];
   ws._flags = FIN | (ws._isServer ? 0 : MASK) | (extension ? RSV1 : 0);
-  open(ws, socket, head, incoming, {
+  upgrade.open(ws, incoming, {
     deflate: extension ? extension.forCodec : null,
     limits: limitsOf(ws, options),
     masks: !ws._isServer,
     textsAreStrings: true,
     answers: true,
   });
-  ws._socket = socket;
   ws._abort = null;
   ws.readyState = OPEN;
   ws.emit('open');
@@ -604,7 +630,6 @@ function finish(ws, atOnce) {
   ws._transport = null;
   ws._receiverView = null;
   ws._senderView = null;
-  ws._socket = null;
   ws.extensions = {};
   ws.removeAllListeners();
   // Ignore errors from here on.

@@ -8,7 +8,8 @@ const PerMessageDeflate = require('./PerMessageDeflate');
 const WebSocket = require('./WebSocket');
 const { callLast } = require('../environment');
 const native = require('../native');
-const { whenDue } = require('../upgrade');
+const accepting = require('../server/Listener');
+const NodeUpgrade = require('../server/NodeUpgrade');
 
 const DEFAULTS = {
   backlog: null, // The default of `net.Server#listen`: 511.
@@ -56,6 +57,7 @@ function WebSocketServer(options, callback) {
     this._server = http.createServer(upgradeRequired);
     this._server.allowHalfOpen = false;
     attach(this);
+    accepting(this._server, (upgrade) => takeUpgrade(this, upgrade));
     this._server.listen(port, host, backlog, callback);
   } else if (server) {
     this._server = server;
@@ -107,25 +109,74 @@ Object.assign(WebSocketServer.prototype, {
    * @param {Function} callback called with the WebSocket if the handshake succeeds
    */
   handleUpgrade(request, socket, head, callback) {
-    socket.on('error', destroy);
-    whenDue(request, socket, head, (behind) => {
-      if (behind === null) {
-        refuse(socket, 400);
-        return;
-      }
-      try {
-        judge(this, { request, socket, head: behind }, callback);
-      } catch (error) {
-        // A function of the user has thrown: the request would get no response.
-        refuse(socket, 500);
-        throw error;
-      }
+    const upgrade = new NodeUpgrade(request, socket, head);
+    upgrade.guard();
+    upgrade.whenDue((isDue) => {
+      if (isDue) consider(this, upgrade, callback);
+      else refuse(upgrade, 400);
     });
   },
 });
 
+/** Adds listeners to the HTTP server. `close` removes them. */
+function attach(wss) {
+  wss._listeners = {
+    error: (error) => wss.emit('error', error),
+    listening: () => wss.emit('listening'),
+    upgrade(request, socket, head) {
+      wss.handleUpgrade(request, socket, head, (client) => {
+        emitConnection(wss, client, request.url);
+      });
+    },
+  };
+  for (const [event, listener] of Object.entries(wss._listeners)) {
+    wss._server.on(event, listener);
+  }
+}
+
+function emitConnection(wss, client, url) {
+  callLast(() => wss.emit(`connection${url}`, client));
+  callLast(() => wss.emit('connection', client));
+}
+
+/** Handles an upgrade request that the engine has read and found valid. */
+function takeUpgrade(wss, upgrade) {
+  const { handleUpgrade, shouldHandle } = WebSocketServer.prototype;
+  const isOwn =
+    wss.handleUpgrade === handleUpgrade && wss.shouldHandle === shouldHandle;
+  // A method that the program has replaced takes Node's objects.
+  if (!isOwn || !wss.shouldHandle(upgrade)) {
+    upgrade.handOver();
+    return;
+  }
+  const emit = (client) => emitConnection(wss, client, upgrade.url);
+  const { handleProtocols, verifyClient } = wss.options;
+  const isAsked =
+    upgrade.offers ||
+    !!handleProtocols ||
+    !!verifyClient ||
+    wss.listenerCount('headers') > 0;
+  if (isAsked) {
+    consider(wss, upgrade, emit);
+    return;
+  }
+  const { version } = upgrade;
+  accept(wss, upgrade, { extensions: {}, protocol: '', version }, emit);
+}
+
 /** Checks an upgrade request, and accepts or refuses it. */
-function judge(wss, { request, socket, head }, callback) {
+function consider(wss, upgrade, callback) {
+  try {
+    judge(wss, upgrade, callback);
+  } catch (error) {
+    // A function of the user has thrown: the request would get no response.
+    refuse(upgrade, 500);
+    throw error;
+  }
+}
+
+function judge(wss, upgrade, callback) {
+  const { request } = upgrade;
   const { headers } = request;
   const { status, version } = native.verifyRequest({
     method: text(request.method),
@@ -135,7 +186,7 @@ function judge(wss, { request, socket, head }, callback) {
     version: text(headers['sec-websocket-version']),
   });
   if (!wss.shouldHandle(request) || status) {
-    refuse(socket, status || 400);
+    refuse(upgrade, status || 400);
     return;
   }
 
@@ -145,31 +196,29 @@ function judge(wss, { request, socket, head }, callback) {
   );
   const protocol = handleProtocols ? handleProtocols(offered) : offered[0];
   if (protocol === false) {
-    refuse(socket, 401);
+    refuse(upgrade, 401);
     return;
   }
   if (protocol && !isHeaderValue(protocol)) {
-    refuse(socket, 500);
+    refuse(upgrade, 500);
     return;
   }
 
   const accept = () => {
-    const handshake = { head, protocol, request, socket, version };
-    completeUpgrade(wss, handshake, callback);
+    completeUpgrade(wss, upgrade, { protocol, version }, callback);
   };
   if (!verifyClient) {
     accept();
     return;
   }
-  const peer = request.connection || request.socket || socket;
   const info = {
     origin: headers[version === 8 ? 'sec-websocket-origin' : 'origin'],
-    secure: !!(peer.authorized || peer.encrypted),
+    secure: upgrade.isSecure,
     req: request,
   };
   if (verifyClient.length !== 2) {
     if (verifyClient(info)) accept();
-    else refuse(socket, 401);
+    else refuse(upgrade, 401);
     return;
   }
   let answered = false;
@@ -177,47 +226,31 @@ function judge(wss, { request, socket, head }, callback) {
     if (answered) return;
     answered = true;
     if (result) accept();
-    else refuse(socket, code || 401, name);
+    else refuse(upgrade, code || 401, name);
   });
 }
 
-/** Adds listeners to the HTTP server. `close` removes them. */
-function attach(wss) {
-  wss._listeners = {
-    error: (error) => wss.emit('error', error),
-    listening: () => wss.emit('listening'),
-    upgrade(request, socket, head) {
-      wss.handleUpgrade(request, socket, head, (client) => {
-        callLast(() => wss.emit(`connection${request.url}`, client));
-        callLast(() => wss.emit('connection', client));
-      });
-    },
-  };
-  for (const [event, listener] of Object.entries(wss._listeners)) {
-    wss._server.on(event, listener);
-  }
-}
-
 /** Sends the 101 response and creates the WebSocket. */
-function completeUpgrade(wss, handshake, callback) {
-  const { head, protocol, request, socket, version } = handshake;
+function completeUpgrade(wss, upgrade, { protocol, version }, callback) {
+  const { request } = upgrade;
   // The client may have disconnected before `verifyClient` called back.
-  if (!socket.readable || !socket.writable) {
-    socket.destroy();
+  if (!upgrade.isOpen) {
+    upgrade.destroy();
     return;
   }
   let extension;
   try {
     extension = deflateFor(wss.options);
   } catch {
-    refuse(socket, 500); // The options were changed after the constructor checked them.
+    // The options were changed after the constructor checked them.
+    refuse(upgrade, 500);
     return;
   }
   let extensions;
   try {
     extensions = acceptExtensions(extension, request);
   } catch {
-    refuse(socket, 400);
+    refuse(upgrade, 400);
     return;
   }
 
@@ -240,13 +273,17 @@ function completeUpgrade(wss, handshake, callback) {
   try {
     wss.emit('headers', headers, request);
   } catch (error) {
-    refuse(socket, 500);
+    refuse(upgrade, 500);
     throw error;
   }
-  socket.write(`${headers.join('\r\n')}\r\n\r\n`);
+  upgrade.respond(`${headers.join('\r\n')}\r\n\r\n`);
+  accept(wss, upgrade, { extensions, protocol, version }, callback);
+}
 
+/** Creates the WebSocket for an upgrade. */
+function accept(wss, upgrade, { extensions, protocol, version }, callback) {
   const { maxFragments, maxPayload, strictMasking } = wss.options;
-  const client = new WebSocket([request, socket, head], {
+  const client = new WebSocket(upgrade, {
     extensions,
     maxFragments,
     maxPayload,
@@ -258,7 +295,6 @@ function completeUpgrade(wss, handshake, callback) {
     wss.clients.add(client);
     client._whenOver = () => wss.clients.delete(client);
   }
-  socket.removeListener('error', destroy);
   callLast(callback, client);
 }
 
@@ -303,7 +339,8 @@ function upgradeRequired(request, response) {
  * Refuses a handshake. `name` is used as the reason phrase, as ws documents, and as the
  * body, as ws implements it. By default, both are the standard phrase of the status.
  */
-function refuse(socket, status, name) {
+function refuse(upgrade, status, name) {
+  const { socket } = upgrade;
   const own = http.STATUS_CODES[status] || '';
   const content = isNone(name) ? own : `${name}`;
   const phrase = isHeaderValue(content) ? content : own;
@@ -317,13 +354,8 @@ function refuse(socket, status, name) {
         `\r\n${content}`,
     );
   }
-  socket.removeListener('error', destroy);
+  upgrade.unguard();
   socket.destroy();
-}
-
-/** The listener for socket errors during the handshake, which are not reported. */
-function destroy() {
-  this.destroy();
 }
 
 function isNone(value) {

@@ -30,6 +30,9 @@ module.exports = {
   /** On an emitter's listener: the listener of the program that it calls. */
   kListener: Symbol('kListener'),
 
+  /** The method of a WebSocket that opens it after the handshake. */
+  kOpen: Symbol('kOpen'),
+
   /** On an error: the code to close the connection with. */
   kStatusCode: Symbol('kStatusCode'),
 

@@ -3,7 +3,7 @@
 // The methods that transports call for connections of this API, see `transports/open`.
 
 const inBinaryType = require('./binary-type');
-const { EMPTY_BUFFER } = require('./constants');
+const { EMPTY_BUFFER, kWebSocket } = require('./constants');
 const { errorOf } = require('./violations');
 const { callLast, clearTimeout, setTimeout } = require('../environment');
 
@@ -70,6 +70,10 @@ module.exports = {
     ws._readyState = CLOSING;
     clearTimeout(ws._closeTimer);
     callLast(() => ws.emitClose());
+  },
+
+  hasSocket(ws, socket) {
+    socket[kWebSocket] = ws;
   },
 
   moved(ws, transport) {

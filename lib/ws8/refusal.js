@@ -53,11 +53,11 @@ function isHeader(name, value) {
  * refused with 500, since the request would get no response otherwise, and the error is
  * rethrown.
  */
-function ask(socket, hook) {
+function ask(upgrade, hook) {
   try {
     return hook();
   } catch (error) {
-    refuse(socket, 500);
+    refuse(upgrade.socket, 500);
     throw error;
   }
 }

@@ -3,7 +3,7 @@
 const EventEmitter = require('events');
 const http = require('http');
 
-const { kWebSocket } = require('./constants');
+const { kOpen, kWebSocket } = require('./constants');
 const extension = require('./extension');
 const { judge, negotiate } = require('./opening');
 const { DEFAULTS, receiving } = require('./options');
@@ -12,7 +12,9 @@ const { ask, isHeader, refuse } = require('./refusal');
 const WebSocket = require('./websocket');
 const { nextTick } = require('../environment');
 const native = require('../native');
-const { whenDue } = require('../upgrade');
+const EngineUpgrade = require('../server/EngineUpgrade');
+const accepting = require('../server/Listener');
+const NodeUpgrade = require('../server/NodeUpgrade');
 
 /** The states of a server, in their order. */
 const RUNNING = 0;
@@ -68,8 +70,9 @@ class WebSocketServer extends EventEmitter {
 
     this._state = RUNNING;
     this._server = server || null;
-    if (ownsServer(this)) this._server = listen(this.options, callback);
+    if (ownsServer(this)) this._server = newServer();
     this._detach = this._server === null ? () => {} : attach(this);
+    if (ownsServer(this)) listen(this, callback);
   }
 
   /**
@@ -133,9 +136,10 @@ class WebSocketServer extends EventEmitter {
    * @throws {Error} if the socket already belongs to a WebSocket
    */
   handleUpgrade(request, socket, head, callback) {
-    socket.on('error', destroy);
-    whenDue(request, socket, head, (behind) => {
-      consider(this, { head: behind, request, socket }, callback);
+    const upgrade = new NodeUpgrade(request, socket, head);
+    upgrade.guard();
+    upgrade.whenDue((isDue) => {
+      consider(this, upgrade, isDue, callback);
     });
   }
 
@@ -152,43 +156,91 @@ class WebSocketServer extends EventEmitter {
    * @throws {Error} if the socket already belongs to a WebSocket
    */
   completeUpgrade(extensions, key, protocols, request, socket, head, callback) {
-    // The client may have disconnected meanwhile.
-    if (!socket.readable || !socket.writable) {
-      socket.destroy();
-      return;
-    }
-    if (socket[kWebSocket]) {
-      socket.removeListener('error', destroy);
+    const upgrade = new NodeUpgrade(request, socket, head);
+    if (upgrade.isOpen && socket[kWebSocket]) {
+      upgrade.unguard();
       throw new Error(
         'server.handleUpgrade() was called more than once with the same ' +
           'socket, possibly due to a misconfiguration',
       );
     }
-    if (this._state !== RUNNING) {
-      refuse(socket, 503);
-      return;
-    }
-
-    const protocol = ask(socket, () => choose(this, protocols, request));
-    if (protocol && !isHeader('Sec-WebSocket-Protocol', protocol)) {
-      refuse(socket, 500);
-      return;
-    }
-    const lines = answer(key, protocol, extensions);
-    const websocket = ask(socket, () => {
-      const made = new this.options.WebSocket(null, undefined, this.options);
-      this.emit('headers', lines, request);
-      return made;
-    });
-    if (protocol) websocket._protocol = protocol;
-    websocket._extensions = extensions;
-
-    socket.write(`${lines.join('\r\n')}\r\n\r\n`);
-    socket.removeListener('error', destroy);
-    track(this, websocket);
-    websocket.setSocket(socket, head, receiving(this.options));
-    callback(websocket, request);
+    complete(this, upgrade, { extensions, key, protocols }, callback);
   }
+}
+
+/** Accepts an upgrade request whose fields are valid. */
+function complete(wss, upgrade, { extensions, key, protocols }, callback) {
+  const { request } = upgrade;
+  // The client may have disconnected meanwhile.
+  if (!upgrade.isOpen) {
+    upgrade.destroy();
+    return;
+  }
+  if (wss._state !== RUNNING) {
+    refuse(upgrade.socket, 503);
+    return;
+  }
+
+  const protocol = ask(upgrade, () => choose(wss, protocols, request));
+  if (protocol && !isHeader('Sec-WebSocket-Protocol', protocol)) {
+    refuse(upgrade.socket, 500);
+    return;
+  }
+  const lines = answer(key, protocol, extensions);
+  const websocket = ask(upgrade, () => {
+    const made = newWebSocket(wss);
+    wss.emit('headers', lines, request);
+    return made;
+  });
+  if (protocol) websocket._protocol = protocol;
+  websocket._extensions = extensions;
+  upgrade.respond(`${lines.join('\r\n')}\r\n\r\n`);
+  open(wss, upgrade, websocket, callback);
+}
+
+function newWebSocket({ options }) {
+  return new options.WebSocket(null, undefined, options);
+}
+
+/** Opens the WebSocket of an upgrade request that was accepted. */
+function open(wss, upgrade, websocket, callback) {
+  const options = receiving(wss.options);
+  track(wss, websocket);
+  if (upgrade instanceof EngineUpgrade) {
+    websocket[kOpen](upgrade, options);
+  } else {
+    upgrade.unguard();
+    websocket.setSocket(upgrade.socket, upgrade.head, options);
+  }
+  callback(websocket, upgrade.request);
+}
+
+/** Handles an upgrade request that the engine has read and found valid. */
+function take(wss, upgrade) {
+  if (hasReplaced(wss) || !wss.shouldHandle(upgrade)) {
+    upgrade.handOver();
+    return;
+  }
+  const emit = (websocket, request) => {
+    wss.emit('connection', websocket, request);
+  };
+  const { verifyClient } = wss.options;
+  const isAsked =
+    upgrade.offers || !!verifyClient || wss.listenerCount('headers') > 0;
+  if (isAsked) consider(wss, upgrade, true, emit);
+  else open(wss, upgrade, newWebSocket(wss), emit);
+}
+
+/** Whether the program has replaced a method that takes Node's socket. */
+function hasReplaced(wss) {
+  const { completeUpgrade, handleUpgrade, shouldHandle } =
+    WebSocketServer.prototype;
+  return (
+    wss.handleUpgrade !== handleUpgrade ||
+    wss.completeUpgrade !== completeUpgrade ||
+    wss.shouldHandle !== shouldHandle ||
+    wss.options.WebSocket.prototype.setSocket !== WebSocket.prototype.setSocket
+  );
 }
 
 /** Whether the server creates, and closes, the HTTP server. */
@@ -197,8 +249,8 @@ function ownsServer({ options: { port } }) {
 }
 
 /** Creates an HTTP server that responds with 426 to all requests but upgrades. */
-function listen({ backlog, host, port }, callback) {
-  const server = http.createServer((request, response) => {
+function newServer() {
+  return http.createServer((request, response) => {
     const body = http.STATUS_CODES[426];
     response.writeHead(426, {
       'Content-Length': body.length,
@@ -206,7 +258,12 @@ function listen({ backlog, host, port }, callback) {
     });
     response.end(body);
   });
-  return server.listen(port, host, backlog, callback);
+}
+
+function listen(wss, callback) {
+  const { backlog, host, port } = wss.options;
+  accepting(wss._server, (upgrade) => take(wss, upgrade));
+  wss._server.listen(port, host, backlog, callback);
 }
 
 /** Adds listeners to the HTTP server. Returns a function that removes them. */
@@ -251,34 +308,35 @@ function finish(wss) {
 }
 
 /**
- * Checks an upgrade request, and accepts or refuses it. `head` is null if the frames
- * cannot be found, see `whenDue`.
+ * Checks an upgrade request, and accepts or refuses it. `isDue` is false if the frames
+ * cannot be found, see `due`.
  */
-function consider(wss, { head, request, socket }, callback) {
+function consider(wss, upgrade, isDue, callback) {
+  const { request } = upgrade;
   const { refusal, version } = judge(request);
   if (refusal) {
-    tell(wss, request, socket, refusal);
+    tell(wss, upgrade, refusal);
     return;
   }
-  if (!ask(socket, () => wss.shouldHandle(request)) || head === null) {
-    refuse(socket, 400);
+  if (!ask(upgrade, () => wss.shouldHandle(request)) || !isDue) {
+    refuse(upgrade.socket, 400);
     return;
   }
   const offer = negotiate(request, wss.options);
   if (offer.refusal) {
-    tell(wss, request, socket, offer.refusal);
+    tell(wss, upgrade, offer.refusal);
     return;
   }
-  verify(wss, { request, socket, version }, () => {
-    wss.completeUpgrade(
-      offer.extensions,
-      request.headers['sec-websocket-key'],
-      offer.protocols,
-      request,
-      socket,
-      head,
-      callback,
-    );
+  const key = request.headers['sec-websocket-key'];
+  const { extensions, protocols } = offer;
+  verify(wss, upgrade, version, () => {
+    if (upgrade instanceof EngineUpgrade) {
+      complete(wss, upgrade, { extensions, key, protocols }, callback);
+      return;
+    }
+    const { head, socket } = upgrade;
+    const args = [extensions, key, protocols, request, socket, head, callback];
+    wss.completeUpgrade(...args);
   });
 }
 
@@ -286,7 +344,7 @@ function consider(wss, { head, request, socket }, callback) {
  * Emits 'wsClientError' for an invalid request. Its listener has to close the socket. If
  * there is no listener, refuses the request.
  */
-function tell(wss, request, socket, [status, message, headers]) {
+function tell(wss, { request, socket }, [status, message, headers]) {
   if (wss.listenerCount('wsClientError') === 0) {
     refuse(socket, status, message, headers);
     return;
@@ -300,7 +358,8 @@ function tell(wss, request, socket, [status, message, headers]) {
 }
 
 /** Calls `verifyClient`, if given, and then calls `accept` or refuses the request. */
-function verify({ options }, { request, socket, version }, accept) {
+function verify({ options }, upgrade, version, accept) {
+  const { request } = upgrade;
   if (!options.verifyClient) {
     accept();
     return;
@@ -310,13 +369,12 @@ function verify({ options }, { request, socket, version }, accept) {
     if (isAnswered) return;
     isAnswered = true;
     if (isVerified) accept();
-    else refuse(socket, status || 401, message, headers);
+    else refuse(upgrade.socket, status || 401, message, headers);
   };
   const origin = version === 8 ? 'sec-websocket-origin' : 'origin';
-  const peer = request.socket || socket;
   const info = {
     origin: request.headers[origin],
-    secure: !!(peer.authorized || peer.encrypted),
+    secure: upgrade.isSecure,
     req: request,
   };
   try {
@@ -353,11 +411,6 @@ function answer(key, protocol, extensions) {
     lines.push(`Sec-WebSocket-Extensions: ${value}`);
   }
   return lines;
-}
-
-/** The listener for socket errors during the handshake, which are not reported. */
-function destroy() {
-  this.destroy();
 }
 
 module.exports = WebSocketServer;

@@ -5,7 +5,12 @@ const EventEmitter = require('events');
 const { toBuffer } = require('./buffer-util');
 const { BlobQueue, isWaitedFor } = require('./blob-queue');
 const { abort, connect } = require('./connect');
-const { BINARY_TYPES, EMPTY_BUFFER, kWebSocket } = require('./constants');
+const {
+  BINARY_TYPES,
+  EMPTY_BUFFER,
+  kOpen,
+  kWebSocket,
+} = require('./constants');
 const { mixInto } = require('./event-target');
 const incoming = require('./incoming');
 const { closing, toPayload } = require('./payload');
@@ -15,8 +20,8 @@ const { orUnlimited } = require('../codec/limits');
 const { controlPayload } = require('../codec/payload');
 const { nextTick } = require('../environment');
 const { flag, kind } = require('../native');
+const NodeUpgrade = require('../server/NodeUpgrade');
 const diagnostics = require('../transports/diagnostics');
-const open = require('../transports/open');
 
 const { FIN, MASK, RSV1 } = flag;
 const { BINARY, CLOSE, PING, PONG, TEXT } = kind;
@@ -52,7 +57,6 @@ class WebSocket extends EventEmitter {
     this._paused = false;
     this._protocol = '';
     this._readyState = CONNECTING;
-    this._socket = null;
     this._transport = null;
     /** Created when a program first reads `_receiver` or `_sender`. */
     this._receiverView = null;
@@ -120,15 +124,20 @@ class WebSocket extends EventEmitter {
 
   // Properties that ws does not document, but that programs use.
 
+  /** Node's socket, or null before the connection is open. */
+  get _socket() {
+    return this._transport === null ? null : this._transport.socket;
+  }
+
   get _receiver() {
-    if (this._receiverView === null && this._socket !== null) {
+    if (this._receiverView === null && this._transport !== null) {
       this._receiverView = new ReceiverView(this, this._options);
     }
     return this._receiverView;
   }
 
   get _sender() {
-    if (this._senderView === null && this._socket !== null) {
+    if (this._senderView === null && this._transport !== null) {
       this._senderView = new SenderView(this);
     }
     return this._senderView;
@@ -143,13 +152,17 @@ class WebSocket extends EventEmitter {
    *   `maxBufferedChunks`, `maxFragments`, `maxPayload`, `skipUTF8Validation`
    */
   setSocket(socket, head, options) {
+    socket[kWebSocket] = this;
+    this[kOpen](new NodeUpgrade(null, socket, head), options);
+  }
+
+  /** Opens the connection with an Upgrade. The options are those of `setSocket`. */
+  [kOpen](upgrade, options) {
     const extension = this._extensions[PerMessageDeflate.extensionName];
     const { generateMask } = options;
     this._options = options;
-    this._socket = socket;
     this._flags = FIN | (this._isServer ? 0 : MASK) | (extension ? RSV1 : 0);
-    socket[kWebSocket] = this;
-    open(this, socket, head, incoming, {
+    upgrade.open(this, incoming, {
       deflate: extension ? deflateOf(this, extension) : null,
       limits: {
         maxPayload: options.maxPayload | 0,
@@ -172,7 +185,7 @@ class WebSocket extends EventEmitter {
   /** Emits 'close', the last event. */
   emitClose() {
     const extension = this._extensions[PerMessageDeflate.extensionName];
-    if (extension && this._socket !== null) extension.cleanup();
+    if (extension && this._transport !== null) extension.cleanup();
     if (this._receiverView !== null) this._receiverView.removeAllListeners();
     this._readyState = CLOSED;
     if (this._whenOver !== null) this._whenOver();

@@ -1,28 +1,34 @@
-//! The class `Engine`: adopted sockets, their events and their messages.
+//! The class `Engine`: listeners and connections, their events and their messages.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
+use std::sync::{Arc, Weak};
 
 use napi::bindgen_prelude::{Buffer, BufferSlice, FnArgs, Function, Object, Result, Uint32Array};
 use napi::{sys, Env, Error, JsString, JsValue, Status};
 use napi_derive::napi;
+use oxws_protocol::handshake::server::plain_response;
 use oxws_protocol::{BufferPool, Encoder};
 
 use super::decoder::{payload_limit, Limits};
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
 use super::{bytes, text};
+use crate::engine::accepted::Accepted;
 use crate::engine::connection::ConnectionOptions;
-use crate::engine::core::{Command, Opening};
+use crate::engine::core::{Command, Opening, Source};
 use crate::engine::host::inline::Inline;
 use crate::engine::host::thread::Threaded;
 use crate::engine::host::{Boundary, Dispatch, Host, Unavailable};
 use crate::engine::inbox::Filled;
 use crate::engine::outbox::Flags;
 use crate::engine::region::Region;
-use crate::engine::socket::Adopted;
-use crate::engine::traffic::{Counters, Traffic};
+use crate::engine::registry::Registry;
+use crate::engine::socket::{Descriptor, ListenerSocket, PeerState};
+use crate::engine::traffic::Traffic;
 use crate::engine::uv::Loop;
 
 /// Calls the JavaScript function that processes events.
@@ -152,27 +158,131 @@ impl Caller {
 #[napi]
 pub struct Engine {
     host: Rc<dyn Host>,
-    counters: Counters,
+    registry: Registry,
     buffers: BufferPool,
     /// Keeps the shared memory alive.
     _memory: (Uint32Array, Buffer, Uint32Array, Buffer),
 }
 
-/// The parameters of a new connection.
-#[napi(object)]
-pub struct Adoption {
-    /// The ID of the connection.
-    pub id: u32,
-    /// The descriptor of Node's socket.
-    pub fd: i32,
-    /// Whether automatic pongs are masked.
-    pub masks: bool,
-    /// Whether the engine answers pings. Otherwise JavaScript does.
-    pub answers: bool,
-    /// Whether JavaScript takes texts as strings. Otherwise it takes their bytes.
-    pub texts_are_strings: bool,
-    /// Messages whose first fragment is shorter than this, in bytes, are not compressed.
-    pub threshold: f64,
+/// The settings that the connections of a server or client share.
+#[napi]
+pub struct ConnectionSettings {
+    options: ConnectionOptions,
+    limits: Limits,
+    threshold: usize,
+}
+
+impl ConnectionSettings {
+    fn encoder(&self, deflate: Option<&PerMessageDeflate>) -> Encoder {
+        Encoder::new(deflate.map(PerMessageDeflate::deflater), self.threshold)
+    }
+}
+
+#[napi]
+impl ConnectionSettings {
+    /// Creates settings.
+    ///
+    /// `masks`: whether automatic pongs are masked. `answers`: whether the engine answers
+    /// pings; otherwise JavaScript does. `texts_are_strings`: whether JavaScript takes texts
+    /// as strings; otherwise it takes their bytes. `threshold`: messages whose first
+    /// fragment is shorter, in bytes, are not compressed.
+    #[napi(constructor)]
+    pub fn new(
+        masks: bool,
+        answers: bool,
+        texts_are_strings: bool,
+        threshold: f64,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            options: ConnectionOptions {
+                masks,
+                answers,
+                texts_are_strings,
+            },
+            limits,
+            threshold: threshold.max(0.0) as usize,
+        }
+    }
+}
+
+/// An upgrade request that waits for JavaScript's decision. The connection is closed if the
+/// object is collected.
+#[napi]
+pub struct Upgrade(RefCell<Option<Accepted>>);
+
+#[napi]
+impl Upgrade {
+    /// Returns whether the connection is open, as far as it is known without reading.
+    #[napi]
+    pub fn is_open(&self) -> bool {
+        let accepted = self.0.borrow();
+        (accepted.as_ref())
+            .is_some_and(|accepted| matches!(accepted.socket.peer_state(), PeerState::Open))
+    }
+
+    /// Returns what has been read after the head of the request.
+    #[napi]
+    pub fn rest<'env>(&self, env: &'env Env) -> Result<BufferSlice<'env>> {
+        let accepted = self.0.borrow();
+        let rest = accepted.as_ref().map(|accepted| accepted.rest.clone());
+        bytes::buffer(env, rest.unwrap_or_default())
+    }
+
+    /// Returns the response that agrees to no subprotocol and no extension.
+    #[napi]
+    pub fn plain_response(&self) -> Result<String> {
+        let accepted = self.0.borrow();
+        let accepted = accepted.as_ref().ok_or_else(over)?;
+        Ok(plain_response(&accepted.accept))
+    }
+
+    /// Returns a duplicate of the descriptor.
+    #[napi]
+    pub fn duplicate(&self) -> Result<i32> {
+        let accepted = self.0.borrow();
+        let fd = accepted
+            .as_ref()
+            .and_then(|accepted| accepted.socket.descriptor().upgrade());
+        duplicate(fd)
+    }
+
+    /// Hands the connection over: returns its descriptor, which the caller has to close.
+    #[napi]
+    pub fn hand_over(&self) -> Result<i32> {
+        hand_over(self.0.take())
+    }
+
+    /// Closes the connection.
+    #[napi]
+    pub fn destroy(&self) {
+        self.0.take();
+    }
+}
+
+fn duplicate(fd: Option<Arc<OwnedFd>>) -> Result<i32> {
+    let fd = fd.ok_or_else(over)?;
+    let duplicate = fd.try_clone().map_err(system)?;
+    Ok(duplicate.into_raw_fd())
+}
+
+fn hand_over(accepted: Option<Accepted>) -> Result<i32> {
+    let fd = accepted.ok_or_else(over)?.hand_over().map_err(system)?;
+    Ok(fd.into_raw_fd())
+}
+
+/// Returns the error for a connection that no longer exists.
+fn over() -> Error {
+    Error::from_reason("the connection is closed")
+}
+
+fn system(error: io::Error) -> Error {
+    Error::from_reason(error.to_string())
+}
+
+/// Returns the negative number of a system's error, as libuv does.
+fn negative(error: &io::Error) -> i32 {
+    -error.raw_os_error().unwrap_or(libc::EIO)
 }
 
 #[napi]
@@ -214,7 +324,7 @@ impl Engine {
                 buffers: buffers.clone(),
             }
         };
-        let counters = Counters::default();
+        let registry = Registry::default();
         let wanted = Wanted {
             inline: host != "thread",
             threads: threads as usize,
@@ -223,7 +333,7 @@ impl Engine {
         let dispatch = Box::new(move |filled| dispatching.dispatch(filled));
         // SAFETY: this is the loop of this thread. The clean-up hook closes the host
         // before the loop ends.
-        let started = unsafe { start(uv_loop.cast(), wanted, boundary, dispatch, &counters) };
+        let started = unsafe { start(uv_loop.cast(), wanted, boundary, dispatch, &registry) };
         let host = started.map_err(|reason| {
             caller.release();
             unavailable(&reason)
@@ -234,7 +344,7 @@ impl Engine {
         })?;
         Ok(Self {
             host,
-            counters,
+            registry,
             buffers,
             _memory: (inbox_rows, inbox_bytes, outbox_rows, outbox_bytes),
         })
@@ -246,36 +356,156 @@ impl Engine {
         self.host.name()
     }
 
-    /// Adopts a socket that Node no longer reads from. `head` is what Node has read
-    /// already. Throws if the descriptor cannot be duplicated.
+    /// Adopts a socket that Node no longer reads from. `fd` is its descriptor, and `head` is
+    /// what Node has read already. Throws if the descriptor cannot be duplicated.
     #[napi]
     pub fn adopt(
         &self,
-        adoption: Adoption,
-        limits: Limits,
-        head: BufferSlice<'_>,
+        id: u32,
+        fd: i32,
+        settings: &ConnectionSettings,
+        head: &[u8],
         deflate: Option<&PerMessageDeflate>,
     ) -> Result<()> {
         guard(|| {
             // SAFETY: JavaScript has the socket open, and does not run during the call.
-            let socket = unsafe { Adopted::duplicate(adoption.fd) }
-                .map_err(|error| Error::from_reason(error.to_string()))?;
-            let threshold = adoption.threshold.max(0.0) as usize;
-            self.host.run(Command::Open(Box::new(Opening {
-                id: adoption.id,
-                socket,
-                decoder: limits.decoder(deflate),
-                encoder: Encoder::new(deflate.map(PerMessageDeflate::deflater), threshold),
-                options: ConnectionOptions {
-                    masks: adoption.masks,
-                    answers: adoption.answers,
-                    texts_are_strings: adoption.texts_are_strings,
-                },
-                traffic: self.counters.open(adoption.id),
+            let descriptor = unsafe { Descriptor::duplicate(fd) }.map_err(system)?;
+            let traffic = Traffic::default();
+            self.registry.add(id, &traffic, Weak::new());
+            self.open(Opening {
+                id,
+                source: Source::Descriptor(descriptor),
+                decoder: settings.limits.decoder(deflate),
+                encoder: settings.encoder(deflate),
+                options: settings.options,
+                traffic,
                 head: head.to_vec(),
-            })));
+                response: Vec::new(),
+            });
             Ok(())
         })
+    }
+
+    /// Opens the accepted connection with this number, with the response that agrees to
+    /// no subprotocol and no extension. Call it only while `dispatch` is being called.
+    #[napi]
+    pub fn accept(&self, number: u32, id: u32, settings: &ConnectionSettings) -> Result<()> {
+        guard(|| {
+            let accepted = self.host.take_accepted(number).ok_or_else(over)?;
+            let response = plain_response(&accepted.accept);
+            self.open_accepted(accepted, id, settings, response, None);
+            Ok(())
+        })
+    }
+
+    /// Opens the connection of an upgrade request with this response, by default one that
+    /// agrees to no subprotocol and no extension. `more` follows what was read.
+    #[napi]
+    pub fn accept_upgrade(
+        &self,
+        upgrade: &Upgrade,
+        id: u32,
+        settings: &ConnectionSettings,
+        response: Option<String>,
+        more: &[u8],
+        deflate: Option<&PerMessageDeflate>,
+    ) -> Result<()> {
+        guard(|| {
+            let mut accepted = upgrade.0.take().ok_or_else(over)?;
+            accepted.rest.extend_from_slice(more);
+            let response = response.unwrap_or_else(|| plain_response(&accepted.accept));
+            self.open_accepted(accepted, id, settings, response, deflate);
+            Ok(())
+        })
+    }
+
+    /// Takes the accepted connection with this number, which asks for an upgrade. Call it
+    /// only while `dispatch` is being called.
+    #[napi]
+    pub fn take_upgrade(&self, number: u32) -> Upgrade {
+        Upgrade(RefCell::new(self.host.take_accepted(number)))
+    }
+
+    /// Hands the accepted connection with this number over: returns its descriptor, which
+    /// the caller has to close. Call it only while `dispatch` is being called.
+    #[napi]
+    pub fn hand_over(&self, number: u32) -> Result<i32> {
+        guard(|| hand_over(self.host.take_accepted(number)))
+    }
+
+    /// Returns a duplicate of the descriptor of an accepted connection.
+    #[napi]
+    pub fn duplicate(&self, id: u32) -> Result<i32> {
+        guard(|| duplicate(self.registry.descriptor(id)))
+    }
+
+    fn open_accepted(
+        &self,
+        accepted: Accepted,
+        id: u32,
+        settings: &ConnectionSettings,
+        response: String,
+        deflate: Option<&PerMessageDeflate>,
+    ) {
+        let Accepted { socket, rest, .. } = accepted;
+        let traffic = socket.traffic().clone();
+        self.registry.add(id, &traffic, socket.descriptor());
+        self.open(Opening {
+            id,
+            source: Source::Socket(socket),
+            decoder: settings.limits.decoder(deflate),
+            encoder: settings.encoder(deflate),
+            options: settings.options,
+            traffic,
+            head: rest,
+            response: response.into(),
+        });
+    }
+
+    fn open(&self, opening: Opening) {
+        self.host.run(Command::Open(Box::new(opening)));
+    }
+
+    /// Has the bound socket `fd` listen, and accepts its connections. Upgrade requests with
+    /// a head of at most `max_head` bytes are reported as `kind.UPGRADE`, and all other
+    /// connections as `kind.OTHER`. Returns 0, or the negative number of the system's error.
+    #[napi]
+    pub fn listen(&self, id: u32, fd: i32, backlog: i32, max_head: u32) -> Result<i32> {
+        guard(|| {
+            // SAFETY: JavaScript has the socket open, and does not run during the call.
+            let socket = match unsafe { ListenerSocket::listen(fd, backlog) } {
+                Ok(socket) => socket,
+                Err(error) => return Ok(negative(&error)),
+            };
+            self.host.run(Command::Listen {
+                id,
+                socket,
+                max_head: max_head as usize,
+            });
+            Ok(0)
+        })
+    }
+
+    /// Closes a listener, and the connections whose request has not arrived.
+    #[napi]
+    pub fn unlisten(&self, id: u32) -> Result<()> {
+        guard(|| {
+            self.host.unlisten(id);
+            Ok(())
+        })
+    }
+
+    /// Sets whether a listener hands over each connection before it is read.
+    #[napi]
+    pub fn set_hands_over(&self, id: u32, hands_over: bool) -> Result<()> {
+        self.run(Command::SetHandsOver { id, hands_over })
+    }
+
+    /// Hands over the connections of a listener whose request has not arrived since the
+    /// sweep before. Call it a second after `kind.SWEEP`.
+    #[napi]
+    pub fn sweep(&self, id: u32) -> Result<()> {
+        self.run(Command::Sweep(id))
     }
 
     /// Sends the first `rows` rows of the outbox.
@@ -345,7 +575,7 @@ impl Engine {
     }
 
     fn count(&self, id: u32, which: impl FnOnce(&Traffic) -> u64) -> f64 {
-        self.counters.with(id, which).unwrap_or(0) as f64
+        self.registry.with_traffic(id, which).unwrap_or(0) as f64
     }
 
     /// Stops receiving on a connection.
@@ -449,7 +679,7 @@ unsafe fn start(
     wanted: Wanted,
     mut boundary: Boundary,
     mut dispatch: Dispatch,
-    counters: &Counters,
+    registry: &Registry,
 ) -> std::result::Result<Rc<dyn Host>, Unavailable> {
     if wanted.inline {
         // SAFETY: promised by the caller.
@@ -463,9 +693,9 @@ unsafe fn start(
             },
         }
     }
-    let (threads, counters) = (wanted.threads, counters.clone());
+    let (threads, registry) = (wanted.threads, registry.clone());
     // SAFETY: promised by the caller.
-    let host = unsafe { Threaded::start(uv_loop, boundary, dispatch, threads, counters) }?;
+    let host = unsafe { Threaded::start(uv_loop, boundary, dispatch, threads, registry) }?;
     Ok(host)
 }
 

@@ -11,6 +11,7 @@ use super::outbox::{Deferred, Entry, Flags};
 use super::socket::Socket;
 use super::traffic::Traffic;
 use super::write_queue::{Compression, Held, WriteQueue};
+use crate::border::flag;
 
 /// The options of a connection.
 #[derive(Clone, Copy)]
@@ -21,6 +22,17 @@ pub(crate) struct ConnectionOptions {
     pub(crate) answers: bool,
     /// Whether JavaScript takes texts as strings. Otherwise it takes their bytes.
     pub(crate) texts_are_strings: bool,
+}
+
+/// The sending direction of a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    Open,
+    /// It ends when everything is written.
+    Ending,
+    Ended,
+    /// It has ended, and JavaScript knows.
+    Reported,
 }
 
 pub(crate) struct Connection {
@@ -36,10 +48,7 @@ pub(crate) struct Connection {
     /// The first message in the outbox. It is written directly from there if it
     /// is the only one.
     deferred: Cell<Option<Deferred>>,
-    /// Whether the sending direction of the socket ends when everything is written.
-    ending: Cell<bool>,
-    /// Whether the sending direction of the socket has ended.
-    has_ended: Cell<bool>,
+    sending: Cell<Sending>,
     /// Whether the connection is released when everything is written.
     released: Cell<bool>,
     paused: Cell<bool>,
@@ -67,12 +76,19 @@ impl Connection {
             driver: RefCell::new(None),
             dirty: Cell::new(false),
             deferred: Cell::new(None),
-            ending: Cell::new(false),
-            has_ended: Cell::new(false),
+            sending: Cell::new(Sending::Open),
             released: Cell::new(false),
             paused: Cell::new(false),
             max_payload: Cell::new(None),
             validates: Cell::new(None),
+        }
+    }
+
+    /// Sends the response that ends the handshake, if there is one.
+    pub(crate) fn open(&self, response: &[u8]) {
+        if !response.is_empty() {
+            self.queue.borrow_mut().append(Flags(flag::RAW), response);
+            self.flush();
         }
     }
 
@@ -156,7 +172,7 @@ impl Connection {
 
     /// Answers a ping, unless the sending direction of the socket is ending.
     pub(crate) fn answer(&self, payload: &[u8]) {
-        if !self.ending.get() {
+        if self.sending.get() == Sending::Open {
             let masks = self.options.masks;
             self.queue.borrow_mut().answer(payload, masks);
         }
@@ -177,7 +193,8 @@ impl Connection {
         queue.flush(socket);
         self.wake_if_blocked(queue);
         let is_sent = queue.is_idle() && !queue.has_failed();
-        if self.ending.get() && is_sent && !self.has_ended.replace(true) {
+        if is_sent && self.sending.get() == Sending::Ending {
+            self.sending.set(Sending::Ended);
             socket.shutdown();
             self.wake();
         }
@@ -215,7 +232,8 @@ impl Connection {
 
     /// Ends the sending direction of the socket when everything is written.
     fn finish(&self) {
-        if !self.ending.replace(true) {
+        if self.sending.get() == Sending::Open {
+            self.sending.set(Sending::Ending);
             self.flush();
         }
     }
@@ -257,9 +275,14 @@ impl Connection {
         self.queue.borrow().error()
     }
 
-    /// Returns whether the sending direction of the socket has ended.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.has_ended.get()
+    /// Returns whether the sending direction of the socket has ended and JavaScript does
+    /// not know yet.
+    pub(crate) fn has_end_to_report(&self) -> bool {
+        self.sending.get() == Sending::Ended
+    }
+
+    pub(crate) fn note_end_reported(&self) {
+        self.sending.set(Sending::Reported);
     }
 
     pub(crate) fn is_paused(&self) -> bool {

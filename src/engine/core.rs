@@ -1,4 +1,4 @@
-//! All connections of an engine, and the commands of JavaScript.
+//! All connections and listeners of an engine, and the commands of JavaScript.
 //!
 //! Everything here runs on one thread, in the context of its runtime and `LocalSet`.
 
@@ -6,40 +6,72 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::Rc;
-use std::task::{Context, Waker};
 
 use oxws_protocol::{BufferPool, Decoder, Encoder};
 
 use super::blocking;
 use super::connection::{Connection, ConnectionOptions};
 use super::driver::Driver;
-use super::inbox::{Inbox, Row};
+use super::exchange::Exchange;
+use super::inbox::Inbox;
+use super::listener::Listener;
 use super::outbox::{self, Flags};
-use super::socket::Adopted;
+use super::socket::{Descriptor, ListenerSocket, Socket};
 use super::traffic::Traffic;
 use super::write_queue::Compression;
-use crate::border::{kind, PLACE_BITS};
-
-/// Returns the index of a connection in the table.
-pub(crate) fn place(id: u32) -> usize {
-    (id & ((1 << PLACE_BITS) - 1)) as usize
-}
+use crate::border::place;
 
 /// The parameters of a new connection.
 pub(crate) struct Opening {
     pub(crate) id: u32,
-    pub(crate) socket: Adopted,
+    pub(crate) source: Source,
     pub(crate) decoder: Decoder,
     pub(crate) encoder: Encoder,
     pub(crate) options: ConnectionOptions,
     pub(crate) traffic: Traffic,
-    /// What Node has read already.
+    /// What has been read after the handshake.
     pub(crate) head: Vec<u8>,
+    /// The response that ends the handshake. Empty if Node has sent it.
+    pub(crate) response: Vec<u8>,
+}
+
+/// The socket of a new connection.
+pub(crate) enum Source {
+    /// No runtime watches it.
+    Descriptor(Descriptor),
+    /// The runtime of the core watches it.
+    Socket(Socket),
+}
+
+impl Source {
+    /// Ends the registration with the runtime, so that another one can watch the socket.
+    fn deregister(self) -> Self {
+        match self {
+            Self::Socket(socket) => Self::Descriptor(socket.deregister()),
+            descriptor @ Self::Descriptor(_) => descriptor,
+        }
+    }
 }
 
 /// A command of JavaScript.
 pub(crate) enum Command {
     Open(Box<Opening>),
+    /// Accepts connections from now on. The socket is listening.
+    Listen {
+        id: u32,
+        socket: ListenerSocket,
+        /// The maximum length of a request's head, in bytes.
+        max_head: usize,
+    },
+    /// Accepts no more connections, and closes the listener's descriptor.
+    Unlisten(u32),
+    /// Sets whether each accepted connection is handed over to Node before it is read.
+    SetHandsOver {
+        id: u32,
+        hands_over: bool,
+    },
+    /// Hands over the connections whose request has not arrived since the sweep before.
+    Sweep(u32),
     /// Sends a message that is too long for the outbox.
     SendLong {
         id: u32,
@@ -71,13 +103,28 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Returns the ID of the connection that the command is for.
+    /// Returns a command that the core of any thread can run.
+    pub(crate) fn deregistered(self) -> Self {
+        match self {
+            Self::Open(opening) => Self::Open(Box::new(Opening {
+                source: opening.source.deregister(),
+                ..*opening
+            })),
+            other => other,
+        }
+    }
+
+    /// Returns the ID of the connection or listener that the command is for.
     pub(crate) fn id(&self) -> u32 {
         match self {
             Self::Open(opening) => opening.id,
-            Self::SendLong { id, .. }
+            Self::Listen { id, .. }
+            | Self::SetHandsOver { id, .. }
+            | Self::SendLong { id, .. }
             | Self::SetMaxPayload { id, .. }
             | Self::SetValidates { id, .. }
+            | Self::Unlisten(id)
+            | Self::Sweep(id)
             | Self::Pause(id)
             | Self::Resume(id)
             | Self::DropUnframed(id)
@@ -89,36 +136,19 @@ impl Command {
     }
 }
 
-/// The engine of one thread: its connections, and the events for JavaScript.
+/// The engine of one thread: its connections and listeners, and the events for JavaScript.
 pub(crate) struct Core {
-    pub(crate) inbox: RefCell<Inbox>,
-    /// The pool of buffers for long messages.
-    pub(crate) buffers: BufferPool,
+    pub(crate) exchange: Rc<Exchange>,
     connections: RefCell<Vec<Option<Rc<Connection>>>>,
-    /// Connections that have something to write.
-    dirty: RefCell<Vec<Rc<Connection>>>,
-    /// Connections that have sent messages with `flag.ACK`, which are not yet reported.
-    acked: RefCell<Vec<Rc<Connection>>>,
-    /// Errors to report for connections whose task does not exist or has ended.
-    failures: RefCell<Vec<Row>>,
-    /// The task to wake when there is something to write or report. The inline host has
-    /// none, because it checks by itself.
-    watcher: RefCell<Option<Waker>>,
-    /// Whether JavaScript's thread counts messages when it posts them.
-    counts_posted: bool,
+    listeners: RefCell<Vec<Rc<Listener>>>,
 }
 
 impl Core {
     pub(crate) fn new(inbox: Inbox, buffers: BufferPool, counts_posted: bool) -> Rc<Self> {
         Rc::new(Self {
-            counts_posted,
-            inbox: RefCell::new(inbox),
-            buffers,
+            exchange: Rc::new(Exchange::new(inbox, buffers, counts_posted)),
             connections: RefCell::default(),
-            dirty: RefCell::default(),
-            acked: RefCell::default(),
-            failures: RefCell::default(),
-            watcher: RefCell::default(),
+            listeners: RefCell::default(),
         })
     }
 
@@ -129,10 +159,20 @@ impl Core {
         (connection.id == id).then(|| connection.clone())
     }
 
-    /// Runs a command. It has no effect if its connection no longer exists.
+    /// Runs a command. It has no effect if its connection or listener no longer exists.
     pub(crate) fn run(self: &Rc<Self>, command: Command) {
         self.guard(|| match command {
             Command::Open(opening) => self.open(*opening),
+            Command::Listen {
+                id,
+                socket,
+                max_head,
+            } => self.listen(id, socket, max_head),
+            Command::Unlisten(id) => self.unlisten(id),
+            Command::SetHandsOver { id, hands_over } => {
+                self.with_listener(id, |listener| listener.set_hands_over(hands_over));
+            }
+            Command::Sweep(id) => self.with_listener(id, Listener::sweep),
             Command::SendLong { id, flags, payload } => {
                 self.send_alone(id, flags, payload.into());
             }
@@ -167,38 +207,24 @@ impl Core {
     pub(crate) fn lose_all(&self) {
         let connections: Vec<_> = self.connections.borrow_mut().drain(..).flatten().collect();
         for connection in &connections {
-            self.lose(connection);
+            self.exchange.lose(connection);
         }
     }
 
-    /// Ends a connection with an error.
-    pub(crate) fn lose(&self, connection: &Connection) {
-        connection.destroy();
-        self.fail(connection.id, 0);
-    }
-
-    /// Reports an error for a connection that has no task. `number` is the system's
-    /// error number, or 0.
-    fn fail(&self, id: u32, number: i32) {
-        let row = Row::bare(id, kind::ERROR, number as u32);
-        self.failures.borrow_mut().push(row);
-        self.wake_watcher();
-    }
-
     /// Sends a message that is too long for the outbox.
-    pub(crate) fn send_long(self: &Rc<Self>, id: u32, flags: Flags, payload: Cow<'_, [u8]>) {
+    pub(crate) fn send_long(&self, id: u32, flags: Flags, payload: Cow<'_, [u8]>) {
         self.guard(|| self.send_alone(id, flags, payload));
     }
 
-    fn send_alone(self: &Rc<Self>, id: u32, flags: Flags, payload: Cow<'_, [u8]>) {
+    fn send_alone(&self, id: u32, flags: Flags, payload: Cow<'_, [u8]>) {
         if let Some(connection) = self.get(id) {
             let len = payload.len();
             self.compress(&connection, connection.send_long(flags, payload));
-            if self.counts_posted {
+            if self.exchange.counts_posted {
                 connection.count_arrived(len);
             }
             connection.flush();
-            self.note_sent(&connection);
+            self.exchange.note_sent(&connection);
         }
     }
 
@@ -210,10 +236,15 @@ impl Core {
 
     fn open(self: &Rc<Self>, opening: Opening) {
         let Opening { id, .. } = opening;
-        let socket = match opening.socket.register(opening.traffic.clone()) {
+        let registered = match opening.source {
+            Source::Descriptor(socket) => socket.register(opening.traffic.clone()),
+            Source::Socket(socket) => Ok(socket),
+        };
+        let socket = match registered {
             Ok(socket) => Rc::new(socket),
             Err(error) => {
-                self.fail(id, error.raw_os_error().unwrap_or_default());
+                let number = error.raw_os_error().unwrap_or_default();
+                self.exchange.fail(id, number);
                 return;
             }
         };
@@ -223,8 +254,9 @@ impl Core {
             opening.encoder,
             opening.options,
             opening.traffic,
-            self.buffers.clone(),
+            self.exchange.buffers.clone(),
         ));
+        connection.open(&opening.response);
         let place = place(id);
         let mut connections = self.connections.borrow_mut();
         if connections.len() <= place {
@@ -232,10 +264,10 @@ impl Core {
         }
         connections[place] = Some(connection.clone());
         let driver = Driver::new(
-            self.clone(),
+            self.exchange.clone(),
             connection,
             socket,
-            opening.decoder.with_buffers(self.buffers.clone()),
+            opening.decoder.with_buffers(self.exchange.buffers.clone()),
             opening.head,
         );
         let core = self.clone();
@@ -243,6 +275,32 @@ impl Core {
             driver.await;
             core.forget(id);
         });
+    }
+
+    fn listen(&self, id: u32, socket: ListenerSocket, max_head: usize) {
+        match Listener::start(id, socket, max_head, &self.exchange) {
+            Ok(listener) => self.listeners.borrow_mut().push(listener),
+            Err(error) => {
+                let number = error.raw_os_error().unwrap_or_default();
+                self.exchange.fail(id, number);
+            }
+        }
+    }
+
+    fn unlisten(&self, id: u32) {
+        self.listeners.borrow_mut().retain(|listener| {
+            if listener.id == id {
+                listener.close();
+            }
+            listener.id != id
+        });
+    }
+
+    fn with_listener(&self, id: u32, verb: impl FnOnce(&Listener)) {
+        let listeners = self.listeners.borrow();
+        if let Some(listener) = listeners.iter().find(|listener| listener.id == id) {
+            verb(listener);
+        }
     }
 
     fn forget(&self, id: u32) {
@@ -255,11 +313,11 @@ impl Core {
     }
 
     /// Sends the messages of an outbox, with one system call for each connection.
-    pub(crate) fn send(self: &Rc<Self>, rows: &[u32], bytes: &[u8]) {
+    pub(crate) fn send(&self, rows: &[u32], bytes: &[u8]) {
         self.guard(|| self.send_rows(rows, bytes));
     }
 
-    fn send_rows(self: &Rc<Self>, rows: &[u32], bytes: &[u8]) {
+    fn send_rows(&self, rows: &[u32], bytes: &[u8]) {
         let mut current: Option<Rc<Connection>> = None;
         for entry in outbox::entries(rows, bytes) {
             let is_same = current
@@ -268,7 +326,7 @@ impl Core {
             if !is_same {
                 current = self.get(entry.id);
                 if let Some(connection) = &current {
-                    self.mark_dirty(connection);
+                    self.exchange.mark_dirty(connection);
                 }
             }
             let Some(connection) = &current else {
@@ -288,144 +346,51 @@ impl Core {
             }
             self.append(connection, entry.flags, entry.payload);
         }
-        self.flush_outbox(bytes);
+        self.exchange.flush(bytes);
     }
 
-    fn append(self: &Rc<Self>, connection: &Rc<Connection>, flags: Flags, payload: &[u8]) {
+    fn append(&self, connection: &Rc<Connection>, flags: Flags, payload: &[u8]) {
         let compression = connection.send(flags, payload);
         self.compress(connection, compression);
-        if self.counts_posted {
+        if self.exchange.counts_posted {
             connection.count_arrived(payload.len());
-        }
-    }
-
-    pub(crate) fn mark_dirty(&self, connection: &Rc<Connection>) {
-        if !connection.dirty.replace(true) {
-            self.dirty.borrow_mut().push(connection.clone());
         }
     }
 
     /// Writes what the connections have to write.
     pub(crate) fn flush(&self) {
-        self.guard(|| self.flush_outbox(&[]));
+        self.guard(|| self.exchange.flush(&[]));
     }
 
-    /// Like [`flush`](Self::flush), with the bytes of the outbox for deferred messages.
-    fn flush_outbox(&self, bytes: &[u8]) {
-        let mut dirty = std::mem::take(&mut *self.dirty.borrow_mut());
-        for connection in dirty.drain(..) {
-            connection.dirty.set(false);
-            if let Some(deferred) = connection.take_deferred() {
-                let payload = deferred.payload(bytes);
-                connection.write_directly(deferred.flags, payload, self.counts_posted);
-            }
-            connection.flush();
-            self.note_sent(&connection);
-        }
-        // The memory of the list is used again.
-        let mut list = self.dirty.borrow_mut();
-        if list.is_empty() {
-            *list = dirty;
-        }
-    }
-
-    /// Schedules the report of sent messages. It does not go to the inbox now, because
-    /// JavaScript may be reading the inbox.
-    fn note_sent(&self, connection: &Rc<Connection>) {
-        if connection.has_acked() {
-            self.acked.borrow_mut().push(connection.clone());
-        }
-    }
-
-    /// Reports sent messages before any other event of the task. If the peer is in the same
-    /// process, the sender then learns that a message was sent before the peer receives it.
-    pub(crate) fn report_sent(&self, connection: &Rc<Connection>) {
-        if !connection.has_acked() {
-            return;
-        }
-        if !push_sent(&mut self.inbox.borrow_mut(), connection) {
-            self.acked.borrow_mut().push(connection.clone());
-        }
-    }
-
-    /// Adds the reports of sent messages and failed connections to the inbox, as
-    /// far as it has space.
-    pub(crate) fn report_pending(&self) {
-        let inbox = &mut *self.inbox.borrow_mut();
-        drain_while(&mut self.acked.borrow_mut(), |connection| {
-            push_sent(inbox, connection)
-        });
-        drain_while(&mut self.failures.borrow_mut(), |row| inbox.push(*row));
-    }
-
-    /// Returns whether there is something to report.
-    pub(crate) fn has_reports(&self) -> bool {
-        !self.inbox.borrow().is_empty()
-            || !self.acked.borrow().is_empty()
-            || !self.failures.borrow().is_empty()
-    }
-
-    /// Returns whether there is something to write, or to report if `can_report` is true.
-    /// Otherwise the task is woken when that may have changed.
-    pub(crate) fn poll_work(&self, context: &Context<'_>, can_report: bool) -> bool {
-        *self.watcher.borrow_mut() = Some(context.waker().clone());
-        !self.dirty.borrow().is_empty() || (can_report && self.has_reports())
-    }
-
-    /// Wakes the task that waits for something to write or report.
-    pub(crate) fn wake_watcher(&self) {
-        if let Some(watcher) = self.watcher.borrow_mut().take() {
-            watcher.wake();
-        }
-    }
-
-    /// Drops all connections.
+    /// Drops all connections and listeners.
     pub(crate) fn clear(&self) {
         self.connections.borrow_mut().clear();
-        self.dirty.borrow_mut().clear();
-        self.acked.borrow_mut().clear();
-        self.failures.borrow_mut().clear();
+        for listener in self.listeners.take() {
+            listener.close();
+        }
+        self.exchange.clear();
     }
 
     /// Compresses a message on another thread, and then those that wait for it.
-    fn compress(self: &Rc<Self>, connection: &Rc<Connection>, first: Option<Compression>) {
+    fn compress(&self, connection: &Rc<Connection>, first: Option<Compression>) {
         let Some(first) = first else {
             return;
         };
-        let core = self.clone();
+        let exchange = self.exchange.clone();
         let connection = connection.clone();
         tokio::task::spawn_local(async move {
             let mut next = Some(first);
             while let Some(compression) = next {
                 let Ok(done) = blocking::run(move || compression.run()).await else {
                     // The work panicked, and the encoder is lost.
-                    core.lose(&connection);
+                    exchange.lose(&connection);
                     return;
                 };
                 next = connection.end_compression(done);
                 connection.flush();
-                core.report_sent(&connection);
-                core.wake_watcher();
+                exchange.report_sent(&connection);
+                exchange.wake_watcher();
             }
         });
     }
-}
-
-/// Adds the number of sent messages of a connection to the inbox. Returns whether
-/// there was space.
-fn push_sent(inbox: &mut Inbox, connection: &Connection) -> bool {
-    if !inbox.has_reserved_row() {
-        return false;
-    }
-    let count = connection.take_acked();
-    if count > 0 {
-        inbox.push(Row::bare(connection.id, kind::SENT, count));
-    }
-    true
-}
-
-/// Removes the items at the beginning of a list for which `taken` returns true.
-fn drain_while<T>(list: &mut Vec<T>, taken: impl FnMut(&T) -> bool) {
-    let count = list.iter().map(taken).take_while(|&taken| taken).count();
-    list.drain(..count);
 }

@@ -15,7 +15,7 @@ use tokio::sync::oneshot::Receiver;
 
 use super::blocking;
 use super::connection::Connection;
-use super::core::Core;
+use super::exchange::Exchange;
 use super::inbox::{Inbox, Row, Share, READ};
 use super::socket::{PeerState, Socket};
 use crate::border::{ends_as_bytes, kind};
@@ -40,7 +40,7 @@ const MIN_ASCII_CHECK: usize = 512;
 
 /// The task of one connection.
 pub(crate) struct Driver {
-    core: Rc<Core>,
+    exchange: Rc<Exchange>,
     connection: Rc<Connection>,
     socket: Rc<Socket>,
     state: State,
@@ -52,15 +52,18 @@ pub(crate) struct Driver {
     wire: u32,
     /// What this connection has used of the current batch.
     share: Share,
-    /// Waits for the peer to end its sending direction, while nothing is read.
-    hang_up: Option<HangUp>,
-    /// Whether the peer has ended its sending direction. Its last data may still be unread.
-    read_closed: bool,
-    /// Whether the end of the sending direction has been reported.
-    has_reported_end: bool,
+    peer: Peer,
 }
 
-type HangUp = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+/// What is known of the peer without reading.
+#[derive(Default)]
+struct Peer {
+    /// Whether it has ended its sending direction. Its last data may still be unread.
+    has_ended: bool,
+    /// Waits for its end, or only for a failure once it has ended. `None` while the input
+    /// is read.
+    watch: Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>,
+}
 
 /// What the task does with its input.
 enum State {
@@ -133,14 +136,14 @@ enum Step {
 
 impl Driver {
     pub(crate) fn new(
-        core: Rc<Core>,
+        exchange: Rc<Exchange>,
         connection: Rc<Connection>,
         socket: Rc<Socket>,
         decoder: Decoder,
         head: Vec<u8>,
     ) -> Self {
         Self {
-            core,
+            exchange,
             connection,
             socket,
             state: State::Decoding(Box::new(decoder)),
@@ -148,9 +151,7 @@ impl Driver {
             events: VecDeque::new(),
             wire: 0,
             share: Share::default(),
-            hang_up: None,
-            read_closed: false,
-            has_reported_end: false,
+            peer: Peer::default(),
         }
     }
 
@@ -158,7 +159,7 @@ impl Driver {
         let connection = self.connection.clone();
         connection.set_driver(context);
         let _ = connection.poll_flush(context);
-        self.core.report_sent(&connection);
+        self.exchange.report_sent(&connection);
         if connection.is_destroyed() {
             return Poll::Ready(());
         }
@@ -179,12 +180,13 @@ impl Driver {
 
     /// Reports the end of the sending direction, once.
     fn report_end(&mut self, context: &Context<'_>) {
-        if self.has_reported_end || !self.connection.has_ended() {
+        if !self.connection.has_end_to_report() {
             return;
         }
-        let inbox = &mut *self.core.inbox.borrow_mut();
-        self.has_reported_end = inbox.push(Row::bare(self.connection.id, kind::ENDED, 0));
-        if !self.has_reported_end {
+        let inbox = &mut *self.exchange.inbox.borrow_mut();
+        if inbox.push(Row::bare(self.connection.id, kind::ENDED, 0)) {
+            self.connection.note_end_reported();
+        } else {
             inbox.wait(context, &self.share);
         }
     }
@@ -194,7 +196,7 @@ impl Driver {
         if !self.connection.is_idle() {
             return Poll::Pending;
         }
-        let inbox = &mut *self.core.inbox.borrow_mut();
+        let inbox = &mut *self.exchange.inbox.borrow_mut();
         if inbox.push(Row::bare(self.connection.id, kind::RELEASED, 0)) {
             self.connection.destroy();
             return Poll::Ready(());
@@ -212,14 +214,14 @@ impl Driver {
         if matches!(self.state, State::Ended) {
             return Step::Wait;
         }
-        let core = self.core.clone();
-        let inbox = &mut *core.inbox.borrow_mut();
+        let exchange = self.exchange.clone();
+        let inbox = &mut *exchange.inbox.borrow_mut();
         inbox.begin(&mut self.share);
         let is_paused = self.connection.is_paused() && !matches!(self.state, State::Dropping);
         if is_paused || matches!(self.state, State::HalfClosed) {
             return self.watch(inbox, context);
         }
-        self.hang_up = None;
+        self.peer.watch = None;
         while let Some((event, wire)) = self.events.pop_front() {
             if !inbox.has_row(&self.share) {
                 self.events.push_front((event, wire));
@@ -273,23 +275,23 @@ impl Driver {
         if let Some(error) = self.connection.write_error() {
             return self.finish(EndReason::WriteFailed(error));
         }
-        if self.read_closed && !holds && matches!(self.socket.peer_state(), PeerState::Ended) {
+        if self.peer.has_ended && !holds && matches!(self.socket.peer_state(), PeerState::Ended) {
             return self.finish(EndReason::Eof);
         }
-        let watched = self.hang_up.get_or_insert_with(|| {
+        let watch = self.peer.watch.get_or_insert_with(|| {
             let socket = self.socket.clone();
-            Box::pin(socket.hung_up(self.read_closed))
+            Box::pin(socket.hung_up(self.peer.has_ended))
         });
-        let Poll::Ready(result) = watched.as_mut().poll(context) else {
+        let Poll::Ready(result) = watch.as_mut().poll(context) else {
             return Step::Wait;
         };
-        self.hang_up = None;
+        self.peer.watch = None;
         match result.map_or_else(PeerState::Failed, |()| self.socket.peer_state()) {
             PeerState::Failed(error) => self.finish(EndReason::Failed(error)),
             PeerState::Ended if !holds => self.finish(EndReason::Eof),
             // Data that is not yet read comes before the end. The connection may still fail.
-            _ if !self.read_closed => {
-                self.read_closed = true;
+            _ if !self.peer.has_ended => {
+                self.peer.has_ended = true;
                 Step::Again
             }
             _ => Step::Wait,
@@ -456,14 +458,14 @@ impl Driver {
                 Payload::Owned(bytes) => bytes,
             };
             self.connection.answer(payload);
-            self.core.mark_dirty(&self.connection);
+            self.exchange.mark_dirty(&self.connection);
         }
         let (start, end) = match event.payload {
             Payload::Input(range) => (chunk + range.start, chunk + range.end),
             Payload::Owned(bytes) => match inbox.copy(&bytes, MIN_LARGE) {
                 Some(start) => {
                     let end = start + bytes.len();
-                    self.core.buffers.give(bytes);
+                    self.exchange.buffers.give(bytes);
                     (start, end)
                 }
                 None => {
@@ -533,7 +535,7 @@ impl Driver {
     }
 
     fn finish(&mut self, reason: EndReason) -> Step {
-        self.read_closed |= matches!(reason, EndReason::Eof);
+        self.peer.has_ended |= matches!(reason, EndReason::Eof);
         // The system reports a failure only once. If a write gets it, a later read
         // finds only the end of the stream.
         let reason = match (reason, self.connection.write_error()) {
@@ -595,10 +597,10 @@ impl Future for Driver {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         let result = catch_unwind(AssertUnwindSafe(|| this.advance(context)));
-        this.core.wake_watcher();
+        this.exchange.wake_watcher();
         result.unwrap_or_else(|_| {
             // Only the connection at fault ends.
-            this.core.lose(&this.connection);
+            this.exchange.lose(&this.connection);
             Poll::Ready(())
         })
     }

@@ -2,6 +2,7 @@
 
 use std::task::{Context, Waker};
 
+use super::accepted::Accepted;
 use super::region::Region;
 use crate::border::event;
 
@@ -86,6 +87,8 @@ pub(crate) struct Inbox {
     byte_count: usize,
     large: Vec<Vec<u8>>,
     large_bytes: usize,
+    /// The accepted connections that rows refer to.
+    accepted: Vec<Option<Accepted>>,
     /// The number of the current batch.
     batch: u64,
     /// Tasks that wait for space and have used none of this batch. They are woken first.
@@ -107,6 +110,7 @@ impl Inbox {
             byte_count: 0,
             large: Vec::new(),
             large_bytes: 0,
+            accepted: Vec::new(),
             batch: 1,
             unserved: Vec::new(),
             served: Vec::new(),
@@ -221,6 +225,22 @@ impl Inbox {
             .unwrap_or_default()
     }
 
+    /// Stores an accepted connection, and returns its number.
+    pub(crate) fn push_accepted(&mut self, accepted: Accepted) -> u32 {
+        self.accepted.push(Some(accepted));
+        (self.accepted.len() - 1) as u32
+    }
+
+    /// Takes an accepted connection.
+    pub(crate) fn take_accepted(&mut self, number: u32) -> Option<Accepted> {
+        self.accepted.get_mut(number as usize)?.take()
+    }
+
+    /// Takes all accepted connections.
+    pub(crate) fn take_all_accepted(&mut self) -> Vec<Option<Accepted>> {
+        std::mem::take(&mut self.accepted)
+    }
+
     /// Takes all payloads that are in their own buffers.
     pub(crate) fn take_all_large(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.large)
@@ -247,6 +267,7 @@ impl Inbox {
         self.byte_count = 0;
         self.large.clear();
         self.large_bytes = 0;
+        self.accepted.clear();
         self.batch += 1;
         for waker in self.unserved.drain(..).chain(self.served.drain(..)) {
             waker.wake();

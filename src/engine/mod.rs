@@ -1,14 +1,19 @@
-//! The engine: it reads and writes adopted sockets, on tokio. It does not use N-API.
+//! The engine: it accepts connections, and reads and writes sockets, on tokio. It does not
+//! use N-API.
 //!
 //! | module          | content                                                        |
 //! |-----------------|----------------------------------------------------------------|
-//! | [`core`]        | all connections, and the commands of JavaScript                |
+//! | [`core`]        | all connections and listeners, and the commands of JavaScript  |
+//! | [`listener`]    | a listening socket: it accepts, and reads requests             |
+//! | [`accepted`]    | an accepted connection on its way to JavaScript                |
 //! | [`connection`]  | one connection                                                 |
 //! | [`write_queue`] | the frames that a connection has to write                      |
 //! | [`traffic`]     | byte counts of a connection                                    |
 //! | [`driver`]      | the task of one connection: it reads                           |
+//! | [`exchange`]    | what commands and tasks share                                  |
 //! | [`blocking`]    | threads for work that takes long                               |
-//! | [`socket`]      | adoption of a descriptor that Node opened                      |
+//! | [`socket`]      | adopted, listening and accepted sockets                        |
+//! | [`registry`]    | what JavaScript's thread keeps of each connection              |
 //! | [`inbox`]       | events on their way to JavaScript                              |
 //! | [`outbox`]      | messages on their way from JavaScript                          |
 //! | [`region`]      | memory that JavaScript and the engine share                    |
@@ -19,6 +24,8 @@
 pub(crate) mod mask_keys;
 
 #[cfg(unix)]
+pub(crate) mod accepted;
+#[cfg(unix)]
 pub(crate) mod blocking;
 #[cfg(unix)]
 pub(crate) mod connection;
@@ -27,13 +34,19 @@ pub(crate) mod core;
 #[cfg(unix)]
 pub(crate) mod driver;
 #[cfg(unix)]
+pub(crate) mod exchange;
+#[cfg(unix)]
 pub(crate) mod host;
 #[cfg(unix)]
 pub(crate) mod inbox;
 #[cfg(unix)]
+pub(crate) mod listener;
+#[cfg(unix)]
 pub(crate) mod outbox;
 #[cfg(unix)]
 pub(crate) mod region;
+#[cfg(unix)]
+pub(crate) mod registry;
 #[cfg(unix)]
 pub(crate) mod socket;
 #[cfg(unix)]

@@ -1,10 +1,12 @@
-//! Sockets that Node opened, and that the engine adopts.
+//! Sockets: those that Node opened and the engine adopts, those that accept connections,
+//! and the connections that these accept.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::Shutdown;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
+use std::sync::{Arc, Weak};
 use std::task::{ready, Context, Poll};
 
 use socket2::SockRef;
@@ -13,12 +15,12 @@ use tokio::io::Interest;
 
 use super::traffic::Traffic;
 
-/// The engine's own descriptor of a socket that Node also has. Closing one does not
-/// close the other. Node has made it non-blocking.
-pub(crate) struct Adopted(OwnedFd);
+/// A descriptor of the engine that no runtime watches. It is non-blocking.
+pub(crate) struct Descriptor(Arc<OwnedFd>);
 
-impl Adopted {
-    /// Duplicates a descriptor, with close-on-exec.
+impl Descriptor {
+    /// Duplicates a descriptor that Node has made non-blocking, with close-on-exec.
+    /// Closing one of both does not close the other.
     ///
     /// # Errors
     ///
@@ -28,13 +30,18 @@ impl Adopted {
     ///
     /// Nobody closes `fd` during the call.
     pub(crate) unsafe fn duplicate(fd: RawFd) -> io::Result<Self> {
-        if fd < 0 {
-            return Err(ErrorKind::InvalidInput.into());
-        }
-        // SAFETY: the caller promises that `fd` is not closed meanwhile. If it is not
-        // open, the call fails.
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?;
-        Ok(Self(fd))
+        // SAFETY: promised by the caller.
+        let fd = unsafe { duplicate(fd) }?;
+        Ok(Self(Arc::new(fd)))
+    }
+
+    /// Returns the descriptor alone. Nobody else uses it then.
+    ///
+    /// # Errors
+    ///
+    /// If somebody else uses it now, and no descriptors are left for a duplicate.
+    pub(crate) fn into_owned(self) -> io::Result<OwnedFd> {
+        Arc::try_unwrap(self.0).or_else(|shared| shared.try_clone())
     }
 
     /// Registers the socket with the current runtime. `traffic` counts the bytes received.
@@ -44,7 +51,8 @@ impl Adopted {
     /// If the runtime cannot watch the descriptor.
     pub(crate) fn register(self, traffic: Traffic) -> io::Result<Socket> {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        // SAFETY: an `OwnedFd` stays open, with the same number, until it is dropped.
+        // SAFETY: an `Arc<OwnedFd>` keeps the descriptor open, with the same number, until
+        // it is dropped.
         let fd = unsafe { AsyncFd::register_with_interest(self.0, interest) }?;
         Ok(Socket {
             fd,
@@ -54,9 +62,87 @@ impl Adopted {
     }
 }
 
-/// An adopted socket that tokio watches.
+/// Duplicates a descriptor, with close-on-exec.
+///
+/// # Safety
+///
+/// Nobody closes `fd` during the call.
+unsafe fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: the caller promises that `fd` is not closed meanwhile. If it is not
+    // open, the call fails.
+    unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
+}
+
+/// A socket that listens, and that no runtime watches. It is non-blocking.
+pub(crate) struct ListenerSocket(OwnedFd);
+
+impl ListenerSocket {
+    /// Duplicates the descriptor of a bound socket of Node, and has it listen with a queue
+    /// of at most `backlog` connections.
+    ///
+    /// # Errors
+    ///
+    /// If the address is in use, or no descriptors are left.
+    ///
+    /// # Safety
+    ///
+    /// Nobody closes `fd` during the call.
+    pub(crate) unsafe fn listen(fd: RawFd, backlog: i32) -> io::Result<Self> {
+        // SAFETY: promised by the caller.
+        let fd = unsafe { duplicate(fd) }?;
+        let socket = SockRef::from(&fd);
+        // Accepted connections inherit this. It fails for Unix-domain sockets.
+        let _ = socket.set_tcp_nodelay(true);
+        socket.listen(backlog)?;
+        Ok(Self(fd))
+    }
+
+    /// Registers the socket with the current runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime cannot watch the descriptor.
+    pub(crate) fn register(self) -> io::Result<AsyncFd<OwnedFd>> {
+        // SAFETY: an `OwnedFd` stays open, with the same number, until it is dropped.
+        unsafe { AsyncFd::register_with_interest(self.0, Interest::READABLE) }.map_err(Into::into)
+    }
+}
+
+/// Accepts a connection from a listening socket.
+///
+/// # Errors
+///
+/// `WouldBlock` if there is none, or an error of the system.
+pub(crate) fn accept(listener: &AsyncFd<OwnedFd>) -> io::Result<Descriptor> {
+    let fd = listener.get_ref().as_raw_fd();
+    let accepted = uninterrupted(|| {
+        #[cfg(target_os = "linux")]
+        // SAFETY: `fd` is open. The address of the peer is not requested. The result is a
+        // new descriptor, which nobody else has.
+        unsafe {
+            let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+            let accepted = libc::accept4(fd, std::ptr::null_mut(), std::ptr::null_mut(), flags);
+            match accepted {
+                -1 => Err(io::Error::last_os_error()),
+                accepted => Ok(OwnedFd::from_raw_fd(accepted)),
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let (socket, _) = SockRef::from(listener.get_ref()).accept()?;
+            socket.set_nonblocking(true)?;
+            Ok(OwnedFd::from(socket))
+        }
+    })?;
+    Ok(Descriptor(Arc::new(accepted)))
+}
+
+/// A socket that tokio watches.
 pub(crate) struct Socket {
-    fd: AsyncFd<OwnedFd>,
+    fd: AsyncFd<Arc<OwnedFd>>,
     /// Whether there may be data to read, although tokio's readiness was cleared.
     may_have_data: Cell<bool>,
     traffic: Traffic,
@@ -74,6 +160,21 @@ pub(crate) enum PeerState {
 }
 
 impl Socket {
+    /// Returns the byte counts.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Returns the descriptor, as long as the socket exists.
+    pub(crate) fn descriptor(&self) -> Weak<OwnedFd> {
+        Arc::downgrade(self.fd.get_ref())
+    }
+
+    /// Ends the registration with the runtime.
+    pub(crate) fn deregister(self) -> Descriptor {
+        Descriptor(self.fd.into_inner())
+    }
+
     fn socket(&self) -> SockRef<'_> {
         SockRef::from(&self.fd)
     }
@@ -196,7 +297,7 @@ impl Socket {
         let refused = |error: &io::Error| error.kind() == ErrorKind::WouldBlock;
         if result.as_ref().is_err_and(refused) {
             // Makes tokio wait until the socket is writable again.
-            let forget = |_: &OwnedFd| Err::<(), _>(ErrorKind::WouldBlock.into());
+            let forget = |_: &Arc<OwnedFd>| Err::<(), _>(ErrorKind::WouldBlock.into());
             let _ = self.fd.try_io(Interest::WRITABLE, forget);
         }
         result

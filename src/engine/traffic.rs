@@ -1,12 +1,8 @@
 //! Byte counts of each connection, for `bufferedAmount` and for the counters of
 //! Node's socket.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
-
-use super::core::place;
 
 /// The bytes that a connection has received and sent. The engine's thread writes these
 /// counts, and JavaScript's thread reads them. JavaScript's thread writes only the
@@ -91,31 +87,5 @@ impl Traffic {
     /// Counts bytes that JavaScript's thread posts to the engine's thread.
     pub(crate) fn post(&self, bytes: usize) {
         add(&self.0.posted, bytes);
-    }
-}
-
-/// For each index in the table, the ID of a connection and its counts. It belongs to
-/// JavaScript's thread.
-#[derive(Clone, Default)]
-pub(crate) struct Counters(Rc<RefCell<Vec<(u32, Traffic)>>>);
-
-impl Counters {
-    /// Creates the counts of a new connection.
-    pub(crate) fn open(&self, id: u32) -> Traffic {
-        let mut table = self.0.borrow_mut();
-        let place = place(id);
-        if table.len() <= place {
-            table.resize_with(place + 1, || (u32::MAX, Traffic::default()));
-        }
-        let traffic = Traffic::default();
-        table[place] = (id, traffic.clone());
-        traffic
-    }
-
-    /// Calls `body` with the counts of a connection, if there are any.
-    pub(crate) fn with<T>(&self, id: u32, body: impl FnOnce(&Traffic) -> T) -> Option<T> {
-        let table = self.0.borrow();
-        let (owner, traffic) = table.get(place(id))?;
-        (*owner == id).then(|| body(traffic))
     }
 }

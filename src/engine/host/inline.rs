@@ -20,6 +20,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
+use super::super::accepted::Accepted;
 use super::super::core::{Command, Core};
 use super::super::inbox::Inbox;
 use super::super::outbox::{Flags, ROW};
@@ -168,13 +169,16 @@ impl Inline {
             unreachable!("only weak references are given away");
         };
         let core = Rc::try_unwrap(host.core).ok().expect("no task has it yet");
-        let (inbox_rows, inbox_bytes) = core.inbox.into_inner().into_memory();
+        let exchange = Rc::try_unwrap(core.exchange)
+            .ok()
+            .expect("no task has it yet");
+        let (inbox_rows, inbox_bytes) = exchange.inbox.into_inner().into_memory();
         let boundary = Boundary {
             inbox_rows,
             inbox_bytes,
             outbox_rows: host.outbox_rows.into_inner(),
             outbox_bytes: host.outbox_bytes.into_inner(),
-            buffers: core.buffers,
+            buffers: exchange.buffers,
         };
         (boundary, host.dispatch)
     }
@@ -232,7 +236,7 @@ impl Inline {
         let waker = Waker::from(self.loop_waker.clone());
         let mut context = Context::from_waker(&waker);
         // Report sent messages before the peer receives them, if it is in this process.
-        self.core.report_pending();
+        self.core.exchange.report_pending();
         let mut ran = false;
         while self.loop_waker.woken.swap(false, Ordering::AcqRel) {
             ran = true;
@@ -240,7 +244,7 @@ impl Inline {
             if let Some(tasks) = self.tasks.borrow_mut().as_mut() {
                 let _ = Pin::new(tasks).poll(&mut context);
             }
-            if !self.core.inbox.borrow().is_empty() {
+            if !self.core.exchange.inbox.borrow().is_empty() {
                 break;
             }
         }
@@ -250,19 +254,19 @@ impl Inline {
 
     /// Calls JavaScript with the events in the inbox. Returns whether there were any.
     fn dispatch_events(&self) -> bool {
-        self.core.report_pending();
-        let filled = self.core.inbox.borrow().filled();
+        self.core.exchange.report_pending();
+        let filled = self.core.exchange.inbox.borrow().filled();
         if filled.rows == 0 {
             return false;
         }
         (self.dispatch)(filled);
-        self.core.inbox.borrow_mut().clear();
+        self.core.exchange.inbox.borrow_mut().clear();
         true
     }
 
     /// Requests another pump if something is left to do.
     fn request_pump_if_needed(&self) {
-        if self.loop_waker.woken.load(Ordering::Acquire) || self.core.has_reports() {
+        if self.loop_waker.woken.load(Ordering::Acquire) || self.core.exchange.has_reports() {
             if let Some(doorbell) = self.doorbell.borrow().as_ref() {
                 doorbell.send();
             }
@@ -320,7 +324,15 @@ impl Host for Inline {
     }
 
     fn take_large(&self, number: u32) -> Vec<u8> {
-        self.core.inbox.borrow_mut().take_large(number)
+        self.core.exchange.inbox.borrow_mut().take_large(number)
+    }
+
+    fn take_accepted(&self, number: u32) -> Option<Accepted> {
+        self.core.exchange.inbox.borrow_mut().take_accepted(number)
+    }
+
+    fn unlisten(&self, id: u32) {
+        self.run(Command::Unlisten(id));
     }
 
     fn keep_alive(&self, alive: bool) {

@@ -12,6 +12,7 @@ use std::io;
 
 use oxws_protocol::BufferPool;
 
+use super::accepted::Accepted;
 use super::core::Command;
 use super::inbox::Filled;
 use super::outbox::Flags;
@@ -82,6 +83,13 @@ pub(crate) trait Host {
 
     /// Takes the payload with this number. Call it only while JavaScript is being called.
     fn take_large(&self, number: u32) -> Vec<u8>;
+
+    /// Takes the accepted connection with this number. Call it only while JavaScript is
+    /// being called.
+    fn take_accepted(&self, number: u32) -> Option<Accepted>;
+
+    /// Closes a listener. Its descriptor is closed after the call.
+    fn unlisten(&self, id: u32);
 
     /// Sets whether open connections keep the event loop alive.
     fn keep_alive(&self, alive: bool);

@@ -16,11 +16,12 @@ use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
+use super::super::accepted::Accepted;
 use super::super::core::{Command, Core};
 use super::super::inbox::{Filled, Inbox, ROW as INBOX_ROW};
 use super::super::outbox::{entries, Flags, ROW};
 use super::super::region::Region;
-use super::super::traffic::Counters;
+use super::super::registry::Registry;
 use super::super::uv::{Async, AsyncSender, Loop, Uv};
 use super::{Boundary, ClearOnDrop, Dispatch, Host, Unavailable};
 
@@ -39,8 +40,10 @@ pub(crate) struct Threaded {
     doorbell: RefCell<Option<Async>>,
     /// The long payloads of the batch with which JavaScript is being called.
     large: RefCell<Vec<Vec<u8>>>,
+    /// The accepted connections of that batch.
+    accepted: RefCell<Vec<Option<Accepted>>>,
     dispatching: Cell<bool>,
-    counters: Counters,
+    registry: Registry,
 }
 
 /// A thread, and the state that it shares with JavaScript's thread.
@@ -76,6 +79,7 @@ struct Batch {
     rows: Vec<u32>,
     bytes: Vec<u8>,
     large: Vec<Vec<u8>>,
+    accepted: Vec<Option<Accepted>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -98,7 +102,7 @@ impl Threaded {
         boundary: Boundary,
         dispatch: Dispatch,
         threads: usize,
-        counters: Counters,
+        registry: Registry,
     ) -> Result<Rc<Self>, Unavailable> {
         let uv = Uv::find().ok_or(Unavailable::Unsupported)?;
         let inbox_size = (boundary.inbox_rows.len(), boundary.inbox_bytes.len());
@@ -108,8 +112,9 @@ impl Threaded {
             dispatch,
             doorbell: RefCell::new(None),
             large: RefCell::default(),
+            accepted: RefCell::default(),
             dispatching: Cell::new(false),
-            counters,
+            registry,
         });
         let weak: Weak<Self> = Rc::downgrade(&host);
         let receive = Box::new(move || {
@@ -183,8 +188,10 @@ impl Threaded {
                 boundary.inbox_bytes[..batch.bytes.len()].copy_from_slice(&batch.bytes);
             }
             self.large.replace(batch.large);
+            self.accepted.replace(batch.accepted);
             (self.dispatch)(filled);
-            self.large.replace(Vec::new());
+            self.large.take();
+            self.accepted.take();
         }
         any
     }
@@ -208,7 +215,11 @@ impl Host for Threaded {
         "thread"
     }
 
-    fn run(&self, command: Command) {
+    fn run(&self, mut command: Command) {
+        // With several threads, the one that has accepted a connection may be another.
+        if self.workers.borrow().len() > 1 {
+            command = command.deregistered();
+        }
         if matches!(command, Command::Panic) {
             for worker in &*self.workers.borrow() {
                 Self::order(&worker.shared, Order::Run(Command::Panic));
@@ -219,8 +230,8 @@ impl Host for Threaded {
     }
 
     fn send_long(&self, id: u32, flags: Flags, payload: Cow<'_, [u8]>) {
-        self.counters
-            .with(id, |traffic| traffic.post(payload.len()));
+        self.registry
+            .with_traffic(id, |traffic| traffic.post(payload.len()));
         let payload = match payload {
             Cow::Owned(bytes) => bytes,
             Cow::Borrowed(bytes) => {
@@ -240,8 +251,8 @@ impl Host for Threaded {
         let boundary = self.boundary.borrow();
         let table = &boundary.outbox_rows[..rows * ROW];
         for entry in entries(table, &boundary.outbox_bytes) {
-            self.counters
-                .with(entry.id, |traffic| traffic.post(entry.payload.len()));
+            self.registry
+                .with_traffic(entry.id, |traffic| traffic.post(entry.payload.len()));
         }
         let end = table
             .chunks_exact(ROW)
@@ -278,6 +289,16 @@ impl Host for Threaded {
         }
     }
 
+    fn unlisten(&self, id: u32) {
+        let Some(shared) = self.worker_of(id) else {
+            return;
+        };
+        let (sender, receiver) = mpsc::channel();
+        Self::order(&shared, Order::Run(Command::Unlisten(id)));
+        Self::order(&shared, Order::Settle(sender));
+        let _ = receiver.recv_timeout(MAX_SETTLING);
+    }
+
     fn settle(&self) {
         let (sender, receiver) = mpsc::channel();
         for worker in &*self.workers.borrow() {
@@ -296,6 +317,10 @@ impl Host for Threaded {
             .get_mut(number as usize)
             .map(std::mem::take)
             .unwrap_or_default()
+    }
+
+    fn take_accepted(&self, number: u32) -> Option<Accepted> {
+        self.accepted.borrow_mut().get_mut(number as usize)?.take()
     }
 
     fn keep_alive(&self, alive: bool) {
@@ -370,12 +395,12 @@ async fn work(shared: &Shared, core: &Rc<Core>) {
             }
         }
         core.flush();
-        core.report_pending();
+        core.exchange.report_pending();
         let can_report = publish(shared, core);
 
         let mut ring = std::pin::pin!(shared.bell.notified());
         poll_fn(|context| {
-            if core.poll_work(context, can_report) {
+            if core.exchange.poll_work(context, can_report) {
                 return Poll::Ready(());
             }
             std::future::Future::poll(ring.as_mut(), context)
@@ -393,7 +418,7 @@ fn publish(shared: &Shared, core: &Core) -> bool {
     if batch.is_some() {
         return false;
     }
-    let inbox = &mut *core.inbox.borrow_mut();
+    let inbox = &mut *core.exchange.inbox.borrow_mut();
     if inbox.is_empty() {
         return true;
     }
@@ -401,6 +426,7 @@ fn publish(shared: &Shared, core: &Core) -> bool {
         rows: inbox.rows().to_vec(),
         bytes: inbox.bytes().to_vec(),
         large: inbox.take_all_large(),
+        accepted: inbox.take_all_accepted(),
     });
     inbox.clear();
     drop(batch);
