@@ -108,6 +108,11 @@ impl Client {
         })
     }
 
+    /// Changes the token of its events.
+    pub(crate) fn set_token(&mut self, registry: &Registry, token: Token) -> Result<()> {
+        Ok(self.stream.set_token(registry, token)?)
+    }
+
     /// Sends `count` more messages, at the next [`write`](Self::write).
     pub(crate) fn send(&mut self, count: u64) {
         self.owed += count;

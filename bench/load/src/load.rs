@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use mio::{Events, Poll, Token};
 
 use crate::client::{Client, Common, Received};
@@ -54,6 +54,19 @@ impl Load {
         Ok(())
     }
 
+    /// Drops every second client, which resets its connection.
+    pub(crate) fn drop_every_second(&mut self) -> Result<()> {
+        let mut is_kept = false;
+        self.clients.retain(|_| {
+            is_kept = !is_kept;
+            is_kept
+        });
+        for (index, client) in self.clients.iter_mut().enumerate() {
+            client.set_token(self.poll.registry(), Token(index))?;
+        }
+        Ok(())
+    }
+
     /// Opens `count` clients.
     pub(crate) fn open(&mut self, count: usize) -> Result<()> {
         let first = self.clients.len();
@@ -71,6 +84,17 @@ impl Load {
             })?;
         }
         Ok(())
+    }
+
+    /// Keeps all clients open and idle. Returns only if one receives something.
+    pub(crate) fn hold(&mut self) -> Result<()> {
+        loop {
+            self.poll.poll(&mut self.events, None)?;
+            self.handle(&mut |_, _, what| match what {
+                Received::Closed => bail!("an idle connection was closed"),
+                _ => bail!("an idle connection received a message"),
+            })?;
+        }
     }
 
     /// Runs the loop until `deadline`.
@@ -93,6 +117,14 @@ impl Load {
     ) -> Result<()> {
         self.poll.poll(&mut self.events, Some(PATIENCE))?;
         ensure!(!self.events.is_empty(), "the server is silent");
+        self.handle(&mut handle)
+    }
+
+    /// Handles the events of one poll.
+    fn handle(
+        &mut self,
+        handle: &mut impl FnMut(&mut Client, usize, Received) -> Result<()>,
+    ) -> Result<()> {
         for event in &self.events {
             let Token(index) = event.token();
             let Some(client) = self.clients.get_mut(index) else {

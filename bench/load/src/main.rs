@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! oxws-bench-load run PLAN    loads a server, and prints the results as JSON
+//! oxws-bench-load hold PLAN   keeps connections open until it is ended
 //! oxws-bench-load limit       runs the server that does the least possible
 //! ```
 //!
@@ -39,16 +40,31 @@ fn run() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["run", plan] => {
-            let plan: Plan = serde_json::from_str(plan).context("the plan is not valid")?;
-            let report = if plan.scenario == Scenario::Idle {
-                serde_json::to_string(&scenarios::idle(&plan)?)
-            } else {
-                serde_json::to_string(&scenarios::run(&plan)?)
+            let plan = parse(plan)?;
+            let report = match plan.scenario {
+                Scenario::Idle => scenarios::idle(&plan).map(|it| serde_json::to_string(&it)),
+                _ => scenarios::run(&plan).map(|it| serde_json::to_string(&it)),
             };
-            println!("{}", report?);
+            println!("{}", explained(report, &plan)??);
             Ok(())
         }
+        ["hold", plan] => {
+            let plan = parse(plan)?;
+            explained(scenarios::hold(&plan), &plan)
+        }
         ["limit"] => limit::serve(),
-        _ => bail!("usage: oxws-bench-load run PLAN | limit"),
+        _ => bail!("usage: oxws-bench-load run PLAN | hold PLAN | limit"),
     }
+}
+
+fn parse(plan: &str) -> Result<Plan> {
+    serde_json::from_str(plan).context("the plan is not valid")
+}
+
+/// Replaces an error if the server has failed for want of descriptors.
+fn explained<T>(outcome: Result<T>, plan: &Plan) -> Result<T> {
+    if outcome.is_err() {
+        scenarios::check_descriptors(plan)?;
+    }
+    outcome
 }

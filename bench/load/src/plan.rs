@@ -39,6 +39,9 @@ pub(crate) struct Plan {
     pub(crate) depth: usize,
     pub(crate) binary: bool,
     pub(crate) deflate: Option<Deflate>,
+    /// How many times half of the idle connections are dropped and opened again.
+    #[serde(default)]
+    pub(crate) churn: usize,
     /// The file of the certificate to trust, if the server uses TLS.
     pub(crate) authority: Option<String>,
     /// How long to run before the measurement, in seconds.
@@ -82,6 +85,10 @@ pub(crate) struct IdleReport {
     pub(crate) connections: usize,
     /// The resident memory for each connection, in bytes.
     pub(crate) memory: f64,
-    /// The same for new connections after the first ones were closed.
+    /// The open descriptors of the server for each connection.
+    pub(crate) descriptors: f64,
+    /// The memory after [`Plan::churn`].
     pub(crate) memory_after_churn: f64,
+    /// The descriptors after [`Plan::churn`].
+    pub(crate) descriptors_after_churn: f64,
 }

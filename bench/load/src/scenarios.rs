@@ -11,7 +11,7 @@ use crate::load::Load;
 use crate::meter::Meter;
 use crate::plan::{IdleReport, Plan, Report, Scenario};
 use crate::stream::Address;
-use crate::usage::resident_memory;
+use crate::usage::{descriptor_limit, descriptors, resident_memory};
 
 /// A server that does not echo messages confirms this many at a time.
 const CONFIRMED: u64 = 100;
@@ -21,6 +21,9 @@ const UNCONFIRMED: u64 = 40 * CONFIRMED;
 
 /// The number of connections before the measurement.
 const FIRST: usize = 50;
+
+/// A server with fewer free descriptors than this has reached its limit.
+const FREE_DESCRIPTORS: u64 = 16;
 
 impl Plan {
     fn load(&self, echoes: bool) -> Result<Load> {
@@ -170,6 +173,16 @@ fn begin(plan: &Plan, is_counted: bool, meter: &mut Meter) -> Instant {
     }
 }
 
+/// Opens connections, reports it on standard output, and keeps them open and idle until
+/// this process is ended.
+pub(crate) fn hold(plan: &Plan) -> Result<()> {
+    let mut load = plan.load(false)?;
+    load.open(plan.connections)?;
+    check_descriptors(plan)?;
+    println!("open");
+    load.hold()
+}
+
 /// Measures the cost of idle connections.
 pub(crate) fn idle(plan: &Plan) -> Result<IdleReport> {
     // The first connections allocate what all connections share. They are few, because
@@ -178,30 +191,71 @@ pub(crate) fn idle(plan: &Plan) -> Result<IdleReport> {
         connections: FIRST.min(plan.connections),
         ..plan.clone()
     };
-    drop(idle_clients(&few)?);
-    let each = |before: u64, after: u64| (after as f64 - before as f64) / plan.connections as f64;
-    let before = settled_memory(plan)?;
-    let first = idle_clients(plan)?;
-    let memory = each(before, settled_memory(plan)?);
-    drop(first);
-    settled_memory(plan)?;
-    let _second = idle_clients(plan)?;
+    let mut load = plan.load(true)?;
+    fill(&few, &mut load)?;
+    load.clients.clear();
+    let before = Footprint::of(plan)?;
+    fill(plan, &mut load)?;
+    let (memory, descriptors) = Footprint::of(plan)?.each(&before, plan);
+    for _ in 0..plan.churn {
+        load.drop_every_second()?;
+        // The server answers when it has handled the resets.
+        ask(plan, &["wait"])?;
+        fill(plan, &mut load)?;
+    }
+    let (memory_after_churn, descriptors_after_churn) = Footprint::of(plan)?.each(&before, plan);
     Ok(IdleReport {
         connections: plan.connections,
         memory,
-        memory_after_churn: each(before, settled_memory(plan)?),
+        descriptors,
+        memory_after_churn,
+        descriptors_after_churn,
     })
 }
 
-/// Opens clients, each of which sends and receives a message.
-fn idle_clients(plan: &Plan) -> Result<Load> {
-    let mut load = plan.load(true)?;
-    load.open(plan.connections)?;
-    for client in &mut load.clients {
+/// What the server holds.
+struct Footprint {
+    memory: u64,
+    descriptors: u64,
+}
+
+impl Footprint {
+    /// Measures it after a garbage collection.
+    fn of(plan: &Plan) -> Result<Self> {
+        // The second one finds what the finalizers of the first one have released.
+        let connection = ask(plan, &["collect garbage", "collect garbage"])?;
+        check_descriptors(plan)?;
+        let known = resident_memory(plan.pid).zip(descriptors(plan.pid));
+        drop(connection);
+        let (memory, descriptors) =
+            known.context("the memory of a process is only known on Linux")?;
+        Ok(Self {
+            memory,
+            descriptors,
+        })
+    }
+
+    /// Returns the memory and the descriptors of each connection since `before`.
+    fn each(&self, before: &Self, plan: &Plan) -> (f64, f64) {
+        let each =
+            |before: u64, after: u64| (after as f64 - before as f64) / plan.connections as f64;
+        (
+            each(before.memory, self.memory),
+            each(before.descriptors, self.descriptors),
+        )
+    }
+}
+
+/// Opens clients until there are as many as planned. Each of the new ones sends and
+/// receives a message.
+fn fill(plan: &Plan, load: &mut Load) -> Result<()> {
+    let first = load.clients.len();
+    let mut missing = plan.connections - first;
+    load.open(missing)?;
+    for client in &mut load.clients[first..] {
         client.send(1);
         client.write()?;
     }
-    let mut missing = plan.connections;
     while missing > 0 {
         load.turn(|_, _, what| {
             ensure!(matches!(what, Received::Echo { .. }), "something else came");
@@ -209,25 +263,40 @@ fn idle_clients(plan: &Plan) -> Result<Load> {
             Ok(())
         })?;
     }
-    Ok(load)
+    Ok(())
 }
 
-/// Returns the memory of the server after a garbage collection.
-fn settled_memory(plan: &Plan) -> Result<u64> {
+/// Sends messages on a new connection, each when the one before has been answered.
+/// Returns the connection.
+fn ask(plan: &Plan, messages: &[&str]) -> Result<Load> {
     let plain = Plan {
         deflate: None,
         ..plan.clone()
     };
     let mut load = plain.load(false)?;
     load.open(1)?;
-    load.clients[0].send_frame(frame::TEXT, b"collect garbage");
-    load.clients[0].write()?;
-    let mut is_done = false;
-    while !is_done {
-        load.turn(|_, _, what| {
-            is_done = matches!(what, Received::Message(_));
-            Ok(())
-        })?;
+    for message in messages {
+        load.clients[0].send_frame(frame::TEXT, message.as_bytes());
+        load.clients[0].write()?;
+        let mut is_answered = false;
+        while !is_answered {
+            load.turn(|_, _, what| {
+                ensure!(matches!(what, Received::Message(_)), "no answer came");
+                is_answered = true;
+                Ok(())
+            })?;
+        }
     }
-    resident_memory(plan.pid).context("the memory of a process is only known on Linux")
+    Ok(load)
+}
+
+/// Fails if the server has no more descriptors.
+pub(crate) fn check_descriptors(plan: &Plan) -> Result<()> {
+    if let Some((open, limit)) = descriptors(plan.pid).zip(descriptor_limit(plan.pid)) {
+        ensure!(
+            open + FREE_DESCRIPTORS < limit,
+            "the server has {open} descriptors of {limit} that it may have (ulimit -n)"
+        );
+    }
+    Ok(())
 }

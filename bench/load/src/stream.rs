@@ -13,6 +13,9 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use socket2::SockRef;
 
+/// What a client waits for.
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
 /// The address of the server.
 #[derive(Clone)]
 pub(crate) struct Address {
@@ -56,7 +59,7 @@ impl Stream {
         // Closing resets the connection, so that the ports of thousands of connections
         // do not stay in the state TIME_WAIT.
         SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
-        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        registry.register(&mut socket, token, INTEREST)?;
         Ok(match &address.tls {
             None => Self::Plain(socket),
             Some(config) => {
@@ -65,6 +68,15 @@ impl Stream {
                 Self::Tls(Box::new(StreamOwned::new(session, socket)))
             }
         })
+    }
+
+    /// Changes the token of its events.
+    pub(crate) fn set_token(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &mut stream.sock,
+        };
+        registry.reregister(socket, token, INTEREST)
     }
 }
 

@@ -48,6 +48,19 @@ pub(crate) fn resident_memory(pid: u32) -> Option<u64> {
     status(pid, "VmRSS:")
 }
 
+/// Returns the number of open descriptors.
+pub(crate) fn descriptors(pid: u32) -> Option<u64> {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    Some(open.count() as u64)
+}
+
+/// Returns how many descriptors may be open (`ulimit -n`).
+pub(crate) fn descriptor_limit(pid: u32) -> Option<u64> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = (limits.lines()).find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 fn status(pid: u32, name: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
