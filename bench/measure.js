@@ -2,13 +2,14 @@
 
 // Runs scenarios. All servers of a scenario run at the same time and are loaded one
 // after the other, in several rounds, so that changes of the machine affect all of
-// them.
+// them. Memory is measured of a new server each time, and of several servers at a time.
 
 const { spawn, spawnSync } = require('child_process');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
 
+const { raised } = require('./descriptors');
 const { LOAD, OXWS } = require('./peers');
 
 const fixture = (name) => path.join(OXWS, '__test__', 'fixtures', name);
@@ -17,6 +18,9 @@ const AUTHORITY = fixture('ca.pem');
 
 /** How long a server may take to start, and a load to end after its time, in ms. */
 const PATIENCE = 60 * 1000;
+
+/** How long a handshake may take when many connections are opened, in ms. */
+const HANDSHAKE_PATIENCE = 10;
 
 /** With more bytes than this in flight, a scenario is measured for a longer time. */
 const MANY_BYTES = 256 << 20;
@@ -37,7 +41,8 @@ function pinned({ command, args, env }, isLoad) {
 }
 
 /** Starts a process, and collects its output. */
-function start({ command, args, env }) {
+function start(given) {
+  const { command, args, env } = raised(given);
   const child = spawn(command, args, {
     cwd: __dirname,
     env: Object.assign({}, process.env, env),
@@ -75,43 +80,72 @@ async function output(command, milliseconds) {
   return started.output;
 }
 
-/** Starts a server. Resolves when it has printed its port. */
-async function startServer(peer, options, isLoad = false) {
-  const started = start(pinned(peer.serve(options), isLoad));
-  const timer = setTimeout(() => started.child.kill('SIGKILL'), PATIENCE);
+/** Starts a process. Resolves when it has printed a line, which says that it is ready. */
+async function startReady(command, milliseconds) {
+  const started = start(command);
+  const timer = setTimeout(() => started.child.kill('SIGKILL'), milliseconds);
   timer.unref();
-  const port = new Promise((resolve) => {
+  const ready = new Promise((resolve) => {
     started.child.stdout.on('data', () => {
       if (!started.output.includes('\n')) return;
       clearTimeout(timer);
-      resolve(Number(started.output));
+      resolve();
     });
   });
   const failed = started.ended.then((status) => {
     throw new Error(reason(started, status));
   });
   failed.catch(() => {});
-  started.port = await Promise.race([port, failed]);
+  started.failed = failed;
+  await Promise.race([ready, failed]);
   return started;
 }
 
-async function stop(server) {
-  server.child.kill('SIGKILL');
-  await server.ended;
+/** Starts a server. Resolves when it has printed its port. */
+async function startServer(command) {
+  const started = await startReady(command, PATIENCE);
+  started.port = Number(started.output);
+  return started;
 }
 
-/** Measures one peer's server once. */
-function loadServer({ plan }, server, times) {
-  const { tls, ...rest } = plan;
-  const full = Object.assign(rest, times, {
+async function stop({ child, ended }) {
+  child.kill('SIGKILL');
+  await ended;
+}
+
+/** Stops a server, and the load generator that holds connections to it. */
+async function stopServer(server) {
+  await stop(server);
+  if (server.holder) await stop(server.holder);
+}
+
+/** Returns the command of the load generator. */
+function loadCommand(task, { tls, ...plan }, server, times) {
+  const full = Object.assign({}, plan, times, {
     port: server.port,
     pid: server.child.pid,
     authority: tls ? AUTHORITY : null,
   });
-  const args = ['run', JSON.stringify(full)];
-  return output(
-    pinned({ command: LOAD, args }, true),
+  return { command: LOAD, args: [task, JSON.stringify(full)] };
+}
+
+/** Measures one peer's server once. */
+function loadServer({ plan }, server, times) {
+  const loaded = output(
+    pinned(loadCommand('run', plan, server, times), true),
     PATIENCE + (times.warmUp + times.seconds) * 1000,
+  );
+  // The figures do not count if a connection that is held is lost meanwhile.
+  return server.holder ? Promise.race([loaded, server.holder.failed]) : loaded;
+}
+
+/** Opens `held` connections to a server, which stay open until the server is stopped. */
+function hold({ plan, held }, server) {
+  const full = Object.assign({}, plan, { connections: held });
+  const times = { warmUp: 0, seconds: 0 };
+  return startReady(
+    pinned(loadCommand('hold', full, server, times), true),
+    PATIENCE + held * HANDSHAKE_PATIENCE,
   );
 }
 
@@ -134,7 +168,9 @@ function serverOptions({ plan, server }) {
 /** Returns how long to warm up and to measure, in seconds. */
 function timesOf({ plan, role }, { settle, warmUp, seconds }) {
   const bytes = plan.connections * plan.size * plan.depth;
-  const isLong = plan.scenario === 'echo' && bytes > MANY_BYTES;
+  const isLong =
+    plan.scenario === 'handshakes' ||
+    (plan.scenario === 'echo' && bytes > MANY_BYTES);
   const factor = isLong ? 4 : 1;
   return {
     // Clients are a new process each time, which has compiled nothing yet.
@@ -143,17 +179,38 @@ function timesOf({ plan, role }, { settle, warmUp, seconds }) {
   };
 }
 
-/** Starts a server, and loads it until its JavaScript is compiled. */
+/**
+ * Starts a server, and loads it until its JavaScript is compiled. Then opens the
+ * connections that are held.
+ */
 async function startSettled(scenario, peer, { settle, warmUp }) {
-  const server = await startServer(peer, serverOptions(scenario));
-  if (!scenario.isMemory) {
-    const times = { warmUp: settle, seconds: warmUp };
-    await loadServer(scenario, server, times).catch(async (error) => {
-      await stop(server);
-      throw error;
-    });
+  const command = pinned(peer.serve(serverOptions(scenario)), false);
+  const server = await startServer(command);
+  try {
+    await loadServer(scenario, server, { warmUp: settle, seconds: warmUp });
+    if (scenario.held) server.holder = await hold(scenario, server);
+    return server;
+  } catch (error) {
+    await stopServer(server);
+    throw error;
   }
-  return server;
+}
+
+/** Measures the memory of one peer's server once. Resolves to the figures. */
+async function measureMemory(scenario, peer) {
+  const { plan } = scenario;
+  const server = await startServer(peer.serve(serverOptions(scenario)));
+  try {
+    const times = { warmUp: 0, seconds: 0 };
+    const opened = plan.connections * (1 + plan.churn / 2);
+    const text = await output(
+      loadCommand('run', plan, server, times),
+      PATIENCE + opened * HANDSHAKE_PATIENCE,
+    );
+    return JSON.parse(text);
+  } finally {
+    await stopServer(server);
+  }
 }
 
 /** Measures one peer once. Resolves to the figures. */
@@ -164,15 +221,26 @@ async function measureOnce(scenario, peer, servers, extent) {
     text = await loadClients(scenario, peer, servers.limit, times);
   } else {
     const { id } = peer;
-    // Memory is measured with a new server each time.
-    if (scenario.isMemory && servers[id]) {
-      await stop(servers[id]);
-      delete servers[id];
-    }
     servers[id] = servers[id] || (await startSettled(scenario, peer, extent));
     text = await loadServer(scenario, servers[id], times);
   }
   return JSON.parse(text);
+}
+
+/** Calls `run` with one peer after the other, in an order that changes by the round. */
+async function inRounds(rounds, ids, run) {
+  for (let round = 0; round < rounds; round++) {
+    for (const id of round % 2 === 0 ? ids : [...ids].reverse()) await run(id);
+  }
+}
+
+/** Calls `run` with as many peers at a time as there are cores. */
+async function inParallel(rounds, ids, run) {
+  const waiting = Array.from({ length: rounds }, () => ids).flat();
+  const worker = async () => {
+    while (waiting.length > 0) await run(waiting.shift());
+  };
+  await Promise.all(Array.from({ length: cores }, worker));
 }
 
 /**
@@ -183,25 +251,27 @@ async function measure(scenario, peers, extent) {
   const present = scenario.peers.filter((id) => id in peers);
   const results = Object.fromEntries(present.map((id) => [id, { runs: [] }]));
   const servers = {};
+  const run = async (id) => {
+    if (results[id].error) return;
+    try {
+      const figures = scenario.isMemory
+        ? await measureMemory(scenario, peers[id])
+        : await measureOnce(scenario, peers[id], servers, extent);
+      results[id].runs.push(figures);
+    } catch (error) {
+      results[id].error = error.message;
+    }
+  };
+  const { maxRounds = Infinity, isMemory } = scenario;
+  const rounds = Math.min(extent.rounds, maxRounds);
   try {
     if (scenario.role === 'client') {
       // Here the clients are measured, so the server runs on the core of the load.
-      servers.limit = await startServer(peers.limit, {}, true);
+      servers.limit = await startServer(pinned(peers.limit.serve(), true));
     }
-    for (let round = 0; round < extent.rounds; round++) {
-      for (const id of round % 2 === 0 ? present : [...present].reverse()) {
-        if (results[id].error) continue;
-        try {
-          const peer = peers[id];
-          const run = await measureOnce(scenario, peer, servers, extent);
-          results[id].runs.push(run);
-        } catch (error) {
-          results[id].error = error.message;
-        }
-      }
-    }
+    await (isMemory ? inParallel : inRounds)(rounds, present, run);
   } finally {
-    await Promise.all(Object.values(servers).map(stop));
+    await Promise.all(Object.values(servers).map(stopServer));
   }
   return results;
 }

@@ -1,6 +1,6 @@
 'use strict';
 
-// The peers: oxws with each transport and host, and the alternatives to it.
+// The peers: oxws with each transport, host and listener, and the alternatives to it.
 
 const { spawnSync } = require('child_process');
 const fs = require('fs');
@@ -19,8 +19,11 @@ const server = (name) => path.join(__dirname, 'servers', `${name}.js`);
 /** Flags that hide bufferutil from the ws of 2016. */
 const OLD = ['--require', path.join(__dirname, 'without-bufferutil.js')];
 
-/** Returns a function that returns the command of a server with the API of ws. */
-function wsServer(module, env = {}, flags = []) {
+/**
+ * Returns a function that returns the command of a server with the API of ws. `more` are
+ * the peer's own options of the server.
+ */
+function wsServer(module, env = {}, flags = [], more = {}) {
   return (options) => ({
     command: process.execPath,
     args: [
@@ -28,7 +31,7 @@ function wsServer(module, env = {}, flags = []) {
       '--expose-gc',
       server('ws'),
       module,
-      JSON.stringify(options),
+      JSON.stringify(Object.assign({}, options, more)),
     ],
     env,
   });
@@ -47,6 +50,13 @@ function nodeClients(module, env = {}, flags = []) {
     env,
   });
 }
+
+/**
+ * As `wsServer`, for a program that creates the HTTP server and passes it in, as
+ * programs with express do.
+ */
+const httpServer = (module, env) =>
+  wsServer(module, env, [], { hasServer: true });
 
 /** Returns the main file of a package; null if the package is not installed. */
 function find(module) {
@@ -67,6 +77,9 @@ function missing(module) {
   ]);
   return status === 0 ? null : String(stderr).trim().split('\n').pop();
 }
+
+/** Why ws 8 cannot be used, or null. */
+const missingWs8 = () => missing('ws') || missing('bufferutil');
 
 const bun = path.join(__dirname, 'node_modules', '.bin', 'bun');
 
@@ -96,12 +109,33 @@ const PEERS = {
     serve: wsServer(OXWS, { OXWS_TRANSPORT: 'stream' }),
     connect: nodeClients(OXWS, { OXWS_TRANSPORT: 'stream' }),
   },
+  'oxws-node': {
+    title: "oxws, Node's listener",
+    serve: wsServer(OXWS, { OXWS_HOST: 'inline', OXWS_LISTENER: 'node' }),
+  },
+  'oxws-ws8-node': {
+    title: "oxws/ws8, Node's listener",
+    serve: wsServer(WS8, { OXWS_HOST: 'inline', OXWS_LISTENER: 'node' }),
+  },
+  'oxws-http': {
+    title: 'oxws, http.Server',
+    serve: httpServer(OXWS, { OXWS_HOST: 'inline' }),
+  },
+  'oxws-ws8-http': {
+    title: 'oxws/ws8, http.Server',
+    serve: httpServer(WS8, { OXWS_HOST: 'inline' }),
+  },
   ws8: {
     title: 'ws 8',
-    missing: () => missing('ws') || missing('bufferutil'),
+    missing: missingWs8,
     version: () => versionOf('ws'),
     serve: wsServer('ws'),
     connect: nodeClients('ws'),
+  },
+  'ws8-http': {
+    title: 'ws 8, http.Server',
+    missing: missingWs8,
+    serve: httpServer('ws'),
   },
   ws2016: {
     title: 'ws of 2016',

@@ -3,6 +3,8 @@
 // The scenarios. Each has a plan for the load generator, the peers that it measures,
 // and its ID, group and title.
 
+const { connections: possible } = require('./descriptors');
+
 const KIB = 1024;
 const MIB = 1024 * 1024;
 
@@ -10,7 +12,23 @@ const OXWS = ['oxws-inline', 'oxws-thread', 'oxws-stream'];
 /** The peers with the API of ws 8. */
 const APIS_OF_8 = ['oxws-ws8', 'ws8'];
 const SERVERS = [...OXWS, 'oxws-ws8', 'ws8', 'ws2016', 'uws', 'bun'];
+/** The peers that differ in who accepts connections. */
+const LISTENERS = [
+  'oxws-inline',
+  'oxws-node',
+  'oxws-http',
+  'oxws-ws8',
+  'oxws-ws8-node',
+  'oxws-ws8-http',
+  'ws8',
+  'ws8-http',
+  'uws',
+  'bun',
+];
 const CLIENTS = [...OXWS, 'oxws-ws8', 'ws8', 'ws2016', 'undici'];
+
+/** How many connections are idle, unless `ulimit -n` permits fewer. */
+const IDLE = possible(10000);
 
 /** Formats 65536 as `64 KiB`. */
 function inWords(bytes) {
@@ -115,17 +133,36 @@ const fanIn = () =>
     plan: { scenario: 'fan-in', connections: 100, size: 64 },
   });
 
-const handshakes = () =>
-  scenario('handshakes', 'Handshakes', 'open and close, 50 at a time', {
-    unit: 'connections/s',
-    plan: { scenario: 'handshakes', connections: 50, size: 64 },
+/** `held` connections are open and idle meanwhile. */
+const handshakes = (held) =>
+  scenario(
+    `handshakes${held > 0 ? '-held' : ''}`,
+    'Handshakes',
+    `open and close, 50 at a time${held > 0 ? `, beside ${counted(held, 'idle connection')}` : ''}`,
+    {
+      peers: held > 0 ? LISTENERS : [...new Set([...SERVERS, ...LISTENERS])],
+      unit: 'connections/s',
+      held,
+      plan: { scenario: 'handshakes', connections: 50, size: 64 },
+    },
+  );
+
+/** Half of the connections are dropped and opened again, `churn` times. */
+const idle = (connections, churn) =>
+  scenario('idle', 'Memory of an idle connection', 'plain', {
+    unit: 'bytes',
+    peers: LISTENERS,
+    isMemory: true,
+    // A server has 60,000 connections in a round, which takes most of a minute.
+    maxRounds: 2,
+    plan: { scenario: 'idle', connections, size: KIB, churn },
   });
 
-function idle(connections, withDeflate) {
-  return scenario(
-    `idle${withDeflate ? '-deflate' : ''}`,
+const idleDeflate = (connections, churn) =>
+  scenario(
+    'idle-deflate',
     'Memory of an idle connection',
-    withDeflate ? 'with permessage-deflate' : 'plain',
+    'with permessage-deflate',
     {
       unit: 'bytes',
       peers: [...OXWS, 'oxws-ws8', 'ws8', 'uws', 'bun'],
@@ -134,11 +171,11 @@ function idle(connections, withDeflate) {
         scenario: 'idle',
         connections,
         size: KIB,
-        deflate: withDeflate ? 'takeover' : null,
+        churn,
+        deflate: 'takeover',
       },
     },
   );
-}
 
 const secure = (size, depth) =>
   scenario(
@@ -166,10 +203,10 @@ function full() {
       }
     }
   }
-  return list.concat(rest(5000));
+  return list.concat(REST);
 }
 
-const rest = (idleConnections) => [
+const REST = [
   ...[KIB, 64 * KIB].flatMap((size) => [
     deflate(size, true),
     deflate(size, false),
@@ -180,9 +217,10 @@ const rest = (idleConnections) => [
   framed(KIB),
   stepwise(),
   fanIn(),
-  handshakes(),
-  idle(idleConnections, false),
-  idle(idleConnections, true),
+  handshakes(0),
+  handshakes(IDLE),
+  idle(IDLE, 10),
+  idleDeflate(5000, 2),
   client(1, 1),
   client(100, 1),
   client(100, 16),
@@ -208,7 +246,8 @@ function quick() {
     framed(64),
     client(100, 1),
     client(100, 16),
-    idle(1000, false),
+    // Its own ID, as the targets are for more connections.
+    Object.assign(idle(1000, 2), { id: 'idle-1000' }),
   ];
   return list.map((each) =>
     Object.assign({}, each, {
@@ -229,8 +268,10 @@ function smoke() {
     framed(64),
     stepwise(),
     fanIn(),
-    handshakes(),
-    idle(10, true),
+    handshakes(0),
+    handshakes(10),
+    idle(10, 2),
+    idleDeflate(10, 2),
     client(1, 1),
     secure(64, 1),
   ].map((each) =>

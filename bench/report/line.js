@@ -7,8 +7,12 @@ function line({ title }, { isMemory }, figures) {
   const name = `  ${title.padEnd(24)}`;
   if (figures.error) return `${name} ${figures.error}`;
   if (isMemory) {
-    const { memory, memoryAfterChurn } = figures;
-    return `${name} ${bytes(memory)}, after churn ${bytes(memoryAfterChurn)}`;
+    const { memory, descriptors, memoryAfterChurn, descriptorsAfterChurn } =
+      figures;
+    return [
+      `${name} ${bytes(memory)}, ${number(descriptors)} descriptors`,
+      `after churn ${bytes(memoryAfterChurn)}, ${number(descriptorsAfterChurn)}`,
+    ].join('  ');
   }
   const { perSecond, p50, p99, p999, cpu, mainCpu, peakMemory } = figures;
   return [

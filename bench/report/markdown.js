@@ -61,15 +61,23 @@ function section(scenario, names) {
   if (isMemory) {
     const rows = Object.entries(scenario.peers).map(([id, figures]) =>
       figures.error
-        ? [names[id].title, figures.error, '']
+        ? [names[id].title, figures.error, '', '', '']
         : [
             names[id].title,
             bytes(figures.memory),
+            number(figures.descriptors),
             bytes(figures.memoryAfterChurn),
+            number(figures.descriptorsAfterChurn),
           ],
     );
-    const { connections } = scenario.plan;
-    const head = ['', `each of ${connections}`, 'after as many were closed'];
+    const { connections, churn } = scenario.plan;
+    const head = [
+      '',
+      `memory, each of ${connections.toLocaleString('en')}`,
+      'descriptors',
+      `memory after half were reopened ${churn} times`,
+      'descriptors',
+    ];
     return `### ${title}\n\n${table(head, rows)}`;
   }
   const head = [

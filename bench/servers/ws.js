@@ -3,10 +3,13 @@
 // A server with the API of ws: `node ws.js MODULE OPTIONS`. Prints its port.
 
 const fs = require('fs');
+const http = require('http');
 const https = require('https');
 
 const { Sender, Server } = require(process.argv[2]);
-const { mode, deflate, isStepwise, key, cert } = JSON.parse(process.argv[3]);
+const { mode, deflate, isStepwise, hasServer, key, cert } = JSON.parse(
+  process.argv[3],
+);
 
 /**
  * The number of messages after which the server sends one message as a confirmation.
@@ -19,13 +22,20 @@ const options = {
   allowSynchronousEvents: !isStepwise,
 };
 
-let server;
-if (cert) {
-  const credentials = {
-    key: fs.readFileSync(key),
-    cert: fs.readFileSync(cert),
-  };
-  server = https.createServer(credentials);
+/** Returns the program's own HTTP server; null if ws is to create one. */
+function createServer() {
+  if (cert) {
+    const credentials = {
+      key: fs.readFileSync(key),
+      cert: fs.readFileSync(cert),
+    };
+    return https.createServer(credentials);
+  }
+  return hasServer ? http.createServer() : null;
+}
+
+const server = createServer();
+if (server) {
   const wss = new Server(Object.assign(options, { server }));
   listen(wss);
   server.listen(0, '127.0.0.1', () => console.log(server.address().port));

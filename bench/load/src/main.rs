@@ -41,17 +41,15 @@ fn run() -> Result<()> {
     match arguments[..] {
         ["run", plan] => {
             let plan = parse(plan)?;
-            let report = match plan.scenario {
-                Scenario::Idle => scenarios::idle(&plan).map(|it| serde_json::to_string(&it)),
-                _ => scenarios::run(&plan).map(|it| serde_json::to_string(&it)),
+            let report = if plan.scenario == Scenario::Idle {
+                serde_json::to_string(&scenarios::idle(&plan)?)
+            } else {
+                serde_json::to_string(&scenarios::run(&plan)?)
             };
-            println!("{}", explained(report, &plan)??);
+            println!("{}", report?);
             Ok(())
         }
-        ["hold", plan] => {
-            let plan = parse(plan)?;
-            explained(scenarios::hold(&plan), &plan)
-        }
+        ["hold", plan] => scenarios::hold(&parse(plan)?),
         ["limit"] => limit::serve(),
         _ => bail!("usage: oxws-bench-load run PLAN | hold PLAN | limit"),
     }
@@ -59,12 +57,4 @@ fn run() -> Result<()> {
 
 fn parse(plan: &str) -> Result<Plan> {
     serde_json::from_str(plan).context("the plan is not valid")
-}
-
-/// Replaces an error if the server has failed for want of descriptors.
-fn explained<T>(outcome: Result<T>, plan: &Plan) -> Result<T> {
-    if outcome.is_err() {
-        scenarios::check_descriptors(plan)?;
-    }
-    outcome
 }

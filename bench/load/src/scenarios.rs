@@ -22,8 +22,8 @@ const UNCONFIRMED: u64 = 40 * CONFIRMED;
 /// The number of connections before the measurement.
 const FIRST: usize = 50;
 
-/// A server with fewer free descriptors than this has reached its limit.
-const FREE_DESCRIPTORS: u64 = 16;
+/// A server with fewer free descriptors than this closes connections, or soon will.
+const FREE_DESCRIPTORS: u64 = 256;
 
 impl Plan {
     fn load(&self, echoes: bool) -> Result<Load> {
@@ -177,8 +177,7 @@ fn begin(plan: &Plan, is_counted: bool, meter: &mut Meter) -> Instant {
 /// this process is ended.
 pub(crate) fn hold(plan: &Plan) -> Result<()> {
     let mut load = plan.load(false)?;
-    load.open(plan.connections)?;
-    check_descriptors(plan)?;
+    open_idle(plan, &mut load)?;
     println!("open");
     load.hold()
 }
@@ -224,7 +223,6 @@ impl Footprint {
     fn of(plan: &Plan) -> Result<Self> {
         // The second one finds what the finalizers of the first one have released.
         let connection = ask(plan, &["collect garbage", "collect garbage"])?;
-        check_descriptors(plan)?;
         let known = resident_memory(plan.pid).zip(descriptors(plan.pid));
         drop(connection);
         let (memory, descriptors) =
@@ -250,8 +248,8 @@ impl Footprint {
 /// receives a message.
 fn fill(plan: &Plan, load: &mut Load) -> Result<()> {
     let first = load.clients.len();
+    open_idle(plan, load)?;
     let mut missing = plan.connections - first;
-    load.open(missing)?;
     for client in &mut load.clients[first..] {
         client.send(1);
         client.write()?;
@@ -290,13 +288,15 @@ fn ask(plan: &Plan, messages: &[&str]) -> Result<Load> {
     Ok(load)
 }
 
-/// Fails if the server has no more descriptors.
-pub(crate) fn check_descriptors(plan: &Plan) -> Result<()> {
+/// Opens clients until there are as many as planned. Fails if the server has too few
+/// descriptors for them.
+fn open_idle(plan: &Plan, load: &mut Load) -> Result<()> {
+    let outcome = load.open(plan.connections - load.clients.len());
     if let Some((open, limit)) = descriptors(plan.pid).zip(descriptor_limit(plan.pid)) {
         ensure!(
             open + FREE_DESCRIPTORS < limit,
-            "the server has {open} descriptors of {limit} that it may have (ulimit -n)"
+            "the server has {open} of the {limit} descriptors that it may have (ulimit -n)"
         );
     }
-    Ok(())
+    outcome
 }
