@@ -93,6 +93,7 @@ async function main() {
     if (wanted && !wanted.includes(id) && id !== 'limit') delete peers[id];
   }
   const list = scenarios[extent]().filter(({ id }) => id.startsWith(only));
+  if (extent === 'full' && scenarios.shortage) console.log(scenarios.shortage);
   const began = Date.now();
   const measured = [];
   for (const [number, scenario] of list.entries()) {

@@ -3,7 +3,7 @@
 // The scenarios. Each has a plan for the load generator, the peers that it measures,
 // and its ID, group and title.
 
-const { connections: possible } = require('./descriptors');
+const { connections: possible, limit } = require('./descriptors');
 
 const KIB = 1024;
 const MIB = 1024 * 1024;
@@ -27,8 +27,9 @@ const LISTENERS = [
 ];
 const CLIENTS = [...OXWS, 'oxws-ws8', 'ws8', 'ws2016', 'undici'];
 
-/** How many connections are idle, unless `ulimit -n` permits fewer. */
-const IDLE = possible(10000);
+/** How many connections should be idle, and how many can be. */
+const WANTED = 10000;
+const IDLE = possible(WANTED);
 
 /** Formats 65536 as `64 KiB`. */
 function inWords(bytes) {
@@ -283,4 +284,10 @@ function smoke() {
   );
 }
 
-module.exports = { full, quick, smoke };
+/** Says why fewer connections are idle than should be; null if there are as many. */
+const shortage =
+  IDLE < WANTED
+    ? `${counted(IDLE, 'idle connection')} instead of ${WANTED.toLocaleString('en')}: ulimit -n is at most ${limit}`
+    : null;
+
+module.exports = { full, quick, shortage, smoke };

@@ -1,10 +1,16 @@
 'use strict';
 
-// The targets of oxws, as ratios of figures of the same run. If a target is not
-// reached, `limit` says what limits oxws, according to a profile.
+// The targets of oxws: ratios of figures of the same run, and figures of oxws alone. If a
+// target is not reached, `limit` says what limits oxws, according to a profile.
 
 const faster = (than, least) => ({ figure: 'perSecond', than, least });
 const less = (figure, than, least) => ({ figure, than, least, isLess: true });
+
+/** A figure of oxws alone, at most `most`. */
+const atMost = (figure, most) => ({ figure, most });
+
+/** The ratio of two figures of oxws, at most `most`. */
+const grown = (figure, from, most) => ({ figure, from, most });
 
 /** The servers for JavaScript programs other than oxws. */
 const PEERS = ['ws8', 'ws2016', 'uws', 'bun'];
@@ -15,6 +21,55 @@ const DEFLATE = [
   faster('ws8', 5),
   ...each(1).filter(({ than }) => than !== 'ws8'),
   less('wireBytes', 'ws8', 1 / 1.05),
+];
+
+/** The targets of accepting connections, for one API. */
+const listening = (name, of, adopted) => [
+  {
+    title: `Handshakes, ${name}`,
+    scenario: 'handshakes',
+    of,
+    asks: [faster('ws8', 3)],
+  },
+  {
+    title: `Handshakes beside idle connections, ${name}`,
+    scenario: 'handshakes-held',
+    of,
+    asks: [faster('ws8', 3)],
+  },
+  {
+    title: `Idle connection, ${name}`,
+    scenario: 'idle',
+    of,
+    asks: [
+      atMost('memory', 3 * 1024),
+      grown('memoryAfterChurn', 'memory', 1.05),
+      atMost('descriptors', 1),
+      atMost('descriptorsAfterChurn', 1),
+    ],
+  },
+  {
+    title: `Handshakes with an http.Server, ${name}`,
+    scenario: 'handshakes',
+    of: adopted,
+    asks: [less('cpu', 'ws8-http', 1)],
+  },
+  {
+    title: `Handshakes with an http.Server beside idle connections, ${name}`,
+    scenario: 'handshakes-held',
+    of: adopted,
+    asks: [less('cpu', 'ws8-http', 1)],
+  },
+  {
+    title: `Idle connection with an http.Server, ${name}`,
+    scenario: 'idle',
+    of: adopted,
+    asks: [
+      less('memory', 'ws8-http', 1),
+      less('memoryAfterChurn', 'ws8-http', 1),
+      atMost('descriptors', 1),
+    ],
+  },
 ];
 
 // Limits that several targets share.
@@ -140,4 +195,6 @@ module.exports = [
     of: 'oxws-thread',
     asks: [less('mainCpu', 'oxws-inline', 2)],
   },
+  ...listening('oxws', 'oxws-inline', 'oxws-http'),
+  ...listening('oxws/ws8', 'oxws-ws8', 'oxws-ws8-http'),
 ];

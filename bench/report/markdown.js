@@ -132,7 +132,8 @@ function setting({ date, extent, minutes, machine, peers }) {
     `in ${minutes} minutes: ${machine.processor}, ${machine.cores} cores,`,
     `${machine.system}, Node.js ${machine.node}; ${versions.join(', ')}.`,
     'Medians of interleaved runs; ± is half the distance between the slowest and',
-    'the fastest. The load has a core of its own, and so has the server.',
+    'the fastest. The load has a core of its own, and so has the server, except where',
+    'memory is measured.',
   ].join('\n');
 }
 

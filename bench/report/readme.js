@@ -26,6 +26,7 @@ const SPEED = {
   'broadcast-64b': 'Broadcast to 1,000 clients, 64 B',
   'broadcast-1k': 'Broadcast to 1,000 clients, 1 KiB',
   handshakes: 'Handshakes',
+  'handshakes-held': 'Handshakes, beside idle connections',
 };
 
 const MEMORY = {
