@@ -4,7 +4,7 @@ const { bytes, number, spread } = require('./figures');
 
 /** Formats the line that is printed for a peer when a scenario is measured. */
 function line({ title }, { isMemory }, figures) {
-  const name = `  ${title.padEnd(24)}`;
+  const name = `  ${title.padEnd(26)}`;
   if (figures.error) return `${name} ${figures.error}`;
   if (isMemory) {
     const { memory, descriptors, memoryAfterChurn, descriptorsAfterChurn } =
