@@ -7,10 +7,12 @@ const PerMessageDeflate = require('./permessage-deflate');
 const subprotocol = require('./subprotocol');
 const native = require('../native');
 
+const { KEY, METHOD, UNSUPPORTED, UPGRADE, VERSION } = native.verdict;
+
 /**
- * The responses that refuse an invalid request, by the invalid part: status, body and
- * headers. `Connection` is not checked: Node has already done so, and requests that
- * Node did not create may lack it.
+ * The responses that refuse an invalid request: status, body and headers. `Connection` is
+ * not checked: Node has already done so, and requests that Node did not create may lack
+ * it.
  */
 const REFUSALS = {
   method: [405, 'Invalid HTTP method'],
@@ -25,6 +27,14 @@ const REFUSALS = {
   extensions: [400, 'Invalid or unacceptable Sec-WebSocket-Extensions header'],
 };
 
+/** The faults of a request and their refusals. The first one counts. */
+const FAULTS = [
+  [METHOD, REFUSALS.method],
+  [UPGRADE, REFUSALS.upgrade],
+  [KEY, REFUSALS.key],
+  [UNSUPPORTED, REFUSALS.version],
+];
+
 /**
  * Checks whether a request is a valid opening handshake (RFC 6455, 4.2.1).
  *
@@ -33,14 +43,15 @@ const REFUSALS = {
  *   headers with which to refuse the request, or undefined if it is valid
  */
 function judge({ method, headers }) {
-  const { faults, version } = native.verifyRequest({
-    method: text(method) || '',
-    upgrade: text(headers.upgrade),
-    key: text(headers['sec-websocket-key']),
-    version: text(headers['sec-websocket-version']),
-  });
-  const fault = faults.find((name) => name in REFUSALS);
-  return { version, refusal: REFUSALS[fault] };
+  const verdict = native.verifyRequest(
+    text(method) || '',
+    text(headers.upgrade),
+    undefined,
+    text(headers['sec-websocket-key']),
+    text(headers['sec-websocket-version']),
+  );
+  const fault = FAULTS.find(([bit]) => verdict & bit);
+  return { version: verdict & VERSION, refusal: fault && fault[1] };
 }
 
 /**

@@ -102,46 +102,66 @@ pub fn parse_subprotocols_strictly(value: String) -> StrictSubprotocols {
     parsed
 }
 
-/// The header fields that decide whether a request is an opening handshake.
-#[napi(object)]
-pub struct RequestFields {
-    /// The method, if it is known.
-    pub method: Option<String>,
-    /// The `Upgrade` header.
-    pub upgrade: Option<String>,
-    /// The `Connection` header.
-    pub connection: Option<String>,
-    /// The `Sec-WebSocket-Key` header.
-    pub key: Option<String>,
-    /// The `Sec-WebSocket-Version` header.
-    pub version: Option<String>,
-}
-
-/// The result of `verifyRequest`.
-#[napi(object, object_from_js = false)]
-pub struct Verdict {
-    /// The protocol's version, if it is supported.
-    pub version: Option<u8>,
-    /// The names of the fields that are not as an opening handshake requires.
-    pub faults: Vec<&'static str>,
-    /// The HTTP status to refuse the request with, if there are faults.
-    pub status: Option<u16>,
-}
-
-/// Checks the header fields of a request.
+/// Checks the header fields of a request: its method, `Upgrade`, `Connection`,
+/// `Sec-WebSocket-Key` and `Sec-WebSocket-Version`, each if it is known. Returns a number
+/// with the parts of `verdict`, because objects take longer than the check.
 #[napi]
-pub fn verify_request(fields: RequestFields) -> Verdict {
-    let verdict = server::verify(&server::Fields {
-        method: fields.method.as_deref(),
-        upgrade: fields.upgrade.as_deref(),
-        connection: fields.connection.as_deref(),
-        key: fields.key.as_deref(),
-        version: fields.version.as_deref(),
+pub fn verify_request(
+    method: Option<String>,
+    upgrade: Option<String>,
+    connection: Option<String>,
+    key: Option<String>,
+    version: Option<String>,
+) -> u32 {
+    let checked = server::verify(&server::Fields {
+        method: method.as_deref(),
+        upgrade: upgrade.as_deref(),
+        connection: connection.as_deref(),
+        key: key.as_deref(),
+        version: version.as_deref(),
     });
-    Verdict {
-        version: verdict.version,
-        faults: verdict.faults.iter().map(|fault| fault.name()).collect(),
-        status: verdict.accepted().err().map(|rejection| rejection as u16),
+    let faults = (checked.faults.iter()).fold(0, |bits, fault| bits | verdict::bit(*fault));
+    let status = checked.accepted().err().map_or(0, |status| status as u32);
+    u32::from(checked.version.unwrap_or_default()) | faults | status << verdict::STATUS_SHIFT
+}
+
+/// The parts of the number that `verifyRequest` returns.
+#[napi]
+pub mod verdict {
+    use oxws_protocol::handshake::server::Fault;
+
+    /// The bits of the protocol's version; 0 if it is not supported.
+    #[napi]
+    pub const VERSION: u32 = 0xff;
+    /// The method is not `GET`.
+    #[napi]
+    pub const METHOD: u32 = 0x100;
+    /// `Upgrade` is not `websocket`.
+    #[napi]
+    pub const UPGRADE: u32 = 0x200;
+    /// `Connection` does not name `Upgrade`.
+    #[napi]
+    pub const CONNECTION: u32 = 0x400;
+    /// `Sec-WebSocket-Key` is invalid.
+    #[napi]
+    pub const KEY: u32 = 0x800;
+    /// The version is not supported.
+    #[napi]
+    pub const UNSUPPORTED: u32 = 0x1000;
+    /// The number of bits below the HTTP status to refuse the request with; 0 if there are
+    /// no faults.
+    #[napi]
+    pub const STATUS_SHIFT: u32 = 16;
+
+    /// Returns the bit of a fault.
+    pub(super) fn bit(fault: Fault) -> u32 {
+        match fault {
+            Fault::Method => METHOD,
+            Fault::Upgrade => UPGRADE,
+            Fault::Connection => CONNECTION,
+            Fault::Key => KEY,
+            Fault::Version => UNSUPPORTED,
+        }
     }
 }
 

@@ -33,19 +33,6 @@ pub enum Fault {
     Version,
 }
 
-impl Fault {
-    /// Returns the name of the field at fault.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Method => "method",
-            Self::Upgrade => "upgrade",
-            Self::Connection => "connection",
-            Self::Key => "key",
-            Self::Version => "version",
-        }
-    }
-}
-
 /// The result of [`verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
