@@ -48,6 +48,8 @@ class Gate {
     this._drops = false;
     this._isDraining = false;
     this.isStepwise = isStepwise;
+    /** When `pause` was called, in the terms of the source. */
+    this.pausedIn = -1;
     this._endsEndPauses = endsEndPauses;
     /** Whether an event has to be passed to `hold` instead of being delivered. */
     this.isShut = isStepwise;

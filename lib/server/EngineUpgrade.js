@@ -47,6 +47,10 @@ class EngineUpgrade extends Upgrade {
     return this._request;
   }
 
+  get requestOrHead() {
+    return this._request || this._head;
+  }
+
   /** Node's socket. It is created now. When it closes, the connection does. */
   get socket() {
     if (this._transport !== null) return this._transport.socket;
@@ -140,6 +144,12 @@ class EngineUpgrade extends Upgrade {
     taken.destroy();
     this._forget();
     return rest;
+  }
+
+  /** Closes the connection: it has ended before the engine has opened it. */
+  drop() {
+    this._taken().destroy();
+    this._forget();
   }
 
   _forget() {

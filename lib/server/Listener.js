@@ -9,6 +9,7 @@ const { setTimeout } = require('../environment');
 const { event, kind } = require('../native');
 const { theEngine } = require('../transports/engine');
 const systemError = require('../transports/systemError');
+const AcceptedConnections = require('./AcceptedConnections');
 const EngineUpgrade = require('./EngineUpgrade');
 
 const { EXTRA, KIND, START, END, WIRE } = event;
@@ -47,6 +48,7 @@ class Listener {
     /** The number in the engine's table; -1 while the engine does not listen. */
     this.id = -1;
     this._isRef = false;
+    this.connections = new AcceptedConnections(this);
     /** The upgrades that wait for a decision. */
     this._waiting = new Set();
     this._timer = null;

@@ -30,6 +30,10 @@ class NodeUpgrade extends Upgrade {
     });
   }
 
+  get requestOrHead() {
+    return this.request;
+  }
+
   get isOpen() {
     return this.socket.readable && this.socket.writable;
   }

@@ -6,6 +6,8 @@
  * connection: Node, and the engine.
  *
  * @property {http.IncomingMessage} request
+ * @property {http.IncomingMessage|String} requestOrHead the request, or its head as a
+ *   string if the request has not been read
  * @property {stream.Duplex} socket Node's socket
  * @property {Boolean} isOpen whether the client is still connected
  * @property {Boolean} isSecure whether the connection is encrypted

@@ -1,6 +1,7 @@
 'use strict';
 
 const http = require('http');
+const net = require('net');
 
 const kSocket = Symbol('oxws.socket');
 const kSocketOf = Symbol('oxws.socketOf');
@@ -9,7 +10,7 @@ const kSocketOf = Symbol('oxws.socketOf');
 class UpgradeRequest extends http.IncomingMessage {
   /**
    * @param {String} head the head of the request, which is valid
-   * @param {Function} socketOf returns Node's socket
+   * @param {Function} socketOf returns Node's socket, or null
    */
   constructor(head, socketOf) {
     super(null);
@@ -30,7 +31,10 @@ class UpgradeRequest extends http.IncomingMessage {
   }
 
   get socket() {
-    if (this[kSocket] === null) this[kSocket] = this[kSocketOf]();
+    if (this[kSocket] === null) {
+      // A connection of the past has no socket any more.
+      this[kSocket] = this[kSocketOf]() || new net.Socket().destroy();
+    }
     return this[kSocket];
   }
 

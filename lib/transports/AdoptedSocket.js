@@ -66,13 +66,18 @@ class AdoptedSocket {
     return this.socket;
   }
 
+  /** Node's socket. */
+  socketOf() {
+    return this.socket;
+  }
+
   /** Whether the socket is destroyed. */
-  get isDestroyed() {
+  isDestroyed() {
     return this.socket.destroyed;
   }
 
   destroy(error) {
-    this.socket.destroy(error);
+    this.socket.destroy(error || this.transport.cause);
   }
 
   /** Restarts the socket's timeout. */

@@ -7,14 +7,13 @@ const Gate = require('../codec/Gate');
 const { TOO_BIG, TOO_LONG, toLimit } = require('../codec/limits');
 const { EMPTY, endsIn } = require('../codec/payload');
 const { failure, violation } = require('../codec/violations');
-const Queue = require('../Queue');
 const { bound, contextOfNow, nobodys } = require('../context');
 const { clearTimeout, nextTick, setTimeout } = require('../environment');
 const { handedOver } = require('../externalMemory');
 const { LINGER } = require('../linger');
 const { event, flag, kind } = require('../native');
-const AcceptedSocket = require('./AcceptedSocket');
 const AdoptedSocket = require('./AdoptedSocket');
+const Callbacks = require('./Callbacks');
 const { theEngine } = require('./engine');
 const settingsFor = require('./settings');
 const systemError = require('./systemError');
@@ -87,37 +86,30 @@ class NativeTransport {
   }
 
   constructor(ws, incoming, options) {
-    const { deflate, limits, masks, textsAreStrings } = options;
+    const { isStepwise, limits } = options;
     this._engine = theEngine();
     this._ws = ws;
     this._incoming = incoming;
     this._options = options;
-    this._masks = masks;
-    this._textsAreStrings = textsAreStrings;
-    this._threshold = deflate ? deflate.threshold : Infinity;
-    // Programs may change these limits through `_receiver`.
-    this._maxPayload = limits.maxPayload;
-    this._validates = limits.validates;
-    /** The callbacks of the messages that are being sent, in order. */
-    this._callbacks = new Queue();
-    /** The number of callbacks called for messages handed to the operating system. */
-    this._calledBack = 0;
-    /** The number of all callbacks up to the last message that is compressed. */
-    this._lastCompressed = 0;
+    /** A program may change limits through `_receiver`. */
+    this._limits = limits;
+    /** The Callbacks, once there are any. */
+    this._callbacks = null;
     this._context = contextOfNow();
-    this._gate = new Gate(this, this._context || nobodys, options);
-    /** The last batch of events when `pause` was called. */
-    this._pausedIn = -1;
+    /** The Gate, once it is needed. */
+    this._gate = null;
+    if (isStepwise) this._openGate();
     /** Set if a listener of the engine has accepted the connection. */
     this.isAccepted = false;
     /** Set by `release`: no events are delivered any more. */
     this._released = false;
     /** Set between `start` or `accept` and `adopt`: the engine does not read yet. */
     this._isOpening = false;
-    /** The bytes that were read after the handshake, until the socket is adopted. */
-    this._head = null;
-    /** The EngineUpgrade of a connection that the engine has accepted, until then. */
-    this._upgrade = null;
+    /**
+     * Until `adopt`: the bytes that were read after the handshake, or the EngineUpgrade
+     * of a connection that the engine has accepted.
+     */
+    this._opening = null;
     /** The StreamTransport that has taken over, or null. */
     this._stream = null;
     /** Set when this direction is to end: nothing more can be sent. */
@@ -126,11 +118,16 @@ class NativeTransport {
     this._hasEnded = false;
     /** Set when the end of the other direction was delivered. */
     this._hasHeardEnd = false;
-    /** The error with which the connection failed, or null. */
-    this._error = null;
+    /**
+     * The error with which the connection failed, or the number and the system call from
+     * which it is created when it is needed; or null.
+     */
+    this._failure = null;
     this._timer = null;
-    /** The AdoptedSocket, or the AcceptedSocket without a socket of Node. */
+    /** The AdoptedSocket, or the AcceptedConnections of the listener. */
     this._owner = null;
+    /** Set while the connection closes. Only for AcceptedConnections. */
+    this.isClosing = false;
     /** Set while the socket has a timeout, which traffic restarts. */
     this.isTimed = false;
     /** The bytes posted to the outbox since flush number `_postedAt` of the engine. */
@@ -142,19 +139,19 @@ class NativeTransport {
 
   /** Node's socket. For an accepted connection it is created when it is first read. */
   get socket() {
-    return this._owner.socket;
+    return this._owner.socketOf(this);
   }
 
   /** Has Node's socket own a connection that was accepted without one. */
   giveTo(socket) {
-    this._owner.giveTo(socket);
+    this._owner.giveTo(socket, this);
   }
 
   /**
    * Has Node's socket adopted soon. `head` are the bytes read after the handshake.
    */
   start(socket, head) {
-    this._head = head || EMPTY;
+    this._opening = head || EMPTY;
     this._isOpening = true;
     this._owner = new AdoptedSocket(socket, this, this._engine);
     this._engine.adoptSoon(this);
@@ -162,16 +159,17 @@ class NativeTransport {
 
   /** Has the engine open a connection soon that it has accepted. */
   accept(upgrade) {
-    this._upgrade = upgrade;
+    this._opening = upgrade;
     this.isAccepted = true;
     this._isOpening = true;
-    this._owner = new AcceptedSocket(this, upgrade.listener);
+    this._owner = upgrade.listener.connections;
+    this._owner.take();
     this._engine.adoptSoon(this);
   }
 
   /** Returns a duplicate of the descriptor of a connection that the engine has accepted. */
   duplicate() {
-    if (this._upgrade !== null) return this._upgrade.duplicate();
+    if (this._isOpening) return this._opening.duplicate();
     return this._engine.native.duplicate(this.id);
   }
 
@@ -191,27 +189,33 @@ class NativeTransport {
   adopt() {
     if (!this._isOpening) return;
     this._isOpening = false;
+    const { _opening: opening } = this;
+    this._opening = null;
     const socket = this._owner.existing;
-    if (socket !== null && (socket.destroyed || !socket._handle)) return;
-    const upgrade = this._upgrade;
-    this._upgrade = null;
+    if (socket !== null && socket.destroyed) {
+      if (this.isAccepted) opening.drop();
+      return;
+    }
     if (socket !== null && isRead(socket)) {
-      this._becomeStream(upgrade);
+      this._becomeStream(opening);
       return;
     }
     // Node may have read more bytes after the head.
     const read = socket === null ? [] : unread(socket);
     try {
-      if (upgrade === null) this._adopt(Buffer.concat([this._head, ...read]));
-      else this._open(upgrade, read);
-    } catch {
+      if (this.isAccepted) this._open(opening, read);
+      else this._adopt(Buffer.concat([opening, ...read]));
+    } catch (error) {
+      if (this.isAccepted) {
+        this._owner.destroy(error, this);
+        return;
+      }
       if (read.length > 0) socket.unshift(Buffer.concat(read));
-      this._becomeStream(upgrade);
+      this._becomeStream(opening);
       return;
     }
-    this._head = null;
     this._owner.hold();
-    if (this._gate.isPaused) this._engine.native.pause(this.id);
+    if (this.isPaused) this._engine.native.pause(this.id);
   }
 
   _open(upgrade, read) {
@@ -219,13 +223,6 @@ class NativeTransport {
     const more = read.length === 0 ? EMPTY : Buffer.concat(read);
     const native = deflate && deflate.native;
     upgrade.openInEngine(this.id, this._settings(), native, more);
-  }
-
-  get _limits() {
-    return Object.assign({}, this._options.limits, {
-      maxPayload: this._maxPayload,
-      validates: this._validates,
-    });
   }
 
   _adopt(head) {
@@ -239,45 +236,42 @@ class NativeTransport {
   /** Returns the settings of the connection for the engine. */
   _settings() {
     const { _options: options } = this;
-    const { limits } = options;
-    const isChanged =
-      this._maxPayload !== limits.maxPayload ||
-      this._validates !== limits.validates;
-    return settingsFor(
-      isChanged
-        ? Object.assign({}, options, { limits: this._limits })
-        : options,
-    );
+    return settingsFor(this._withLimits(options));
+  }
+
+  /** Returns the options with the current limits. */
+  _withLimits(options) {
+    const { _limits: limits } = this;
+    if (limits === options.limits) return options;
+    return Object.assign({}, options, { limits });
   }
 
   /**
    * Hands the connection over to a StreamTransport, with everything that was posted.
-   * `upgrade` is that of a connection that the engine has accepted, or null.
+   * For `opening` see the constructor.
    */
-  _becomeStream(upgrade) {
+  _becomeStream(opening) {
     const { _context: context } = this;
     const become = () => {
       const posted = this._engine.takeOut(this.id);
-      const callbacks = this._callbacks.clear();
-      const { socket } = this;
+      const { _callbacks: callbacks, socket } = this;
       this._owner.undo();
       this._detach();
-      if (upgrade !== null) this._head = upgrade.leaveTo(socket);
-      const limits = this._limits;
+      const head = this.isAccepted ? opening.leaveTo(socket) : opening;
       const stream = new StreamTransport(
         this._ws,
         socket,
         this._incoming,
-        Object.assign({}, this._options, { limits }),
+        this._withLimits(this._options),
       );
       stream.isAccepted = this.isAccepted;
       this._stream = stream;
       this._incoming.moved(this._ws, stream);
-      stream.start(this._head);
+      stream.start(head);
       for (const { flags, bytes } of posted) {
-        postAgain(stream, bytes, flags, flags & ACK ? callbacks.shift() : null);
+        postAgain(stream, bytes, flags, flags & ACK ? callbacks.take() : null);
       }
-      if (this._gate.isPaused) stream.pause();
+      if (this.isPaused) stream.pause();
     };
     if (context === null) become();
     else context.runInAsyncScope(become);
@@ -327,48 +321,48 @@ class NativeTransport {
     }
     if (this.isTimed) this._owner.touch();
     const length = this._engine.postList(this.id, cb ? RAW | ACK : RAW, list);
-    if (cb) this._callbacks.push(bound(cb));
+    if (cb) this._await(cb, RAW, length);
     this._count(length);
   }
 
   /** Whether the transport is paused. */
   get isPaused() {
-    return this._gate.isPaused;
+    return this._gate !== null && this._gate.isPaused;
   }
 
   /** Stops reading, and delivers no received events until `resume`. */
   pause() {
-    if (this._gate.isPaused) return;
-    this._gate.pause();
-    if (!this._gate.isPaused) return;
-    this._pausedIn = this._engine.batch;
+    if (this.isPaused) return;
+    this._openGate().pause();
+    if (!this.isPaused) return;
+    this._gate.pausedIn = this._engine.batch;
     if (!this._isOpening) this._engine.native.pause(this.id);
     this._owner.paused();
   }
 
   /** Continues after `pause`, on the next tick. */
   resume() {
-    if (!this._gate.isPaused) return;
+    if (!this.isPaused) return;
     this._gate.resume();
     nextTick(() => this._owner.resumed());
   }
 
   /** If paused, ends the pause and drops all events but those that end the connection. */
   drop() {
-    this._gate.drop();
+    if (this._gate !== null) this._gate.drop();
   }
 
   /** Sets the maximum length, in bytes, of messages not yet decoded; 0 for no limit. */
   setMaxPayload(bytes) {
-    this._maxPayload = bytes;
+    this._limits = Object.assign({}, this._limits, { maxPayload: bytes });
     if (!this._isOpening)
       this._engine.native.setMaxPayload(this.id, toLimit(bytes));
   }
 
   /** Sets whether text has to be valid UTF-8, from the next message on. */
   setValidates(validates) {
-    if (this._isOpening) this._validates = validates;
-    else this._engine.native.setValidates(this.id, validates);
+    this._limits = Object.assign({}, this._limits, { validates });
+    if (!this._isOpening) this._engine.native.setValidates(this.id, validates);
   }
 
   /** The bytes sent but not yet handed to the operating system. */
@@ -400,7 +394,7 @@ class NativeTransport {
 
   /** Destroys the socket. Received events are still delivered. */
   destroy(error) {
-    this._owner.destroy(error || this._error);
+    this._owner.destroy(error, this);
   }
 
   /** Called by the owner when the socket has closed. */
@@ -409,12 +403,21 @@ class NativeTransport {
     if (this._released) return;
     this._incoming.closing(this._ws);
     // After the callbacks, which run while the connection is closing.
-    nextTick(() => this._gate.fail(CLOSED, null, 0, 0));
+    nextTick(() => this._openGate().fail(CLOSED, null, 0, 0));
   }
 
   /** Called by the owner when the socket has failed. */
   socketFailed(error) {
-    this._error = this._error || error;
+    this._failure = this.cause || error;
+  }
+
+  /** The error with which the connection failed, or null. */
+  get cause() {
+    const { _failure: failure } = this;
+    if (failure !== null && !(failure instanceof Error)) {
+      this._failure = systemError(failure.number, failure.syscall);
+    }
+    return this._failure;
   }
 
   /**
@@ -435,9 +438,8 @@ class NativeTransport {
    */
   _stopSending() {
     this.ends = true;
-    this._engine.takeBack(
-      this.id,
-      (flags, length) => !!(flags & RSV1) && length >= this._threshold,
+    this._engine.takeBack(this.id, (flags, length) =>
+      this._compresses(flags, length),
     );
     this._engine.flush();
     this._engine.native.dropUnframed(this.id);
@@ -447,8 +449,8 @@ class NativeTransport {
   release(destroy) {
     if (this._leavesToStream('release', destroy)) return;
     this._released = true;
-    this._gate.clear();
-    if (destroy || this._owner.isDestroyed) {
+    if (this._gate !== null) this._gate.clear();
+    if (destroy || this._owner.isDestroyed(this)) {
       this._destroy();
       return;
     }
@@ -471,17 +473,20 @@ class NativeTransport {
       case ENDED:
         this._hasEnded = true;
         this._owner.finish();
-        if (this._hasHeardEnd) this._owner.destroy(null);
+        if (this._hasHeardEnd) this._owner.destroy(null, this);
         return;
       case RELEASED:
         this._destroy();
         return;
       case END:
-        if (!this._released) this._gate.end(what, null, wire, extra);
+        if (!this._released) this._openGate().end(what, null, wire, extra);
         return;
       case ERROR:
-        this._error = systemError(extra, what & WRITE ? 'write' : 'read');
-        if (!this._released) this._gate.fail(what, this._error, wire, extra);
+        this._failure = {
+          number: extra,
+          syscall: what & WRITE ? 'write' : 'read',
+        };
+        if (!this._released) this._openGate().fail(what, null, wire, extra);
         return;
     }
     if (this._released) return;
@@ -501,7 +506,7 @@ class NativeTransport {
   _data(what, start, end) {
     const { native, bytes } = this._engine;
     const number = what & NUMBER;
-    if (number === TEXT && this._textsAreStrings) {
+    if (number === TEXT && this._options.textsAreStrings) {
       if (what & LARGE) return handedOver(native.takeText(start));
       if (what & ASCII) return bytes.latin1Slice(start, end);
       return bytes.utf8Slice(start, end);
@@ -517,10 +522,19 @@ class NativeTransport {
     return endsIn(this._engine.native.takeBuffer(extra - 1));
   }
 
+  /** Returns the gate, which is created when it is first needed. */
+  _openGate() {
+    if (this._gate === null) {
+      this._gate = new Gate(this, this._context || nobodys, this._options);
+    }
+    return this._gate;
+  }
+
   /** Delivers an event in the context of the connection, or queues it. */
   _pass(what, data, wire, extra) {
     const context = this._context;
-    if (this._gate.isShut) this._hold(what, data, wire, extra);
+    if (this._gate !== null && this._gate.isShut)
+      this._hold(what, data, wire, extra);
     else if (context === null) this.tell(what, data, wire, extra);
     else context.runInAsyncScope(this.tell, this, what, data, wire, extra);
   }
@@ -545,7 +559,7 @@ class NativeTransport {
    */
   endsPause(what) {
     if ((what & NUMBER) > VIOLATION) return true;
-    return this.isLast(what) && this._engine.batch === this._pausedIn;
+    return this.isLast(what) && this._engine.batch === this._gate.pausedIn;
   }
 
   /** Called by the gate for each event that is dropped. */
@@ -572,7 +586,7 @@ class NativeTransport {
     } finally {
       if (!this._released) {
         this._owner.end();
-        if (this._hasEnded) this._owner.destroy(null);
+        if (this._hasEnded) this._owner.destroy(null, this);
       }
     }
   }
@@ -580,7 +594,7 @@ class NativeTransport {
   _post(data, flags, cb) {
     const { _engine: engine } = this;
     if (this.ends) {
-      if (cb) this._fail([bound(cb)]);
+      if (cb) this._fail(bound(cb), this._isCompressing);
       return;
     }
     if (this.isTimed) this._owner.touch();
@@ -599,10 +613,14 @@ class NativeTransport {
 
   /** Queues the callback of a message of `length` bytes. */
   _await(cb, flags, length) {
-    this._callbacks.push(bound(cb));
-    if (flags & RSV1 && length >= this._threshold) {
-      this._lastCompressed = this._calledBack + this._callbacks.length;
-    }
+    if (this._callbacks === null) this._callbacks = new Callbacks();
+    this._callbacks.add(cb, this._compresses(flags, length));
+  }
+
+  /** Whether a message with these flags and this length in bytes is compressed. */
+  _compresses(flags, length) {
+    const { deflate } = this._options;
+    return (flags & RSV1) !== 0 && deflate && length >= deflate.threshold;
   }
 
   /** Counts `length` bytes posted to the outbox. */
@@ -632,10 +650,9 @@ class NativeTransport {
     const { _engine: engine, _callbacks: callbacks } = this;
     const { rows } = engine;
     const count = at + AT_EXTRA;
-    while (rows[count] > 0 && callbacks.length > 0) {
+    while (rows[count] > 0 && callbacks !== null && callbacks.length > 0) {
       rows[count]--;
-      this._calledBack++;
-      const callback = callbacks.shift();
+      const callback = callbacks.take();
       let hasThrown = true;
       try {
         callback(null);
@@ -647,18 +664,19 @@ class NativeTransport {
     }
   }
 
-  /** Calls the callbacks of messages that are not sent. */
-  _fail(callbacks) {
-    const { _calledBack: before, _incoming: incoming } = this;
-    callbacks.forEach((cb, i) => {
-      const isCompressing = before + i < this._lastCompressed;
-      nextTick(cb, incoming.notSent(this._error, isCompressing));
-    });
+  /** Whether the messages sent last are being compressed. */
+  get _isCompressing() {
+    return this._callbacks !== null && this._callbacks.isCompressing;
+  }
+
+  /** Calls the callback of a message that is not sent. */
+  _fail(callback, isCompressing) {
+    nextTick(callback, this._incoming.notSent(this.cause, isCompressing));
   }
 
   _destroy() {
     this._forget();
-    this._owner.destroy(this._error);
+    this._owner.destroy(null, this);
   }
 
   /** Detaches the socket from the engine, and calls all remaining callbacks. */
@@ -668,17 +686,18 @@ class NativeTransport {
     this._isOpening = false;
     this.ends = true;
     const { native } = this._engine;
+    const { id, _callbacks: callbacks } = this;
     // The engine may have sent messages without having reported it yet.
-    let sent = native.sentMessages(this.id) - this._calledBack;
-    const { id } = this;
-    this._owner.giveBack();
+    const sent = callbacks === null ? 0 : native.sentMessages(id);
+    this._owner.giveBack(this);
     this._detach();
     native.destroy(id);
-    for (; sent > 0; sent--) {
-      this._calledBack++;
-      nextTick(this._callbacks.shift(), null);
+    if (callbacks === null) return;
+    while (callbacks.taken < sent) nextTick(callbacks.take(), null);
+    while (callbacks.length > 0) {
+      const { isCompressing } = callbacks;
+      this._fail(callbacks.take(), isCompressing);
     }
-    this._fail(this._callbacks.clear());
   }
 
   _detach() {

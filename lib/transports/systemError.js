@@ -14,8 +14,23 @@ function systemError(number, syscall) {
     return Object.assign(error, { code: 'ERR_OXWS_INTERNAL' });
   }
   const code = util.getSystemErrorName(-number);
-  const error = new Error(`${syscall} ${code}`);
+  const error = withoutStack(() => new Error(`${syscall} ${code}`));
   return Object.assign(error, { errno: -number, code, syscall });
+}
+
+/**
+ * Creates an error without a stack trace. It would show only the engine's functions, and
+ * takes longer than the rest of what happens when a connection is reset.
+ */
+function withoutStack(create) {
+  const limit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit');
+  if (limit === undefined || !limit.writable) return create();
+  Error.stackTraceLimit = 0;
+  try {
+    return create();
+  } finally {
+    Error.stackTraceLimit = limit.value;
+  }
 }
 
 module.exports = systemError;

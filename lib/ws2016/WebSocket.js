@@ -16,9 +16,11 @@ const {
   nextTick,
   setTimeout,
 } = require('../environment');
+const keepCompactly = require('../listeners');
 const { flag, kind } = require('../native');
 const NodeUpgrade = require('../server/NodeUpgrade');
 const Upgrade = require('../server/Upgrade');
+const UpgradeRequest = require('../server/UpgradeRequest');
 const diagnostics = require('../transports/diagnostics');
 
 const { FIN, MASK, RSV1 } = flag;
@@ -57,6 +59,7 @@ function WebSocket(address, protocols, options) {
     return new WebSocket(address, protocols, options);
   }
   EventEmitter.call(this);
+  keepCompactly(this);
 
   if (isOptions(protocols)) {
     options = protocols;
@@ -76,7 +79,7 @@ function WebSocket(address, protocols, options) {
   this._failed = false;
   /** Set when 'close' is emitted. */
   this._isOver = false;
-  /** Set by the server: called when the connection is over. */
+  /** Set by the server: called with this WebSocket when the connection is over. */
   this._whenOver = null;
   /** The flags of a message without options. */
   this._flags = 0;
@@ -86,8 +89,11 @@ function WebSocket(address, protocols, options) {
   /** Created when a program first reads `_receiver` or `_sender`. */
   this._receiverView = null;
   this._senderView = null;
-  /** The Upgrade of a server's connection; null for a client. */
-  this._upgrade = null;
+  /**
+   * On a server, the upgrade request, or its head as a string, until the request is
+   * first read; null for a client.
+   */
+  this._request = null;
   /** The queue of what is sent during `stream()`; null if no stream is in progress. */
   this._queue = null;
   this._transport = null;
@@ -303,10 +309,13 @@ Object.defineProperties(WebSocket.prototype, {
     configurable: true,
     enumerable: true,
     get() {
-      return this._upgrade === null ? undefined : this._upgrade.request;
+      if (typeof this._request === 'string') {
+        this._request = new UpgradeRequest(this._request, () => this._socket);
+      }
+      return this._request === null ? undefined : this._request;
     },
     set(request) {
-      this._upgrade = { request };
+      this._request = request;
     },
   },
 
@@ -517,7 +526,7 @@ function acceptClient(ws, from, options) {
   ws.extensions = options.extensions || {};
   ws.maxPayload = options.maxPayload;
   ws.protocol = options.protocol;
-  ws._upgrade = upgrade;
+  ws._request = upgrade.requestOrHead;
   establish(ws, upgrade, options);
 }
 
@@ -565,22 +574,39 @@ function connectTo(ws, address, protocols, given) {
 function establish(ws, upgrade, options) {
   const extension = ws.extensions[PerMessageDeflate.extensionName];
   ws._flags = FIN | (ws._isServer ? 0 : MASK) | (extension ? RSV1 : 0);
-  upgrade.open(ws, incoming, {
-    deflate: extension ? extension.forCodec : null,
-    limits: limitsOf(ws, options),
-    masks: !ws._isServer,
-    textsAreStrings: true,
-    answers: true,
-  });
+  upgrade.open(ws, incoming, transportOptions(ws, extension, options));
   ws._abort = null;
   ws.readyState = OPEN;
   ws.emit('open');
 }
 
-function limitsOf(ws, { maxFragments, strictMasking }) {
-  const limits = { maxPayload: ws.maxPayload, maxFragments };
-  if (strictMasking) limits.masked = ws._isServer;
-  return limits;
+/**
+ * The options of the last transport without permessage-deflate. Connections with the same
+ * options share them.
+ */
+let last = null;
+
+/** Returns the options for the transport, see `transports/open`. */
+function transportOptions(ws, extension, { maxFragments, strictMasking }) {
+  const { _isServer: isServer, maxPayload } = ws;
+  const limits = { maxPayload, maxFragments };
+  if (strictMasking) limits.masked = isServer;
+  const isLast =
+    last !== null &&
+    last.masks === !isServer &&
+    last.limits.maxPayload === maxPayload &&
+    last.limits.maxFragments === maxFragments &&
+    last.limits.masked === limits.masked;
+  if (extension === undefined && isLast) return last;
+  const options = {
+    deflate: extension ? extension.forCodec : null,
+    limits,
+    masks: !isServer,
+    textsAreStrings: true,
+    answers: true,
+  };
+  if (extension === undefined) last = options;
+  return options;
 }
 
 /**
@@ -620,7 +646,7 @@ function finish(ws, atOnce) {
   const waiting = ws._queue;
   ws._queue = null;
   if (waiting !== null) waiting.fail();
-  if (ws._whenOver !== null) ws._whenOver();
+  if (ws._whenOver !== null) ws._whenOver(ws);
   callLast(() => {
     ws.emit('close', ws._closeCode || 1000, ws._closeMessage || '');
   });

@@ -15,21 +15,29 @@ const DEFAULTS = {
   skipUTF8Validation: false,
 };
 
-/** Returns the options for `WebSocket#setSocket`: those that concern receiving. */
-function receiving({
-  allowSynchronousEvents,
-  maxBufferedChunks,
-  maxFragments,
-  maxPayload,
-  skipUTF8Validation,
-}) {
-  return {
-    allowSynchronousEvents,
-    maxBufferedChunks,
-    maxFragments,
-    maxPayload,
-    skipUTF8Validation,
-  };
+/** The names of the options for `WebSocket#setSocket`: those that concern receiving. */
+const RECEIVING = [
+  'allowSynchronousEvents',
+  'maxBufferedChunks',
+  'maxFragments',
+  'maxPayload',
+  'skipUTF8Validation',
+];
+
+/** The last result of `receiving`. Connections with the same options share one object. */
+let last = receivingOf({});
+
+/** Returns the options for `WebSocket#setSocket`. */
+function receiving(options) {
+  if (RECEIVING.some((name) => last[name] !== options[name])) {
+    last = receivingOf(options);
+  }
+  return last;
+}
+
+function receivingOf(options) {
+  const entries = RECEIVING.map((name) => [name, options[name]]);
+  return Object.freeze(Object.fromEntries(entries));
 }
 
 module.exports = { DEFAULTS, receiving };

@@ -19,12 +19,16 @@ const { ReceiverView, SenderView } = require('./views');
 const { orUnlimited } = require('../codec/limits');
 const { controlPayload } = require('../codec/payload');
 const { nextTick } = require('../environment');
+const keepCompactly = require('../listeners');
 const { flag, kind } = require('../native');
 const NodeUpgrade = require('../server/NodeUpgrade');
 const diagnostics = require('../transports/diagnostics');
 
 const { FIN, MASK, RSV1 } = flag;
 const { BINARY, CLOSE, PING, PONG, TEXT } = kind;
+
+/** The extensions of all connections that have none. */
+const NO_EXTENSIONS = Object.freeze({});
 
 const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'];
 const [CONNECTING, OPEN, CLOSING, CLOSED] = STATES.keys();
@@ -41,6 +45,7 @@ class WebSocket extends EventEmitter {
    */
   constructor(address, protocols, options) {
     super();
+    keepCompactly(this);
     this._binaryType = BINARY_TYPES[0];
     /** The bytes passed to `send` and others after the connection has ended. */
     this._bufferedAmount = 0;
@@ -50,7 +55,7 @@ class WebSocket extends EventEmitter {
     this._closeMessage = EMPTY_BUFFER;
     this._closeTimer = null;
     this._errorEmitted = false;
-    this._extensions = {};
+    this._extensions = NO_EXTENSIONS;
     /** The flags of a message without options. */
     this._flags = 0;
     this._isServer = address === null;
@@ -66,7 +71,7 @@ class WebSocket extends EventEmitter {
     /** Set when the other end has violated the protocol: nothing more is read. */
     this._failed = false;
     this._options = null;
-    /** Set by the server: called when the connection has closed. */
+    /** Set by the server: called with this WebSocket when the connection has closed. */
     this._whenOver = null;
 
     const used = this._isServer
@@ -159,25 +164,9 @@ class WebSocket extends EventEmitter {
   /** Opens the connection with an Upgrade. The options are those of `setSocket`. */
   [kOpen](upgrade, options) {
     const extension = this._extensions[PerMessageDeflate.extensionName];
-    const { generateMask } = options;
     this._options = options;
     this._flags = FIN | (this._isServer ? 0 : MASK) | (extension ? RSV1 : 0);
-    upgrade.open(this, incoming, {
-      deflate: extension ? deflateOf(this, extension) : null,
-      limits: {
-        maxPayload: options.maxPayload | 0,
-        maxFragments: orUnlimited(options.maxFragments | 0),
-        masked: this._isServer,
-        validates: !options.skipUTF8Validation,
-        keepsEnds: true,
-      },
-      masks: !this._isServer,
-      textsAreStrings: false,
-      answers: false,
-      isStepwise: options.allowSynchronousEvents === false,
-      endsEndPauses: true,
-      maskKey: generateMask ? () => maskKey(generateMask) : null,
-    });
+    upgrade.open(this, incoming, transportOptions(this, extension, options));
     this._readyState = OPEN;
     this.emit('open');
   }
@@ -188,7 +177,7 @@ class WebSocket extends EventEmitter {
     if (extension && this._transport !== null) extension.cleanup();
     if (this._receiverView !== null) this._receiverView.removeAllListeners();
     this._readyState = CLOSED;
-    if (this._whenOver !== null) this._whenOver();
+    if (this._whenOver !== null) this._whenOver(this);
     this.emit('close', this._closeCode, this._closeMessage);
   }
 
@@ -324,6 +313,38 @@ for (const name of [
 }
 
 mixInto(WebSocket.prototype);
+
+/**
+ * The options for the transports of servers, by the options of `setSocket`. Those that
+ * `receiving` returns are shared by connections, and so these are.
+ */
+const ofServers = new WeakMap();
+
+/** Returns the options for the transport, see `transports/open`. */
+function transportOptions(ws, extension, options) {
+  const isShared =
+    ws._isServer && extension === undefined && Object.isFrozen(options);
+  if (isShared && ofServers.has(options)) return ofServers.get(options);
+  const { generateMask } = options;
+  const made = {
+    deflate: extension ? deflateOf(ws, extension) : null,
+    limits: {
+      maxPayload: options.maxPayload | 0,
+      maxFragments: orUnlimited(options.maxFragments | 0),
+      masked: ws._isServer,
+      validates: !options.skipUTF8Validation,
+      keepsEnds: true,
+    },
+    masks: !ws._isServer,
+    textsAreStrings: false,
+    answers: false,
+    isStepwise: options.allowSynchronousEvents === false,
+    endsEndPauses: true,
+    maskKey: generateMask ? () => maskKey(generateMask) : null,
+  };
+  if (isShared) ofServers.set(options, made);
+  return made;
+}
 
 /** Returns the option `deflate` for transports, see `transports/open`. */
 function deflateOf(ws, extension) {

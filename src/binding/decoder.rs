@@ -108,7 +108,7 @@ impl Limits {
     }
 
     /// Returns the limits as options of the protocol's decoder.
-    fn options(&self) -> DecoderOptions {
+    pub(super) fn options(&self) -> DecoderOptions {
         let mut options = DecoderOptions {
             max_payload: payload_limit(self.max_payload),
             max_text: payload_limit(self.max_text),

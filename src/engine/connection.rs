@@ -11,7 +11,6 @@ use super::outbox::{Deferred, Entry, Flags};
 use super::socket::Socket;
 use super::traffic::Traffic;
 use super::write_queue::{Compression, Held, WriteQueue};
-use crate::border::flag;
 
 /// The options of a connection.
 #[derive(Clone, Copy)]
@@ -86,9 +85,12 @@ impl Connection {
 
     /// Sends the response that ends the handshake, if there is one.
     pub(crate) fn open(&self, response: &[u8]) {
-        if !response.is_empty() {
-            self.queue.borrow_mut().append(Flags(flag::RAW), response);
-            self.flush();
+        if let Some(socket) = self.socket.borrow().as_ref() {
+            if !response.is_empty() {
+                let queue = &mut *self.queue.borrow_mut();
+                queue.write_response(response, socket);
+                queue.publish();
+            }
         }
     }
 

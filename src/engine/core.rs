@@ -4,8 +4,11 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::future::Future;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use oxws_protocol::{BufferPool, Decoder, Encoder};
 
@@ -143,6 +146,25 @@ pub(crate) struct Core {
     listeners: RefCell<Vec<Rc<Listener>>>,
 }
 
+/// The task of a connection, which removes it at the end. An `async` block would have the
+/// driver in memory twice.
+struct Task {
+    driver: Driver,
+    core: Rc<Core>,
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let ended = Pin::new(&mut self.driver).poll(context);
+        if ended.is_ready() {
+            self.core.forget(self.driver.id());
+        }
+        ended
+    }
+}
+
 impl Core {
     pub(crate) fn new(inbox: Inbox, buffers: BufferPool, counts_posted: bool) -> Rc<Self> {
         Rc::new(Self {
@@ -270,10 +292,9 @@ impl Core {
             opening.decoder.with_buffers(self.exchange.buffers.clone()),
             opening.head,
         );
-        let core = self.clone();
-        tokio::task::spawn_local(async move {
-            driver.await;
-            core.forget(id);
+        tokio::task::spawn_local(Task {
+            driver,
+            core: self.clone(),
         });
     }
 

@@ -45,9 +45,7 @@ pub(crate) struct Driver {
     socket: Rc<Socket>,
     state: State,
     rest: Rest,
-    /// Decoded events that wait for space in the inbox, each with the number of bytes
-    /// that were received since the event before.
-    events: VecDeque<(Event, u32)>,
+    events: WaitingEvents,
     /// The number of bytes received since the last event.
     wire: u32,
     /// What this connection has used of the current batch.
@@ -125,6 +123,38 @@ impl Rest {
     }
 }
 
+/// Decoded events that wait for space in the inbox, each with the number of bytes that
+/// were received since the event before. They have memory only while there are any.
+#[derive(Default)]
+struct WaitingEvents(Option<Box<VecDeque<(Event, u32)>>>);
+
+impl WaitingEvents {
+    fn new(events: VecDeque<(Event, u32)>) -> Self {
+        Self((!events.is_empty()).then(|| Box::new(events)))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn push(&mut self, event: Event, wire: u32) {
+        self.0.get_or_insert_default().push_back((event, wire));
+    }
+
+    fn put_back(&mut self, event: Event, wire: u32) {
+        self.0.get_or_insert_default().push_front((event, wire));
+    }
+
+    fn take(&mut self) -> Option<(Event, u32)> {
+        let events = self.0.as_mut()?;
+        let first = events.pop_front();
+        if events.is_empty() {
+            self.0 = None;
+        }
+        first
+    }
+}
+
 /// What the task does next.
 enum Step {
     Again,
@@ -148,11 +178,16 @@ impl Driver {
             socket,
             state: State::Decoding(Box::new(decoder)),
             rest: Rest::new(head),
-            events: VecDeque::new(),
+            events: WaitingEvents::default(),
             wire: 0,
             share: Share::default(),
             peer: Peer::default(),
         }
+    }
+
+    /// Returns the ID of the connection.
+    pub(crate) fn id(&self) -> u32 {
+        self.connection.id
     }
 
     fn advance(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -222,9 +257,9 @@ impl Driver {
             return self.watch(inbox, context);
         }
         self.peer.watch = None;
-        while let Some((event, wire)) = self.events.pop_front() {
+        while let Some((event, wire)) = self.events.take() {
             if !inbox.has_row(&self.share) {
-                self.events.push_front((event, wire));
+                self.events.put_back(event, wire);
                 return self.wait_for_room(inbox, context);
             }
             let ends = match (&mut self.state, event.kind) {
@@ -326,7 +361,7 @@ impl Driver {
                             Ok(None) => {}
                             Ok(Some(event)) => {
                                 let wire = std::mem::take(&mut self.wire);
-                                self.events.push_back((event, wire));
+                                self.events.push(event, wire);
                             }
                             Err(error) => return self.finish(EndReason::Violation(error)),
                         }
@@ -412,7 +447,7 @@ impl Driver {
             self.rest = Rest::new(inbox.slice(start, count)[at..].to_vec());
         }
         if is_used {
-            self.share.bytes += count;
+            self.share.add_bytes(count);
         } else {
             inbox.give_back(start, start + count);
         }
@@ -470,7 +505,7 @@ impl Driver {
                 }
                 None => {
                     kind |= kind::LARGE;
-                    self.share.bytes += bytes.len();
+                    self.share.add_bytes(bytes.len());
                     (inbox.push_large(bytes) as usize, 0)
                 }
             },
@@ -526,7 +561,7 @@ impl Driver {
             return;
         };
         self.rest = Rest::new(result.rest);
-        self.events = result.events;
+        self.events = WaitingEvents::new(result.events);
         self.wire = result.wire;
         self.state = match result.error {
             Some(error) => State::Ending(EndReason::Violation(error)),

@@ -22,10 +22,10 @@ const RESERVED_PART: usize = 8;
 
 /// The maximum number of events of one connection in a batch. Other connections
 /// can use the rest.
-const MAX_SHARE_ROWS: usize = 1024;
+const MAX_SHARE_ROWS: u32 = 1024;
 /// The number of bytes of one connection in a batch after which no event is added. The
 /// last event may exceed it.
-const MAX_SHARE_BYTES: usize = 256 * 1024;
+const MAX_SHARE_BYTES: u32 = 256 * 1024;
 
 /// An event to add.
 #[derive(Clone, Copy)]
@@ -72,9 +72,16 @@ pub(crate) struct Filled {
 /// What one connection has used of a batch.
 #[derive(Default)]
 pub(crate) struct Share {
-    batch: u64,
-    pub(crate) rows: usize,
-    pub(crate) bytes: usize,
+    batch: u32,
+    pub(crate) rows: u32,
+    bytes: u32,
+}
+
+impl Share {
+    pub(crate) fn add_bytes(&mut self, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.bytes = self.bytes.saturating_add(count);
+    }
 }
 
 /// The events that JavaScript has not seen yet.
@@ -90,7 +97,7 @@ pub(crate) struct Inbox {
     /// The accepted connections that rows refer to.
     accepted: Vec<Option<Accepted>>,
     /// The number of the current batch.
-    batch: u64,
+    batch: u32,
     /// Tasks that wait for space and have used none of this batch. They are woken first.
     unserved: Vec<Waker>,
     /// Tasks that wait for space and have used some of this batch.
@@ -268,7 +275,7 @@ impl Inbox {
         self.large.clear();
         self.large_bytes = 0;
         self.accepted.clear();
-        self.batch += 1;
+        self.batch = self.batch.wrapping_add(1);
         for waker in self.unserved.drain(..).chain(self.served.drain(..)) {
             waker.wake();
         }

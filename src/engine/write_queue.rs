@@ -67,16 +67,26 @@ impl Compression {
     }
 }
 
+/// What waits, except for the tail. A connection has none before something waits.
+#[derive(Default)]
+struct Backlog {
+    /// What waits for the encoder.
+    held: VecDeque<Held>,
+    /// What waits for the socket.
+    segments: VecDeque<Vec<u8>>,
+    /// The number of bytes of the first segment that have been written.
+    first_written: usize,
+    /// Where messages with `flag.ACK` end, as positions in the stream.
+    acks: VecDeque<u64>,
+    /// The payload of the latest ping that is not answered.
+    latest_ping: Option<Vec<u8>>,
+}
+
 /// The frames that one connection has to write, and what is not yet framed.
 pub(crate) struct WriteQueue {
     /// `None` while another thread compresses with it.
     encoder: Option<Encoder>,
-    /// What waits for the encoder.
-    held: VecDeque<Held>,
-    /// What waits for the socket, except for the tail.
-    segments: VecDeque<Vec<u8>>,
-    /// The number of bytes of the first segment that have been written.
-    first_written: usize,
+    backlog: Option<Box<Backlog>>,
     /// The end of what waits for the socket. New frames are appended to it.
     tail: Vec<u8>,
     /// The number of bytes that were ever appended.
@@ -86,12 +96,9 @@ pub(crate) struct WriteQueue {
     tally: Tally,
     traffic: Traffic,
     buffers: BufferPool,
-    /// Where messages with `flag.ACK` end, as positions in the stream.
-    acks: VecDeque<u64>,
     /// The number of messages with `flag.ACK` that have been sent but not reported.
     acked: u32,
     waiting_pongs: usize,
-    latest_ping: Option<Vec<u8>>,
     /// Whether the socket takes no more for now.
     blocked: bool,
     /// Whether a message that is being compressed is dropped.
@@ -108,25 +115,29 @@ impl WriteQueue {
     pub(crate) fn new(encoder: Encoder, traffic: Traffic, buffers: BufferPool) -> Self {
         Self {
             encoder: Some(encoder),
-            held: VecDeque::new(),
-            segments: VecDeque::new(),
-            first_written: 0,
+            backlog: None,
             tail: Vec::new(),
             appended: 0,
             written: 0,
             tally: Tally::default(),
             traffic,
             buffers,
-            acks: VecDeque::new(),
             acked: 0,
             waiting_pongs: 0,
-            latest_ping: None,
             blocked: false,
             ended: false,
             closing: false,
             failed: false,
             error: None,
         }
+    }
+
+    fn backlog(&mut self) -> &mut Backlog {
+        self.backlog.get_or_insert_default()
+    }
+
+    fn has_segments(&self) -> bool {
+        (self.backlog.as_ref()).is_some_and(|backlog| !backlog.segments.is_empty())
     }
 
     /// Returns the system's error number if a write failed.
@@ -171,7 +182,7 @@ impl WriteQueue {
         }
         self.tally.accepted += len as u64;
         let Some(encoder) = self.encoder.take() else {
-            self.held.push_back(held);
+            self.backlog().held.push_back(held);
             return None;
         };
         Some(Compression {
@@ -246,7 +257,8 @@ impl WriteQueue {
             self.count_arrived(payload.len());
         }
         if flags.ack() {
-            self.acks.push_back(self.appended);
+            let end = self.appended;
+            self.backlog().acks.push_back(end);
         }
         let result = if payload.len() <= MAX_JOINED {
             // One slice costs the system less than two.
@@ -274,6 +286,26 @@ impl WriteQueue {
         }
     }
 
+    /// Writes the response that ends the handshake. Only what the socket does not take at
+    /// once is kept.
+    pub(crate) fn write_response(&mut self, response: &[u8], socket: &Socket) {
+        self.appended += response.len() as u64;
+        self.tally.accepted += response.len() as u64;
+        let written = match socket.write(&[IoSlice::new(response)]) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => {
+                self.fail(Some(&error));
+                return;
+            }
+        };
+        self.advance(written);
+        if written < response.len() {
+            self.tail.extend_from_slice(&response[written..]);
+            self.blocked = true;
+        }
+    }
+
     /// Appends a payload from position `from` on.
     fn append_payload(&mut self, payload: Cow<'_, [u8]>, from: usize) {
         match payload {
@@ -286,16 +318,17 @@ impl WriteQueue {
                 let mut own = Vec::new();
                 self.buffers.grow(&mut own, bytes.len());
                 own.extend_from_slice(bytes);
-                self.segments.push_back(own);
+                self.backlog().segments.push_back(own);
             }
             Cow::Owned(mut bytes) => {
                 self.seal();
-                if self.segments.is_empty() {
-                    self.first_written = from;
+                let backlog = self.backlog();
+                if backlog.segments.is_empty() {
+                    backlog.first_written = from;
                 } else {
                     bytes.drain(..from);
                 }
-                self.segments.push_back(bytes);
+                backlog.segments.push_back(bytes);
             }
         }
     }
@@ -331,14 +364,21 @@ impl WriteQueue {
         let before = self.tail.len();
         self.tail.extend_from_slice(&done.frame);
         self.count(before, done.held.flags);
-        while let Some(held) = self.held.pop_front() {
-            shrink_if_empty(&mut self.held);
+        while let Some(held) = self.next_held() {
             self.tally.accepted -= held.payload.len() as u64;
             if let Some(next) = self.hold(held) {
                 return Some(next);
             }
         }
         None
+    }
+
+    /// Takes the next message or frame that waits for the encoder.
+    fn next_held(&mut self) -> Option<Held> {
+        let held = &mut self.backlog.as_mut()?.held;
+        let next = held.pop_front();
+        shrink_if_empty(held);
+        next
     }
 
     /// Counts posted bytes as arrived, so that they are not counted twice.
@@ -357,7 +397,7 @@ impl WriteQueue {
             return;
         }
         if self.blocked && self.waiting_pongs >= MAX_WAITING_PONGS {
-            self.latest_ping = Some(payload.to_vec());
+            self.backlog().latest_ping = Some(payload.to_vec());
             return;
         }
         let before = self.tail.len();
@@ -372,7 +412,8 @@ impl WriteQueue {
         self.appended += added as u64;
         self.tally.accepted += added as u64;
         if flags.ack() {
-            self.acks.push_back(self.appended);
+            let end = self.appended;
+            self.backlog().acks.push_back(end);
         }
     }
 
@@ -380,7 +421,7 @@ impl WriteQueue {
     fn seal(&mut self) {
         if !self.tail.is_empty() {
             let tail = std::mem::take(&mut self.tail);
-            self.segments.push_back(tail);
+            self.backlog().segments.push_back(tail);
         }
     }
 
@@ -392,7 +433,8 @@ impl WriteQueue {
     /// Called when the socket may take more.
     pub(crate) fn unblock(&mut self, masked: bool) {
         self.blocked = false;
-        if let Some(payload) = self.latest_ping.take() {
+        let latest = (self.backlog.as_mut()).and_then(|backlog| backlog.latest_ping.take());
+        if let Some(payload) = latest {
             self.answer(&payload, masked);
         }
     }
@@ -421,7 +463,10 @@ impl WriteQueue {
     /// Writes until everything is written or the socket returns an error.
     fn write(&mut self, socket: &Socket) -> io::Result<()> {
         // In the common case there is only the tail, and its memory is used again.
-        if self.segments.is_empty() && !self.tail.is_empty() {
+        if !self.has_segments() {
+            if self.tail.is_empty() {
+                return Ok(());
+            }
             let written = socket.write(&[IoSlice::new(&self.tail)])?;
             self.advance(written);
             if written == self.tail.len() {
@@ -431,45 +476,58 @@ impl WriteQueue {
                 }
                 return Ok(());
             }
-            self.first_written = written;
+            self.backlog().first_written = written;
         }
         self.seal();
-        while !self.segments.is_empty() {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let mut count = 0;
-            for (slice, segment) in slices.iter_mut().zip(&self.segments) {
-                let skipped = if count == 0 { self.first_written } else { 0 };
-                *slice = IoSlice::new(&segment[skipped..]);
-                count += 1;
-            }
-            let mut written = socket.write(&slices[..count])?;
+        while self.has_segments() {
+            let written = self.write_segments(socket)?;
             self.advance(written);
-            while let Some(first) = self.segments.front() {
-                let left = first.len() - self.first_written;
-                if written < left {
-                    self.first_written += written;
-                    break;
-                }
-                written -= left;
-                self.first_written = 0;
-                if let Some(bytes) = self.segments.pop_front() {
-                    self.buffers.give(bytes);
-                    shrink_if_empty(&mut self.segments);
-                }
-            }
         }
         Ok(())
+    }
+
+    /// Writes segments, with one system call. Returns the number of bytes written.
+    fn write_segments(&mut self, socket: &Socket) -> io::Result<usize> {
+        let Some(backlog) = &mut self.backlog else {
+            return Ok(0);
+        };
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut count = 0;
+        for (slice, segment) in slices.iter_mut().zip(&backlog.segments) {
+            let skipped = if count == 0 { backlog.first_written } else { 0 };
+            *slice = IoSlice::new(&segment[skipped..]);
+            count += 1;
+        }
+        let written = socket.write(&slices[..count])?;
+        let mut left = written;
+        while let Some(first) = backlog.segments.front() {
+            let rest = first.len() - backlog.first_written;
+            if left < rest {
+                backlog.first_written += left;
+                break;
+            }
+            left -= rest;
+            backlog.first_written = 0;
+            if let Some(bytes) = backlog.segments.pop_front() {
+                self.buffers.give(bytes);
+                shrink_if_empty(&mut backlog.segments);
+            }
+        }
+        Ok(written)
     }
 
     /// Counts written bytes, and the messages that end in them.
     fn advance(&mut self, written: usize) {
         self.written += written as u64;
         self.tally.written += written as u64;
-        while self.acks.front().is_some_and(|end| *end <= self.written) {
-            self.acks.pop_front();
-            self.acked += 1;
-            self.traffic.send();
-            shrink_if_empty(&mut self.acks);
+        if let Some(backlog) = &mut self.backlog {
+            let acks = &mut backlog.acks;
+            while acks.front().is_some_and(|end| *end <= self.written) {
+                acks.pop_front();
+                self.acked += 1;
+                self.traffic.send();
+                shrink_if_empty(acks);
+            }
         }
         if self.appended == self.written {
             self.waiting_pongs = 0;
@@ -480,7 +538,9 @@ impl WriteQueue {
     pub(crate) fn end(&mut self) {
         self.ended = true;
         if self.encoder.is_none() {
-            self.held.clear();
+            if let Some(backlog) = &mut self.backlog {
+                backlog.held.clear();
+            }
             // What was dropped counts as never accepted.
             self.tally.accepted = self.appended;
             self.publish();
@@ -495,11 +555,8 @@ impl WriteQueue {
         }
         self.failed = true;
         self.blocked = false;
-        self.held.clear();
-        self.segments.clear();
+        self.backlog = None;
         self.tail = Vec::new();
-        self.acks.clear();
-        self.latest_ping = None;
         // What was not written never will be, so it no longer counts as queued.
         self.tally.written = self.tally.accepted;
         self.publish();

@@ -1,6 +1,7 @@
 //! Decodes bytes into events.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::buffers::BufferPool;
 use crate::deflate::Inflater;
@@ -154,7 +155,7 @@ impl Payload {
 /// reported at the first byte that shows it.
 #[derive(Debug)]
 pub struct Decoder {
-    options: DecoderOptions,
+    options: Arc<DecoderOptions>,
     inflater: Option<Box<Inflater>>,
     buffers: BufferPool,
     state: State,
@@ -237,11 +238,11 @@ struct Message {
 }
 
 impl Decoder {
-    /// Creates a decoder for a new connection. `inflater` is `None` if
-    /// permessage-deflate was not negotiated.
-    pub fn new(options: DecoderOptions, inflater: Option<Inflater>) -> Self {
+    /// Creates a decoder for a new connection. Decoders may share their options.
+    /// `inflater` is `None` if permessage-deflate was not negotiated.
+    pub fn new(options: impl Into<Arc<DecoderOptions>>, inflater: Option<Inflater>) -> Self {
         Self {
-            options,
+            options: options.into(),
             inflater: inflater.map(Box::new),
             buffers: BufferPool::default(),
             state: BEFORE_HEAD,
@@ -291,12 +292,12 @@ impl Decoder {
 
     /// Sets the maximum length of a message from now on, in bytes.
     pub fn set_max_payload(&mut self, max_payload: u64) {
-        self.options.max_payload = max_payload;
+        Arc::make_mut(&mut self.options).max_payload = max_payload;
     }
 
     /// Sets whether texts, from the next message on, and close reasons have to be UTF-8.
     pub fn set_validates(&mut self, validates: bool) {
-        self.options.validates = validates;
+        Arc::make_mut(&mut self.options).validates = validates;
     }
 
     /// Returns the buffer of the current message, and how many bytes may be

@@ -1,0 +1,81 @@
+'use strict';
+
+const { setImmediate } = require('../environment');
+
+/** The closed sockets that programs asked for after the end, by their transports. */
+const closedSockets = new WeakMap();
+
+/**
+ * Owns the connections that a listener of the engine has accepted, each until a program
+ * asks for its socket. There is no socket of Node: the engine has the only descriptor.
+ * Transports call the same methods as those of an AdoptedSocket, with themselves as the
+ * last argument.
+ */
+class AcceptedConnections {
+  constructor(listener) {
+    this._listener = listener;
+  }
+
+  /** Takes a new connection. */
+  take() {
+    this._listener.engine.keepAlive(1);
+  }
+
+  /** The socket of Node if there is one: there is none. */
+  get existing() {
+    return null;
+  }
+
+  /** Returns Node's socket. It is created now, and owns the connection from now on. */
+  socketOf(transport) {
+    const { _listener: listener } = this;
+    if (transport.isClosing || transport.id === -1) {
+      if (!closedSockets.has(transport)) {
+        closedSockets.set(transport, listener.closedSocket());
+      }
+      return closedSockets.get(transport);
+    }
+    const socket = listener.socketOver(transport);
+    this.giveTo(socket, transport);
+    return socket;
+  }
+
+  /** Has Node's socket own a connection from now on. */
+  giveTo(socket, transport) {
+    const { _listener: listener } = this;
+    // Node counts the connection until the socket is destroyed.
+    socket._server = listener.server;
+    transport.becomeAdopted(socket);
+    listener.engine.keepAlive(-1);
+  }
+
+  isDestroyed(transport) {
+    return transport.isClosing;
+  }
+
+  /** Destroys a connection. It closes in a later phase of the event loop, as in Node. */
+  destroy(error, transport) {
+    if (transport.isClosing) return;
+    transport.isClosing = true;
+    if (transport.id !== -1) transport.leave();
+    setImmediate(() => {
+      if (error) transport.socketFailed(error);
+      transport.socketClosed();
+    });
+  }
+
+  /** Called when the engine no longer has a connection. */
+  giveBack() {
+    this._listener.engine.keepAlive(-1);
+    this._listener.leave();
+  }
+
+  // Events of Node's socket, which nobody listens to.
+  end() {}
+  finish() {}
+  hold() {}
+  paused() {}
+  resumed() {}
+}
+
+module.exports = AcceptedConnections;
