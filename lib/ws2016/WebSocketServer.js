@@ -8,8 +8,10 @@ const PerMessageDeflate = require('./PerMessageDeflate');
 const WebSocket = require('./WebSocket');
 const { callLast } = require('../environment');
 const native = require('../native');
-const accepting = require('../server/Listener');
+const listen = require('../server/listen');
 const NodeUpgrade = require('../server/NodeUpgrade');
+
+const { STATUS_SHIFT, VERSION } = native.verdict;
 
 const DEFAULTS = {
   backlog: null, // The default of `net.Server#listen`: 511.
@@ -21,6 +23,7 @@ const DEFAULTS = {
   path: null,
   perMessageDeflate: true,
   port: null,
+  reusePort: false,
   server: null,
   verifyClient: null,
 };
@@ -43,22 +46,23 @@ function WebSocketServer(options, callback) {
   EventEmitter.call(this);
 
   this.options = Object.assign({}, DEFAULTS, options);
-  const { backlog, clientTracking, host, noServer, path, port, server } =
-    this.options;
+  const { clientTracking, noServer, path, port, server } = this.options;
   if (isNone(port) && !server && !noServer) {
     throw new TypeError('missing or invalid options');
   }
   deflateFor(this.options); // Throws if an option is out of range.
   this.path = path;
   if (clientTracking) this.clients = new Set();
+  /** Called when a client's connection is over. All clients share this function. */
+  this._whenOver = (client) => this.clients.delete(client);
 
   this._server = null;
   if (!isNone(port)) {
     this._server = http.createServer(upgradeRequired);
     this._server.allowHalfOpen = false;
     attach(this);
-    accepting(this._server, (upgrade) => takeUpgrade(this, upgrade));
-    this._server.listen(port, host, backlog, callback);
+    const onUpgrade = (upgrade) => takeUpgrade(this, upgrade);
+    listen(this._server, this.options, onUpgrade, callback);
   } else if (server) {
     this._server = server;
     attach(this);
@@ -178,22 +182,23 @@ function consider(wss, upgrade, callback) {
 function judge(wss, upgrade, callback) {
   const { request } = upgrade;
   const { headers } = request;
-  const { status, version } = native.verifyRequest({
-    method: text(request.method),
-    upgrade: text(headers.upgrade),
-    connection: text(headers.connection),
-    key: text(headers['sec-websocket-key']),
-    version: text(headers['sec-websocket-version']),
-  });
+  const verdict = native.verifyRequest(
+    text(request.method),
+    text(headers.upgrade),
+    text(headers.connection),
+    text(headers['sec-websocket-key']),
+    text(headers['sec-websocket-version']),
+  );
+  const status = verdict >> STATUS_SHIFT;
+  const version = verdict & VERSION || undefined;
   if (!wss.shouldHandle(request) || status) {
     refuse(upgrade, status || 400);
     return;
   }
 
   const { handleProtocols, verifyClient } = wss.options;
-  const offered = native.parseSubprotocols(
-    text(headers['sec-websocket-protocol']) || '',
-  );
+  const offer = text(headers['sec-websocket-protocol']);
+  const offered = offer ? native.parseSubprotocols(offer) : [''];
   const protocol = handleProtocols ? handleProtocols(offered) : offered[0];
   if (protocol === false) {
     refuse(upgrade, 401);
@@ -293,7 +298,7 @@ function accept(wss, upgrade, { extensions, protocol, version }, callback) {
   });
   if (wss.clients) {
     wss.clients.add(client);
-    client._whenOver = () => wss.clients.delete(client);
+    client._whenOver = wss._whenOver;
   }
   callLast(callback, client);
 }

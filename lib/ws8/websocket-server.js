@@ -13,7 +13,7 @@ const WebSocket = require('./websocket');
 const { nextTick } = require('../environment');
 const native = require('../native');
 const EngineUpgrade = require('../server/EngineUpgrade');
-const accepting = require('../server/Listener');
+const listen = require('../server/listen');
 const NodeUpgrade = require('../server/NodeUpgrade');
 
 /** The states of a server, in their order. */
@@ -32,6 +32,7 @@ const SERVER_DEFAULTS = {
   path: null,
   perMessageDeflate: false,
   port: null,
+  reusePort: false,
   server: null,
   verifyClient: null,
 };
@@ -67,12 +68,17 @@ class WebSocketServer extends EventEmitter {
     if (perMessageDeflate)
       new PerMessageDeflate(this.options.perMessageDeflate);
     if (clientTracking) this.clients = new Set();
+    /** Called when a client has closed. All clients share this function. */
+    this._whenOver = (websocket) => leave(this, websocket);
 
     this._state = RUNNING;
     this._server = server || null;
     if (ownsServer(this)) this._server = newServer();
     this._detach = this._server === null ? () => {} : attach(this);
-    if (ownsServer(this)) listen(this, callback);
+    if (ownsServer(this)) {
+      const onUpgrade = (upgrade) => take(this, upgrade);
+      listen(this._server, this.options, onUpgrade, callback);
+    }
   }
 
   /**
@@ -260,12 +266,6 @@ function newServer() {
   });
 }
 
-function listen(wss, callback) {
-  const { backlog, host, port } = wss.options;
-  accepting(wss._server, (upgrade) => take(wss, upgrade));
-  wss._server.listen(port, host, backlog, callback);
-}
-
 /** Adds listeners to the HTTP server. Returns a function that removes them. */
 function attach(wss) {
   const server = wss._server;
@@ -291,10 +291,12 @@ function track(wss, websocket) {
   if (!wss.clients) return;
   wss.clients.add(websocket);
   // Not a listener for 'close': the program may remove all listeners.
-  websocket._whenOver = () => {
-    wss.clients.delete(websocket);
-    if (wss._state === CLOSING && !ownsServer(wss)) finishWhenLeft(wss);
-  };
+  websocket._whenOver = wss._whenOver;
+}
+
+function leave(wss, websocket) {
+  wss.clients.delete(websocket);
+  if (wss._state === CLOSING && !ownsServer(wss)) finishWhenLeft(wss);
 }
 
 function finishWhenLeft(wss) {

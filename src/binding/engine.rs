@@ -11,7 +11,7 @@ use napi::bindgen_prelude::{Buffer, BufferSlice, FnArgs, Function, Object, Resul
 use napi::{sys, Env, Error, JsString, JsValue, Status};
 use napi_derive::napi;
 use oxws_protocol::handshake::server::plain_response;
-use oxws_protocol::{BufferPool, Encoder};
+use oxws_protocol::{BufferPool, Decoder, DecoderOptions, Encoder};
 
 use super::decoder::{payload_limit, Limits};
 use super::panic::guard;
@@ -27,7 +27,7 @@ use crate::engine::inbox::Filled;
 use crate::engine::outbox::Flags;
 use crate::engine::region::Region;
 use crate::engine::registry::Registry;
-use crate::engine::socket::{Descriptor, ListenerSocket, PeerState};
+use crate::engine::socket::{self, Descriptor, ListenerSocket, PeerState};
 use crate::engine::traffic::Traffic;
 use crate::engine::uv::Loop;
 
@@ -168,11 +168,16 @@ pub struct Engine {
 #[napi]
 pub struct ConnectionSettings {
     options: ConnectionOptions,
-    limits: Limits,
+    decoder: Arc<DecoderOptions>,
     threshold: usize,
 }
 
 impl ConnectionSettings {
+    fn decoder(&self, deflate: Option<&PerMessageDeflate>) -> Decoder {
+        let inflater = deflate.map(PerMessageDeflate::inflater);
+        Decoder::new(self.decoder.clone(), inflater)
+    }
+
     fn encoder(&self, deflate: Option<&PerMessageDeflate>) -> Encoder {
         Encoder::new(deflate.map(PerMessageDeflate::deflater), self.threshold)
     }
@@ -200,7 +205,7 @@ impl ConnectionSettings {
                 answers,
                 texts_are_strings,
             },
-            limits,
+            decoder: Arc::new(limits.options()),
             threshold: threshold.max(0.0) as usize,
         }
     }
@@ -278,6 +283,18 @@ fn over() -> Error {
 
 fn system(error: io::Error) -> Error {
     Error::from_reason(error.to_string())
+}
+
+/// Returns the descriptor of a socket that is bound to an address that other sockets may
+/// share (`SO_REUSEPORT`), without an `ip` to all addresses. Returns the negative number of
+/// the system's error if it fails. The caller has to close the descriptor.
+#[napi]
+pub fn bind_shared(ip: Option<String>, port: u16) -> Result<i32> {
+    let ip = match ip.map(|ip| ip.parse()).transpose() {
+        Ok(ip) => ip,
+        Err(_) => return Ok(-libc::EINVAL),
+    };
+    Ok(socket::bind_shared(ip, port).map_or_else(|error| negative(&error), OwnedFd::into_raw_fd))
 }
 
 /// Returns the negative number of a system's error, as libuv does.
@@ -375,7 +392,7 @@ impl Engine {
             self.open(Opening {
                 id,
                 source: Source::Descriptor(descriptor),
-                decoder: settings.limits.decoder(deflate),
+                decoder: settings.decoder(deflate),
                 encoder: settings.encoder(deflate),
                 options: settings.options,
                 traffic,
@@ -453,7 +470,7 @@ impl Engine {
         self.open(Opening {
             id,
             source: Source::Socket(socket),
-            decoder: settings.limits.decoder(deflate),
+            decoder: settings.decoder(deflate),
             encoder: settings.encoder(deflate),
             options: settings.options,
             traffic,

@@ -3,13 +3,13 @@
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice, Read};
-use std::net::Shutdown;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::task::{ready, Context, Poll};
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Type};
 use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
 
@@ -109,6 +109,35 @@ impl ListenerSocket {
         // SAFETY: an `OwnedFd` stays open, with the same number, until it is dropped.
         unsafe { AsyncFd::register_with_interest(self.0, Interest::READABLE) }.map_err(Into::into)
     }
+}
+
+/// Returns a TCP socket that is bound to an address to which other sockets may be bound as
+/// well (`SO_REUSEPORT`): the system balances connections among those that listen. It does
+/// not listen yet. Without an `ip`, it is bound to all addresses of IPv6 and IPv4, or only
+/// of IPv4 if the system has no IPv6.
+///
+/// # Errors
+///
+/// If the address is in use without `SO_REUSEPORT`, is not one of this system, or may not
+/// be used.
+pub(crate) fn bind_shared(ip: Option<IpAddr>, port: u16) -> io::Result<OwnedFd> {
+    let Some(ip) = ip else {
+        return bind_to((Ipv6Addr::UNSPECIFIED, port).into())
+            .or_else(|_| bind_to((Ipv4Addr::UNSPECIFIED, port).into()));
+    };
+    bind_to((ip, port).into())
+}
+
+fn bind_to(address: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
 }
 
 /// Accepts a connection from a listening socket.
