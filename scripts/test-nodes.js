@@ -16,7 +16,7 @@ const fs = require('fs');
 const path = require('path');
 
 const mochaTests = require('./mocha-tests');
-const { APIS, WAYS, nameOf } = require('./ways');
+const { APIS, STRESS, WAYS, isStressed, nameOf } = require('./ways');
 
 const root = path.join(__dirname, '..');
 const mocha = path.join(root, 'node_modules', 'mocha', 'bin', 'mocha.js');
@@ -26,8 +26,6 @@ const VERSIONS = ['18.20.8', '20.20.2', '22.23.5', '24.22.3', '26.12.1'];
 
 /** The number of runs at a time. They wait more than they compute. */
 const AT_ONCE = 2;
-
-const STRESS = '__test__/engine-stress.test.js';
 
 /** Returns the name of the package with Node.js for this machine. */
 function packageName() {
@@ -67,7 +65,7 @@ async function run(binary, way, quick) {
     [
       mocha,
       ...APIS.map(([, files]) => files),
-      ...(quick ? ['--ignore', STRESS] : []),
+      ...(quick || !isStressed(way) ? ['--ignore', STRESS] : []),
       '--reporter',
       'dot',
     ],

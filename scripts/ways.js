@@ -1,13 +1,21 @@
 'use strict';
 
 // The tests of both APIs, and the ways in which connections can be carried: the
-// environment variables that select a transport and a host. All tests run in each way.
+// environment variables that select a transport, a host and a listener. All tests run in
+// each way.
 
 exports.WAYS = [
   { OXWS_TRANSPORT: 'stream' },
   { OXWS_HOST: 'inline' },
   { OXWS_HOST: 'thread' },
+  { OXWS_HOST: 'inline', OXWS_LISTENER: 'node' },
+  { OXWS_HOST: 'thread', OXWS_LISTENER: 'node' },
 ];
+
+/** Whether the engine is stressed in a way, too. The listener makes no difference to it. */
+exports.isStressed = (way) => way.OXWS_LISTENER === undefined;
+
+exports.STRESS = '__test__/engine-stress.test.js';
 
 exports.APIS = [
   ['the API of 2016', '__test__/*.test.js'],
@@ -16,4 +24,4 @@ exports.APIS = [
 ];
 
 /** Returns the name of a way, for titles. */
-exports.nameOf = (way) => Object.values(way).join(' ');
+exports.nameOf = (way) => Object.values(way).join(', listener: ');

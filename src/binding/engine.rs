@@ -1,158 +1,35 @@
 //! The class `Engine`: listeners and connections, their events and their messages.
 
-use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 
 use napi::bindgen_prelude::{Buffer, BufferSlice, FnArgs, Function, Object, Result, Uint32Array};
-use napi::{sys, Env, Error, JsString, JsValue, Status};
+use napi::{sys, Env, Error, JsString, Status};
 use napi_derive::napi;
 use oxws_protocol::handshake::server::plain_response;
-use oxws_protocol::{BufferPool, Decoder, DecoderOptions, Encoder};
+use oxws_protocol::BufferPool;
 
-use super::decoder::{payload_limit, Limits};
+use super::caller::Caller;
+use super::decoder::payload_limit;
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
+use super::settings::ConnectionSettings;
+use super::upgrade::{duplicate, hand_over, over, system, Upgrade};
 use super::{bytes, text};
 use crate::engine::accepted::Accepted;
-use crate::engine::connection::ConnectionOptions;
 use crate::engine::core::{Command, Opening, Source};
 use crate::engine::host::inline::Inline;
 use crate::engine::host::thread::Threaded;
 use crate::engine::host::{Boundary, Dispatch, Host, Unavailable};
-use crate::engine::inbox::Filled;
 use crate::engine::outbox::Flags;
 use crate::engine::region::Region;
 use crate::engine::registry::Registry;
-use crate::engine::socket::{self, Descriptor, ListenerSocket, PeerState};
+use crate::engine::socket::{self, Descriptor, ListenerSocket};
 use crate::engine::traffic::Traffic;
 use crate::engine::uv::Loop;
-
-/// Calls the JavaScript function that processes events.
-struct Caller {
-    env: sys::napi_env,
-    function: sys::napi_ref,
-    context: sys::napi_async_context,
-    /// The number of the batch. By it, JavaScript recognises a further call for
-    /// the same batch.
-    batch: Cell<u32>,
-}
-
-/// The result of a call.
-enum Called {
-    Returned,
-    /// The function has returned, and wants to be called again for the remaining events.
-    ForMore,
-    Threw,
-    /// JavaScript can no longer run.
-    Over,
-}
-
-impl Caller {
-    fn new(
-        env: &Env,
-        function: &Function<'_, FnArgs<(u32, u32, u32)>, bool>,
-        resource: &Object<'_>,
-    ) -> Result<Self> {
-        let env = env.raw();
-        let mut reference = ptr::null_mut();
-        let mut name = ptr::null_mut();
-        let mut context = ptr::null_mut();
-        // SAFETY: this is the environment's thread, and the values belong to the environment.
-        let statuses = unsafe {
-            [
-                sys::napi_create_reference(env, function.raw(), 1, &mut reference),
-                sys::napi_create_string_utf8(env, c"OXWS".as_ptr(), 4, &mut name),
-                sys::napi_async_init(env, resource.raw(), name, &mut context),
-            ]
-        };
-        if statuses
-            .iter()
-            .any(|status| *status != sys::Status::napi_ok)
-        {
-            return Err(Error::from_reason("the engine cannot call JavaScript"));
-        }
-        Ok(Self {
-            env,
-            function: reference,
-            context,
-            batch: Cell::new(0),
-        })
-    }
-
-    /// Releases what `new` created. The function must not be called after that.
-    fn release(&self) {
-        // SAFETY: this is the environment's thread. What `new` created is released only once.
-        unsafe {
-            sys::napi_delete_reference(self.env, self.function);
-            sys::napi_async_destroy(self.env, self.context);
-        }
-    }
-
-    /// Calls the function with the number of rows in the inbox, the number of the
-    /// batch, and the number of bytes in the inbox. Calls it again for the remaining
-    /// rows if a listener throws, or if the function returns `true`. Ticks and promise
-    /// callbacks run after each call.
-    fn dispatch(&self, filled: Filled) {
-        self.batch.set(self.batch.get().wrapping_add(1));
-        while let Called::Threw | Called::ForMore = self.call(filled) {}
-    }
-
-    fn call(&self, filled: Filled) -> Called {
-        let env = self.env;
-        // SAFETY: this is the environment's thread, and no other call is in progress.
-        // Every value is used only within the handle scope.
-        unsafe {
-            let mut scope = ptr::null_mut();
-            if sys::napi_open_handle_scope(env, &mut scope) != sys::Status::napi_ok {
-                return Called::Over;
-            }
-            let mut function = ptr::null_mut();
-            let mut receiver = ptr::null_mut();
-            let mut arguments = [ptr::null_mut(); 3];
-            let mut result = ptr::null_mut();
-            sys::napi_get_reference_value(env, self.function, &mut function);
-            sys::napi_get_global(env, &mut receiver);
-            sys::napi_create_uint32(env, filled.rows as u32, &mut arguments[0]);
-            sys::napi_create_uint32(env, self.batch.get(), &mut arguments[1]);
-            sys::napi_create_uint32(env, filled.bytes as u32, &mut arguments[2]);
-            let status = sys::napi_make_callback(
-                env,
-                self.context,
-                receiver,
-                function,
-                arguments.len(),
-                arguments.as_ptr(),
-                &mut result,
-            );
-            let called = match status {
-                sys::Status::napi_ok => {
-                    let mut for_more = false;
-                    sys::napi_get_value_bool(env, result, &mut for_more);
-                    if for_more {
-                        Called::ForMore
-                    } else {
-                        Called::Returned
-                    }
-                }
-                sys::Status::napi_pending_exception => {
-                    let mut error = ptr::null_mut();
-                    sys::napi_get_and_clear_last_exception(env, &mut error);
-                    match sys::napi_fatal_exception(env, error) {
-                        sys::Status::napi_ok => Called::Threw,
-                        _ => Called::Over,
-                    }
-                }
-                _ => Called::Over,
-            };
-            sys::napi_close_handle_scope(env, scope);
-            called
-        }
-    }
-}
 
 /// The engine of one environment.
 #[napi]
@@ -162,144 +39,6 @@ pub struct Engine {
     buffers: BufferPool,
     /// Keeps the shared memory alive.
     _memory: (Uint32Array, Buffer, Uint32Array, Buffer),
-}
-
-/// The settings that the connections of a server or client share.
-#[napi]
-pub struct ConnectionSettings {
-    options: ConnectionOptions,
-    decoder: Arc<DecoderOptions>,
-    threshold: usize,
-}
-
-impl ConnectionSettings {
-    fn decoder(&self, deflate: Option<&PerMessageDeflate>) -> Decoder {
-        let inflater = deflate.map(PerMessageDeflate::inflater);
-        Decoder::new(self.decoder.clone(), inflater)
-    }
-
-    fn encoder(&self, deflate: Option<&PerMessageDeflate>) -> Encoder {
-        Encoder::new(deflate.map(PerMessageDeflate::deflater), self.threshold)
-    }
-}
-
-#[napi]
-impl ConnectionSettings {
-    /// Creates settings.
-    ///
-    /// `masks`: whether automatic pongs are masked. `answers`: whether the engine answers
-    /// pings; otherwise JavaScript does. `texts_are_strings`: whether JavaScript takes texts
-    /// as strings; otherwise it takes their bytes. `threshold`: messages whose first
-    /// fragment is shorter, in bytes, are not compressed.
-    #[napi(constructor)]
-    pub fn new(
-        masks: bool,
-        answers: bool,
-        texts_are_strings: bool,
-        threshold: f64,
-        limits: Limits,
-    ) -> Self {
-        Self {
-            options: ConnectionOptions {
-                masks,
-                answers,
-                texts_are_strings,
-            },
-            decoder: Arc::new(limits.options()),
-            threshold: threshold.max(0.0) as usize,
-        }
-    }
-}
-
-/// An upgrade request that waits for JavaScript's decision. The connection is closed if the
-/// object is collected.
-#[napi]
-pub struct Upgrade(RefCell<Option<Accepted>>);
-
-#[napi]
-impl Upgrade {
-    /// Returns whether the connection is open, as far as it is known without reading.
-    #[napi]
-    pub fn is_open(&self) -> bool {
-        let accepted = self.0.borrow();
-        (accepted.as_ref())
-            .is_some_and(|accepted| matches!(accepted.socket.peer_state(), PeerState::Open))
-    }
-
-    /// Returns what has been read after the head of the request.
-    #[napi]
-    pub fn rest<'env>(&self, env: &'env Env) -> Result<BufferSlice<'env>> {
-        let accepted = self.0.borrow();
-        let rest = accepted.as_ref().map(|accepted| accepted.rest.clone());
-        bytes::buffer(env, rest.unwrap_or_default())
-    }
-
-    /// Returns the response that agrees to no subprotocol and no extension.
-    #[napi]
-    pub fn plain_response(&self) -> Result<String> {
-        let accepted = self.0.borrow();
-        let accepted = accepted.as_ref().ok_or_else(over)?;
-        Ok(plain_response(&accepted.accept))
-    }
-
-    /// Returns a duplicate of the descriptor.
-    #[napi]
-    pub fn duplicate(&self) -> Result<i32> {
-        let accepted = self.0.borrow();
-        let fd = accepted
-            .as_ref()
-            .and_then(|accepted| accepted.socket.descriptor().upgrade());
-        duplicate(fd)
-    }
-
-    /// Hands the connection over: returns its descriptor, which the caller has to close.
-    #[napi]
-    pub fn hand_over(&self) -> Result<i32> {
-        hand_over(self.0.take())
-    }
-
-    /// Closes the connection.
-    #[napi]
-    pub fn destroy(&self) {
-        self.0.take();
-    }
-}
-
-fn duplicate(fd: Option<Arc<OwnedFd>>) -> Result<i32> {
-    let fd = fd.ok_or_else(over)?;
-    let duplicate = fd.try_clone().map_err(system)?;
-    Ok(duplicate.into_raw_fd())
-}
-
-fn hand_over(accepted: Option<Accepted>) -> Result<i32> {
-    let fd = accepted.ok_or_else(over)?.hand_over().map_err(system)?;
-    Ok(fd.into_raw_fd())
-}
-
-/// Returns the error for a connection that no longer exists.
-fn over() -> Error {
-    Error::from_reason("the connection is closed")
-}
-
-fn system(error: io::Error) -> Error {
-    Error::from_reason(error.to_string())
-}
-
-/// Returns the descriptor of a socket that is bound to an address that other sockets may
-/// share (`SO_REUSEPORT`), without an `ip` to all addresses. Returns the negative number of
-/// the system's error if it fails. The caller has to close the descriptor.
-#[napi]
-pub fn bind_shared(ip: Option<String>, port: u16) -> Result<i32> {
-    let ip = match ip.map(|ip| ip.parse()).transpose() {
-        Ok(ip) => ip,
-        Err(_) => return Ok(-libc::EINVAL),
-    };
-    Ok(socket::bind_shared(ip, port).map_or_else(|error| negative(&error), OwnedFd::into_raw_fd))
-}
-
-/// Returns the negative number of a system's error, as libuv does.
-fn negative(error: &io::Error) -> i32 {
-    -error.raw_os_error().unwrap_or(libc::EIO)
 }
 
 #[napi]
@@ -428,7 +167,7 @@ impl Engine {
         deflate: Option<&PerMessageDeflate>,
     ) -> Result<()> {
         guard(|| {
-            let mut accepted = upgrade.0.take().ok_or_else(over)?;
+            let mut accepted = upgrade.take()?;
             accepted.rest.extend_from_slice(more);
             let response = response.unwrap_or_else(|| plain_response(&accepted.accept));
             self.open_accepted(accepted, id, settings, response, deflate);
@@ -440,7 +179,7 @@ impl Engine {
     /// only while `dispatch` is being called.
     #[napi]
     pub fn take_upgrade(&self, number: u32) -> Upgrade {
-        Upgrade(RefCell::new(self.host.take_accepted(number)))
+        Upgrade::new(self.host.take_accepted(number))
     }
 
     /// Hands the accepted connection with this number over: returns its descriptor, which
@@ -677,6 +416,23 @@ impl Engine {
     pub fn keep_alive(&self, alive: bool) {
         self.host.keep_alive(alive);
     }
+}
+
+/// Returns the descriptor of a socket that is bound to an address that other sockets may
+/// share (`SO_REUSEPORT`), without an `ip` to all addresses. Returns the negative number of
+/// the system's error if it fails. The caller has to close the descriptor.
+#[napi]
+pub fn bind_shared(ip: Option<String>, port: u16) -> Result<i32> {
+    let ip = match ip.map(|ip| ip.parse()).transpose() {
+        Ok(ip) => ip,
+        Err(_) => return Ok(-libc::EINVAL),
+    };
+    Ok(socket::bind_shared(ip, port).map_or_else(|error| negative(&error), OwnedFd::into_raw_fd))
+}
+
+/// Returns the negative number of a system's error, as libuv does.
+fn negative(error: &io::Error) -> i32 {
+    -error.raw_os_error().unwrap_or(libc::EIO)
 }
 
 /// The requested host.

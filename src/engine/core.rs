@@ -331,6 +331,10 @@ impl Core {
                 *slot = None;
             }
         }
+        // The descriptor of the connection is free soon.
+        for listener in &*self.listeners.borrow() {
+            listener.retry();
+        }
     }
 
     /// Sends the messages of an outbox, with one system call for each connection.

@@ -126,6 +126,10 @@ impl Rest {
 /// Decoded events that wait for space in the inbox, each with the number of bytes that
 /// were received since the event before. They have memory only while there are any.
 #[derive(Default)]
+#[expect(
+    clippy::box_collection,
+    reason = "most connections have none, and each pays for the size of this"
+)]
 struct WaitingEvents(Option<Box<VecDeque<(Event, u32)>>>);
 
 impl WaitingEvents {

@@ -111,6 +111,13 @@ impl Listener {
         self.bell.notify_waiters();
     }
 
+    /// Accepts connections again if no descriptors were left.
+    pub(crate) fn retry(&self) {
+        if self.is_exhausted.replace(false) {
+            self.bell.notify_waiters();
+        }
+    }
+
     /// Hands over all connections whose request has not arrived.
     fn sweep_all(&self) {
         self.sweeps.set(self.sweeps.get().wrapping_add(MAX_SWEEPS));
