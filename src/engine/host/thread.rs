@@ -395,6 +395,10 @@ async fn work(shared: &Shared, core: &Rc<Core>) {
             }
         }
         core.flush();
+        // The orders come before what the tasks read, because JavaScript gave them before.
+        // The tasks run before the batch, so that one batch has the events of all of them.
+        tokio::task::yield_now().await;
+        core.flush();
         core.exchange.report_pending();
         let can_report = publish(shared, core);
 
@@ -406,8 +410,6 @@ async fn work(shared: &Shared, core: &Rc<Core>) {
             std::future::Future::poll(ring.as_mut(), context)
         })
         .await;
-        // Woken tasks run first, so that one batch has the events of all of them.
-        tokio::task::yield_now().await;
     }
 }
 
