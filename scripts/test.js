@@ -150,6 +150,11 @@ async function main() {
     [path.join(__dirname, 'test-nodes.js'), '--quick', '18', '26'],
   );
 
+  await run("Autobahn's test suite", countedTests, process.execPath, [
+    path.join(__dirname, 'test-autobahn.js'),
+    '--quick',
+  ]);
+
   await run('the benchmarks: a smoke', asOne, process.execPath, [
     path.join(root, 'bench', 'run.js'),
     'smoke',
