@@ -19,7 +19,7 @@ const path = require('path');
 const Suite = require('./autobahn/Suite');
 const KNOWN = require('./autobahn/known');
 const conformance = require('./conformance');
-const { WAYS, nameOf } = require('./ways');
+const { ENTRIES, nameOf } = require('./ways');
 
 /** The results of the last runs. */
 const results = path.join(
@@ -48,11 +48,10 @@ const FULL = ['*'];
 /** The number of ways at a time. They wait about as much as they compute. */
 const AT_ONCE = 3;
 
-/** All runs: the API and the role of oxws, and how it carries its connections. */
-const RUNS = [
-  ...WAYS.map((env) => ({ api: 'oxws', env })),
-  { api: 'oxws/ws8', env: { OXWS_HOST: 'inline' } },
-].flatMap((way) => ['server', 'client'].map((role) => ({ ...way, role })));
+/** All runs: the API, the way and the role of oxws. */
+const RUNS = ENTRIES.flatMap((entry) =>
+  ['server', 'client'].map((role) => ({ ...entry, role })),
+);
 
 const titleOf = ({ api, env, role }) => `${api} ${nameOf(env)} ${role}`;
 
@@ -61,9 +60,7 @@ function isExpected([name, { behavior, behaviorClose }]) {
   const known = KNOWN.find((each) => each.name === name);
   return [behavior, behaviorClose].every(
     (result) =>
-      result === 'OK' ||
-      // Of a case that is not about closing, the suite does not judge the close.
-      (known !== undefined && result === known.behavior),
+      result === 'OK' || (known !== undefined && result === known.behavior),
   );
 }
 

@@ -23,5 +23,11 @@ exports.APIS = [
   ['both APIs', '__test__/both/*.test.js'],
 ];
 
+/** The ways in which other implementations test the entries of the package. */
+exports.ENTRIES = [
+  ...exports.WAYS.map((env) => ({ api: 'oxws', env })),
+  { api: 'oxws/ws8', env: { OXWS_HOST: 'inline' } },
+];
+
 /** Returns the name of a way, for titles. */
 exports.nameOf = (way) => Object.values(way).join(', listener: ');

@@ -287,4 +287,4 @@ const PEERS = [
   habit('byte by byte', 'bytes', { maxSize: 65536 }),
 ];
 
-module.exports = { NEGOTIATIONS: ALL, PEERS };
+module.exports = PEERS;

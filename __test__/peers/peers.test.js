@@ -19,7 +19,7 @@ const path = require('path');
 
 const apis = require('../both/apis');
 const { closing } = require('../support');
-const { PEERS } = require('./peers');
+const PEERS = require('./peers');
 
 const [of2016, of8] = apis;
 const api = process.env.OXWS_API === 'oxws/ws8' ? of8 : of2016;

@@ -6,9 +6,9 @@
 /** The suite leaves to the peer what is right in these. It only reports what happens. */
 const INFORMATIONAL = {
   '7.1.6':
-    'a close frame behind 256 KiB: the peer may answer before it has read them',
-  '7.13.1': 'the close code 5000, which RFC 6455 does not define (7.4.2)',
-  '7.13.2': 'the close code 65536, which RFC 6455 does not define (7.4.2)',
+    'a message of 256 KiB and a close frame arrive at once; the echo may be cut short',
+  '7.13.1': 'the close code is 5000, which RFC 6455 does not define (7.4.2)',
+  '7.13.2': 'the close code is 65535, which RFC 6455 does not define (7.4.2)',
 };
 
 module.exports = Object.entries(INFORMATIONAL).map(([name, reason]) => ({

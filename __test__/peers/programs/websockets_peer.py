@@ -39,28 +39,27 @@ async def echo(ws):
         print(f"closed: {ws.close_code} {ws.close_reason}", flush=True)
 
 
-def options(factory):
+def options(factory, any_client_window):
     if not parameters["deflate"]:
         return {"compression": None, "max_size": None}
-    takeover = parameters.get("noTakeover", False)
+    no_takeover = parameters.get("noTakeover", False)
     bits = parameters.get("bits")
     extension = factory(
-        server_no_context_takeover=takeover,
-        client_no_context_takeover=takeover,
+        server_no_context_takeover=no_takeover,
+        client_no_context_takeover=no_takeover,
         server_max_window_bits=bits,
-        client_max_window_bits=bits
-        or (True if factory is permessage_deflate.ClientPerMessageDeflateFactory else None),
+        client_max_window_bits=bits or any_client_window,
     )
     return {"compression": None, "extensions": [extension], "max_size": None}
 
 
 async def main():
     if mode == "client":
-        offer = options(permessage_deflate.ClientPerMessageDeflateFactory)
+        offer = options(permessage_deflate.ClientPerMessageDeflateFactory, True)
         async with connect(url[0], proxy=None, **offer) as ws:
             await echo(ws)
         return
-    answer = options(permessage_deflate.ServerPerMessageDeflateFactory)
+    answer = options(permessage_deflate.ServerPerMessageDeflateFactory, None)
     async with serve(echo, "127.0.0.1", 0, **answer) as server:
         print(f"port: {server.sockets[0].getsockname()[1]}", flush=True)
         await server.serve_forever()
