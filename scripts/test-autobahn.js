@@ -99,6 +99,12 @@ function saved() {
     : {};
 }
 
+/** Saves the result of a way beside those of the others. */
+function save(result) {
+  const all = { ...saved(), [result.title]: result };
+  fs.writeFileSync(results, JSON.stringify(all, null, 2));
+}
+
 /** Writes the table of all ways that have results. */
 function write(suite, all) {
   const rows = RUNS.map((way) => all[titleOf(way)])
@@ -141,18 +147,16 @@ async function main() {
     console.log(`Autobahn's test suite: skipped (${suite.missing})`);
     total.skipped += runs.length;
   } else {
-    const all = saved();
     const lane = async () => {
       while (runs.length > 0) {
         const result = await report(suite, runs.shift(), cases);
         total.passed += result.cases - result.failed.length;
         total.failed += result.failed.length;
-        all[result.title] = result;
-        fs.writeFileSync(results, JSON.stringify(all, null, 2));
+        save(result);
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, lane));
-    if (has('write')) write(suite, all);
+    if (has('write')) write(suite, saved());
   }
   const { passed, failed, skipped } = total;
   console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
