@@ -1,6 +1,7 @@
 'use strict';
 
-// Writes the tables of docs/conformance.md: each is between marks with its name.
+// Writes the tables of docs/conformance.md: each part is between marks with its name,
+// where prettier leaves tables as they are.
 
 const fs = require('fs');
 const path = require('path');
@@ -16,7 +17,11 @@ exports.write = function write(part, text) {
     new RegExp(`(?<=${begin})([^]*)(?=${end})`),
   );
   if (after === undefined) throw new Error(`there is no ${begin} in ${file}`);
-  fs.writeFileSync(file, `${before}\n\n${text}\n\n${after}`);
+  const ignored = (edge) => `<!-- prettier-ignore-${edge} -->`;
+  fs.writeFileSync(
+    file,
+    [before, ignored('start'), text, ignored('end'), after].join('\n\n'),
+  );
 };
 
 /** Returns a table in Markdown. */
