@@ -88,6 +88,8 @@ class Peer {
   roles = ['client', 'server'];
   /** The longest messages that it sends and receives in these tests, in bytes. */
   maxSize = Infinity;
+  /** The code of its answer to a close frame with 4001. */
+  answer = 4001;
   /** What differs from NEGOTIATIONS, by the role and the name. */
   differs = {};
   parameters = {};
@@ -217,6 +219,7 @@ const PEERS = [
   pythonPeer('aiohttp', 'aiohttp', {
     program: 'aiohttp',
     negotiations: ALL,
+    answer: 1000,
     // Its answer has no client_max_window_bits. A client with that option ends the
     // connection then, in the API of 2016.
     differs: {

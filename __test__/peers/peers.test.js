@@ -284,7 +284,9 @@ function tests(peer, role, name) {
     const { ws, program } = connection;
     const begin = program.output.length;
     ws.close(4001, 'enough for today');
-    assert.deepEqual((await connection.closed).slice(0, 1).map(Number), [4001]);
+    const [code] = await connection.closed;
+    // The API of 2016 has the code that its own side has sent.
+    assert.equal(code, api === of8 ? peer.answer : 4001);
     const told = /^closed: 4001( enough for today)?$/m;
     await program.printed(told);
     assert.match(program.output.slice(begin), told);
