@@ -592,6 +592,12 @@ declare namespace WebSocket {
     port?: number;
     /** The maximum length of the queue of pending connections; 511 by default. */
     backlog?: number;
+    /**
+     * Whether other servers may listen on the same port (`SO_REUSEPORT`), in other threads
+     * or processes; false by default. All of them need the option. Linux balances the
+     * connections among them. Emits `'error'` with the code `ENOTSUP` on Windows.
+     */
+    reusePort?: boolean;
     /** The HTTP or HTTPS server whose upgrade requests are handled. */
     server?: HttpServer | HttpsServer;
     /** Decides whether to accept a handshake; by default, all are accepted. */

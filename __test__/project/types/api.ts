@@ -11,6 +11,7 @@ const wss = new WebSocket.Server(
   {
     host: '127.0.0.1',
     port: 0,
+    reusePort: true,
     path: '/chat',
     clientTracking: true,
     maxPayload: 1024,
