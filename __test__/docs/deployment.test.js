@@ -312,14 +312,38 @@ describe(DOCUMENT, function () {
   describe('the descriptors of a connection', () => {
     const COUNT = 20;
 
-    for (const [way, each] of [
-      [{ OXWS_TRANSPORT: 'stream' }, 1],
-      [{ OXWS_HOST: 'inline', OXWS_TRANSPORT: '' }, 2],
-      [{ OXWS_HOST: 'thread', OXWS_TRANSPORT: '' }, 2],
+    const STREAM = { OXWS_TRANSPORT: 'stream' };
+    const NATIVE = { OXWS_LISTENER: '', OXWS_TRANSPORT: '' };
+    const INLINE = { ...NATIVE, OXWS_HOST: 'inline' };
+    const THREAD = { ...NATIVE, OXWS_HOST: 'thread' };
+
+    /** Servers of the document: the first has `server`, the others have `port`. */
+    const SERVERS = {
+      'server.js': () => 'server.js',
+      'heartbeat.js': () => 'heartbeat.js',
+      'heartbeat.js, which reads the socket': () => {
+        const before = "wss.on('connection', (ws) => {\n";
+        const after = `${before}  console.log(ws._socket.remoteAddress);\n`;
+        app.edit('heartbeat.js', { [before]: after });
+        return 'heartbeat.js';
+      },
+    };
+
+    for (const [name, way, each] of [
+      ['server.js', STREAM, 1],
+      ['server.js', INLINE, 2],
+      ['server.js', THREAD, 2],
+      ['heartbeat.js', STREAM, 1],
+      ['heartbeat.js', INLINE, 1],
+      ['heartbeat.js', THREAD, 1],
+      ['heartbeat.js', { ...INLINE, OXWS_LISTENER: 'node' }, 2],
+      ['heartbeat.js, which reads the socket', INLINE, 2],
+      ['heartbeat.js, which reads the socket', THREAD, 2],
     ]) {
-      it(`are ${each} with ${Object.values(way)}`, async function () {
+      const variables = Object.values(way).filter(Boolean).join(', ');
+      it(`are ${each} of ${name} with ${variables}`, async function () {
         if (process.platform !== 'linux') this.skip();
-        const server = await serve('server.js', { env: way });
+        const server = await serve(SERVERS[name](), { env: way });
         const descriptors = () =>
           fs.readdirSync(`/proc/${server.pid}/fd`).length;
         const first = await connect();

@@ -63,6 +63,36 @@ describe(DOCUMENT, function () {
     });
   });
 
+  describe('threads.js', () => {
+    it('has threads share a port, and hands messages to all clients', async function () {
+      // Other systems do not spread the connections.
+      if (process.platform !== 'linux') this.skip();
+      app = await App.create(DOCUMENT);
+      const program = app.start('threads.js', { env: { WORKERS: '2' } });
+      await app.printed(program, /(?:listens[^]*){2}/);
+      // The system chooses a thread for each connection.
+      const clients = [];
+      const threads = new Set();
+      while (threads.size < 2) {
+        clients.push(await connect(app.port()));
+        const { length } = clients;
+        const told = new RegExp(
+          `(?:thread \\d+ has a connection\\n){${length}}`,
+        );
+        await app.printed(program, told);
+        const numbers = program.output.match(/\d+(?= has a connection)/g);
+        numbers.forEach((number) => threads.add(number));
+      }
+      const all = clients.map(() => 'Hello');
+      for (const ws of clients) {
+        const messages = heard(clients);
+        ws.send('Hello');
+        assert.deepEqual(await messages, all);
+      }
+      for (const ws of clients) ws.terminate();
+    });
+  });
+
   describe('with Redis,', () => {
     let tarballs;
     let modules;

@@ -131,7 +131,7 @@ describe(NAME, function () {
     it('has all variables that are read', () => {
       const rows = document.table('Finding the part that is at fault');
       const named = codes(rows).map((variable) => variable.split('=')[0]);
-      const read = sources('lib', '.js').matchAll(/process\.env\.(OXWS_\w+)/g);
+      const read = sources('lib', '.js').matchAll(/\b(OXWS_\w+)/g);
       assert.deepEqual(
         new Set(named),
         new Set([...read].map(([, variable]) => variable)),
