@@ -513,6 +513,26 @@ for (const api of apis) {
       await connected;
     });
 
+    it('has the workers of a cluster share a port', async function () {
+      if (process.platform !== 'linux') this.skip();
+      const program = path.join(
+        __dirname,
+        '..',
+        'fixtures-engine',
+        'shared.js',
+      );
+      const child = spawn(process.execPath, [program], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const [line] = await once(child.stdout, 'data');
+      const { listener, port } = JSON.parse(line);
+      assert.equal(listener, IS_ENGINE ? 'engine' : null);
+      const socket = track(net.connect(port, '127.0.0.1'));
+      socket.write(request());
+      assert.match(await reader(socket).head(), /^HTTP\/1\.1 101 /);
+      child.kill();
+    });
+
     it('does not take a port that is not shared', async function () {
       if (process.platform === 'win32') this.skip();
       const first = await serve();

@@ -1,6 +1,7 @@
 'use strict';
 
 const cluster = require('cluster');
+const diagnosticsChannel = require('diagnostics_channel');
 const http = require('http');
 const net = require('net');
 
@@ -14,6 +15,9 @@ const EngineUpgrade = require('./EngineUpgrade');
 
 const { EXTRA, KIND, START, END, WIRE } = event;
 const { ERROR, NUMBER, OFFERS, OTHER, SWEEP, UPGRADE } = kind;
+
+/** The channel on which Node tells of new sockets of servers. */
+const newSockets = diagnosticsChannel.channel('net.server.socket');
 
 /**
  * The time between two sweeps, in milliseconds. A connection whose request does not
@@ -157,8 +161,7 @@ class Listener {
   _decideOn(upgrade) {
     let hasThrown = true;
     try {
-      // A program that listens for the upgrades of the HTTP server gets them all.
-      if (this.server.listenerCount('upgrade') > 1) upgrade.handOver();
+      if (isWatched(this.server)) upgrade.handOver();
       else this._onUpgrade(upgrade);
       hasThrown = false;
     } finally {
@@ -209,6 +212,7 @@ class Listener {
     socket.server = server;
     socket._server = server;
     if (read.length > 0) socket.unshift(read);
+    if (newSockets.hasSubscribers) newSockets.publish({ socket });
     server.emit('connection', socket);
   }
 
@@ -248,6 +252,12 @@ class Listener {
   }
 }
 
+/** Whether the program listens for the upgrades or sockets of an HTTP server. */
+function isWatched(server) {
+  // One listener is that of the WebSocket server.
+  return server.listenerCount('upgrade') > 1 || newSockets.hasSubscribers;
+}
+
 /** Closes a connection that exceeds the server's `maxConnections`, as Node does. */
 function drop(server, socket) {
   const { localAddress, localPort, remoteAddress, remotePort } = socket;
@@ -264,10 +274,11 @@ function drop(server, socket) {
 }
 
 /** Whether the engine may accept connections at all. */
-function isPossible() {
+function isPossible(isExclusive) {
   const { OXWS_LISTENER: listener, OXWS_TRANSPORT: transport } = process.env;
   // In a cluster, the primary process listens.
-  return listener !== 'node' && transport !== 'stream' && !cluster.isWorker;
+  const isOurs = isExclusive || !cluster.isWorker;
+  return listener !== 'node' && transport !== 'stream' && isOurs;
 }
 
 /**
@@ -276,10 +287,11 @@ function isPossible() {
  *
  * @param {http.Server} server
  * @param {Function} onUpgrade see Listener
+ * @param {Boolean} isExclusive whether this process listens itself even in a cluster
  * @returns {Listener|null}
  */
-function accepting(server, onUpgrade) {
-  if (!isPossible()) return null;
+function accepting(server, onUpgrade, isExclusive) {
+  if (!isPossible(isExclusive)) return null;
   const listener = new Listener(server, onUpgrade);
   intercept(server, '_handle', (handle) => {
     if (handle !== null && handle.fd >= 0) takeOver(handle, listener);

@@ -22,7 +22,7 @@ const accepting = require('./Listener');
  */
 function listen(server, options, onUpgrade, callback) {
   const { backlog, host, port, reusePort } = options;
-  accepting(server, onUpgrade);
+  accepting(server, onUpgrade, !!reusePort);
   if (!reusePort) {
     server.listen(port, host, backlog, callback);
     return;
@@ -50,7 +50,9 @@ function listen(server, options, onUpgrade, callback) {
  */
 function listenOn(server, ip, port, backlog) {
   const fd = bindShared(ip, port);
-  if (fd >= 0) server.listen({ fd, backlog: backlog || undefined });
+  // As `server.listen({ fd })`, which in a worker of a cluster would have the primary
+  // process listen, where the descriptor is another one.
+  if (fd >= 0) server._listen2(null, null, null, backlog, fd);
   else server.emit('error', listenError(fd, ip || '::', Number(port)));
 }
 

@@ -142,6 +142,11 @@ class NativeTransport {
     return this._owner.socketOf(this);
   }
 
+  /** Whether the socket is destroyed. */
+  get isDestroyed() {
+    return this._owner.isDestroyed(this);
+  }
+
   /** Has Node's socket own a connection that was accepted without one. */
   giveTo(socket) {
     this._owner.giveTo(socket, this);

@@ -83,6 +83,11 @@ class StreamTransport {
     return null;
   }
 
+  /** Whether the socket is destroyed. */
+  get isDestroyed() {
+    return this.socket.destroyed;
+  }
+
   /** Starts reading. `head` are the bytes that were read after the handshake. */
   start(head) {
     const socket = this.socket;

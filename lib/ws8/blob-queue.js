@@ -82,7 +82,7 @@ class BlobQueue {
     };
     item.payload.arrayBuffer().then(
       come((buffer) => {
-        if (this._ws._socket.destroyed) {
+        if (this._ws._transport.isDestroyed) {
           this.fail(new Error(CLOSED));
           return;
         }

@@ -71,7 +71,10 @@ class SenderView {
   constructor(ws) {
     this[kWebSocket] = ws;
     this._extensions = ws._extensions;
-    this._socket = ws._socket;
+  }
+
+  get _socket() {
+    return this[kWebSocket]._socket;
   }
 
   /**
