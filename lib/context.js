@@ -34,6 +34,9 @@ class Context extends AsyncResource {
  */
 const nobodys = once('context', () => new Context('OXWS'));
 
+/** The context in which those of connections are created. No other code runs in it. */
+const origin = once('origin', () => new Context('OXWS'));
+
 /**
  * Whether the current context may hold a store of an AsyncLocalStorage. Programs that
  * do not use AsyncLocalStorage do not pay for contexts.
@@ -52,6 +55,14 @@ function contextOfNow() {
   return hasStore() ? new Context('OXWS.connection') : null;
 }
 
+/**
+ * Creates a context for the handshake of one connection. It must not be shared: a listener
+ * may change its store with `AsyncLocalStorage#enterWith`.
+ */
+function newContext() {
+  return origin.runInAsyncScope(() => new Context('OXWS.connection'));
+}
+
 /** Binds a callback to the current context. */
 function bound(cb) {
   if (!hasStore()) return cb;
@@ -65,4 +76,4 @@ function whenTickEnds(callback, arg) {
   else nextTick(callback, arg);
 }
 
-module.exports = { bound, contextOfNow, nobodys, whenTickEnds };
+module.exports = { bound, contextOfNow, newContext, nobodys, whenTickEnds };

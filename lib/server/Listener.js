@@ -5,7 +5,7 @@ const diagnosticsChannel = require('diagnostics_channel');
 const http = require('http');
 const net = require('net');
 
-const { contextOfNow, nobodys } = require('../context');
+const { contextOfNow, newContext, nobodys } = require('../context');
 const { setTimeout } = require('../environment');
 const { event, kind } = require('../native');
 const { theEngine } = require('../transports/engine');
@@ -48,6 +48,7 @@ class Listener {
     this.engine = null;
     this.server = server;
     this._onUpgrade = onUpgrade;
+    /** The context of 'connection' events of the HTTP server, as in Node. */
     this._context = contextOfNow() || nobodys;
     /** The number in the engine's table; -1 while the engine does not listen. */
     this.id = -1;
@@ -139,7 +140,7 @@ class Listener {
         const version = rows[at + WIRE];
         this.join();
         const upgrade = new EngineUpgrade(this, extra, head, version, offers);
-        this._context.runInAsyncScope(this._decideOn, this, upgrade);
+        newContext().runInAsyncScope(this._decideOn, this, upgrade);
         return;
       }
       case OTHER: {
@@ -147,7 +148,7 @@ class Listener {
           bytes.subarray(rows[at + START], rows[at + END]),
         );
         const fd = engine.native.handOver(extra);
-        this._context.runInAsyncScope(this.serve, this, fd, read);
+        this.serve(fd, read);
         return;
       }
       case SWEEP:
@@ -213,7 +214,7 @@ class Listener {
     socket._server = server;
     if (read.length > 0) socket.unshift(read);
     if (newSockets.hasSubscribers) newSockets.publish({ socket });
-    server.emit('connection', socket);
+    this._context.runInAsyncScope(server.emit, server, 'connection', socket);
   }
 
   /**
