@@ -44,7 +44,8 @@ class AcceptedConnections {
   giveTo(socket, transport) {
     const { _listener: listener } = this;
     // Node counts the connection until the socket is destroyed.
-    socket._server = listener.server;
+    if (socket.destroyed) listener.leave();
+    else socket._server = listener.server;
     transport.becomeAdopted(socket);
     listener.engine.keepAlive(-1);
   }
