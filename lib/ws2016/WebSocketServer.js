@@ -143,9 +143,11 @@ function emitConnection(wss, client, url) {
   callLast(() => wss.emit('connection', client));
 }
 
+// The methods of this module. Programs may replace those of the prototype.
+const { handleUpgrade, shouldHandle } = WebSocketServer.prototype;
+
 /** Handles an upgrade request that the engine has read and found valid. */
 function takeUpgrade(wss, upgrade) {
-  const { handleUpgrade, shouldHandle } = WebSocketServer.prototype;
   const isOwn =
     wss.handleUpgrade === handleUpgrade && wss.shouldHandle === shouldHandle;
   // A method that the program has replaced takes Node's objects.

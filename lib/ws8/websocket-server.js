@@ -234,18 +234,27 @@ function take(wss, upgrade) {
   const isAsked =
     upgrade.offers || !!verifyClient || wss.listenerCount('headers') > 0;
   if (isAsked) consider(wss, upgrade, true, emit);
-  else open(wss, upgrade, newWebSocket(wss), emit);
+  else
+    open(
+      wss,
+      upgrade,
+      ask(upgrade, () => newWebSocket(wss)),
+      emit,
+    );
 }
+
+// The methods of these modules. Programs may replace those of the prototypes.
+const { completeUpgrade, handleUpgrade, shouldHandle } =
+  WebSocketServer.prototype;
+const { setSocket } = WebSocket.prototype;
 
 /** Whether the program has replaced a method that takes Node's socket. */
 function hasReplaced(wss) {
-  const { completeUpgrade, handleUpgrade, shouldHandle } =
-    WebSocketServer.prototype;
   return (
     wss.handleUpgrade !== handleUpgrade ||
     wss.completeUpgrade !== completeUpgrade ||
     wss.shouldHandle !== shouldHandle ||
-    wss.options.WebSocket.prototype.setSocket !== WebSocket.prototype.setSocket
+    wss.options.WebSocket.prototype.setSocket !== setSocket
   );
 }
 
