@@ -48,6 +48,8 @@ class Listener {
     this.engine = null;
     this.server = server;
     this._onUpgrade = onUpgrade;
+    /** The listener of the WebSocket server for 'upgrade'. */
+    [this._ownListener] = server.listeners('upgrade');
     /** The context of 'connection' events of the HTTP server, as in Node. */
     this._context = contextOfNow() || nobodys;
     /** The number in the engine's table; -1 while the engine does not listen. */
@@ -162,8 +164,9 @@ class Listener {
   _decideOn(upgrade) {
     let hasThrown = true;
     try {
-      if (isWatched(this.server)) upgrade.handOver();
-      else this._onUpgrade(upgrade);
+      const isPlain = this._isOwn && !newSockets.hasSubscribers;
+      if (isPlain) this._onUpgrade(upgrade);
+      else upgrade.handOver();
       hasThrown = false;
     } finally {
       if (hasThrown) upgrade.destroy();
@@ -173,6 +176,15 @@ class Listener {
     this._waiting.add(upgrade);
     this.engine.keepAlive(1);
     this._sweepLater();
+  }
+
+  /**
+   * Whether only the WebSocket server listens for upgrades. If the program listens, or has
+   * removed that listener, the HTTP server gets all upgrade requests.
+   */
+  get _isOwn() {
+    const listeners = this.server.listeners('upgrade');
+    return listeners.length === 1 && listeners[0] === this._ownListener;
   }
 
   /** Called by an Upgrade that was decided on. */
@@ -205,7 +217,7 @@ class Listener {
       writable: true,
     });
     const { maxConnections: most, _connections: count } = server;
-    if (most !== undefined && most !== null && count >= most) {
+    if (isLimit(most) && count >= most) {
       drop(server, socket);
       return;
     }
@@ -253,10 +265,10 @@ class Listener {
   }
 }
 
-/** Whether the program listens for the upgrades or sockets of an HTTP server. */
-function isWatched(server) {
-  // One listener is that of the WebSocket server.
-  return server.listenerCount('upgrade') > 1 || newSockets.hasSubscribers;
+/** Whether `maxConnections` is a limit. Before Node.js 21, 0 is none. */
+function isLimit(most) {
+  if (most === undefined || most === null) return false;
+  return most !== 0 || Number.parseInt(process.versions.node) >= 21;
 }
 
 /** Closes a connection that exceeds the server's `maxConnections`, as Node does. */
