@@ -103,6 +103,8 @@ class NativeTransport {
     this.isAccepted = false;
     /** Set by `release`: no events are delivered any more. */
     this._released = false;
+    /** Set if the socket was destroyed before the engine has read: no data is delivered. */
+    this._isUnread = false;
     /** Set between `start` or `accept` and `adopt`: the engine does not read yet. */
     this._isOpening = false;
     /**
@@ -430,7 +432,10 @@ class NativeTransport {
    * if a StreamTransport has taken over the socket.
    */
   leave() {
-    if (this._isOpening) this.adopt();
+    if (this._isOpening) {
+      this._isUnread = true;
+      this.adopt();
+    }
     if (this._stream !== null) return true;
     if (!this.ends) this._stopSending();
     return false;
@@ -494,7 +499,7 @@ class NativeTransport {
         if (!this._released) this._openGate().fail(what, null, wire, extra);
         return;
     }
-    if (this._released) return;
+    if (this._released || this._isUnread) return;
     let data;
     try {
       data = this._data(what, rows[at + AT_START], rows[at + AT_END]);
