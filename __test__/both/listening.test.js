@@ -344,6 +344,14 @@ for (const api of apis) {
         });
       }
 
+      it('a request that ends too early', async () => {
+        const wss = await serve();
+        const socket = connect(wss);
+        const answered = reader(socket).head();
+        socket.end('GET / HTTP/1.1\r\nHo');
+        assert.match(await answered, /^HTTP\/1\.1 400 /);
+      });
+
       it('a request behind another one', async () => {
         const wss = await serve();
         const connected = once(wss, 'connection');

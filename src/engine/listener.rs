@@ -249,7 +249,8 @@ async fn receive(socket: Socket, waiting: Waiting, exchange: Rc<Exchange>) {
                 break Beginning::Other;
             }
             None => continue,
-            // The peer has left. Node closes such a connection, too.
+            // Node answers a request that ends too early.
+            Some(Ok(0)) if !read.is_empty() => break Beginning::Other,
             Some(Err(_) | Ok(0)) => return,
             Some(Ok(_)) => {}
         }
