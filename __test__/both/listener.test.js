@@ -86,7 +86,9 @@ for (const api of apis) {
 
     if (api.name === 'The API of ws 8') {
       // With the API of 2016, terminate only ends this direction.
-      it("no message is delivered after terminate in 'connection'", async () => {
+      it("no message is delivered after terminate in 'connection'", async function () {
+        // As with ws, a stream delivers what Node had read before.
+        if (process.env.OXWS_TRANSPORT === 'stream') this.skip();
         const wss = await listen();
         const messages = [];
         for (let i = 0; i < 20; i++) {
@@ -129,7 +131,9 @@ for (const api of apis) {
       socket.on('error', ignore);
       socket.write(request());
       const opened = once(wss, 'connection').then(() => 'opened');
-      const closed = once(socket.resume(), 'close').then(() => 'closed');
+      const closed = new Promise((resolve) => {
+        socket.resume().on('close', () => resolve('closed'));
+      });
       const isLimit = Number.parseInt(process.versions.node) >= 21;
       const expected = isLimit ? 'closed' : 'opened';
       assert.equal(await Promise.race([opened, closed]), expected);

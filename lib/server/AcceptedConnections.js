@@ -1,6 +1,6 @@
 'use strict';
 
-const { setImmediate } = require('../environment');
+const { nextTick } = require('../environment');
 
 /** The closed sockets that programs asked for after the end, by their transports. */
 const closedSockets = new WeakMap();
@@ -54,12 +54,12 @@ class AcceptedConnections {
     return transport.isClosing;
   }
 
-  /** Destroys a connection. It closes in a later phase of the event loop, as in Node. */
+  /** Destroys a connection. It closes on the next tick. */
   destroy(error, transport) {
     if (transport.isClosing) return;
     transport.isClosing = true;
     if (transport.id !== -1) transport.leave();
-    setImmediate(() => {
+    nextTick(() => {
       if (error) transport.socketFailed(error);
       transport.socketClosed();
     });
