@@ -267,15 +267,9 @@ impl WriteQueue {
         } else {
             socket.write(&[IoSlice::new(&frame[..head_len]), IoSlice::new(&payload)])
         };
-        let written = match result {
-            Ok(written) => written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => {
-                self.fail(Some(&error));
-                return;
-            }
+        let Some(written) = self.advance_by(result) else {
+            return;
         };
-        self.advance(written);
         if written < len {
             self.tail
                 .extend_from_slice(&frame[written.min(head_len)..head_len]);
@@ -291,19 +285,28 @@ impl WriteQueue {
     pub(crate) fn write_response(&mut self, response: &[u8], socket: &Socket) {
         self.appended += response.len() as u64;
         self.tally.accepted += response.len() as u64;
-        let written = match socket.write(&[IoSlice::new(response)]) {
-            Ok(written) => written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => {
-                self.fail(Some(&error));
-                return;
-            }
+        let Some(written) = self.advance_by(socket.write(&[IoSlice::new(response)])) else {
+            return;
         };
-        self.advance(written);
         if written < response.len() {
             self.tail.extend_from_slice(&response[written..]);
             self.blocked = true;
         }
+    }
+
+    /// Takes the result of a direct write. Returns the number of bytes written, or `None`
+    /// if the write failed.
+    fn advance_by(&mut self, result: io::Result<usize>) -> Option<usize> {
+        let written = match result {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => {
+                self.fail(Some(&error));
+                return None;
+            }
+        };
+        self.advance(written);
+        Some(written)
     }
 
     /// Appends a payload from position `from` on.
