@@ -2,8 +2,8 @@
 
 /**
  * The listeners of an EventEmitter, by the names of the events. It has no inherited
- * properties, as the object that Node creates for them, but V8 keeps it as a plain
- * object: with one listener, it has 64 bytes instead of 340, and is read faster.
+ * properties, as the object that Node creates for them. V8 keeps Node's as a hash table,
+ * which takes 340 bytes with one listener in a heap snapshot, and this one in 32.
  */
 class Listeners {}
 

@@ -11,7 +11,7 @@ const kept = new Map();
 
 /**
  * Returns the settings of a connection for the engine. Connections with the same options
- * share one object: creating it takes as long as adopting a socket.
+ * share one object, so that their options cross N-API once.
  *
  * @param {Object} options see `open`
  */
