@@ -302,10 +302,9 @@ function isPossible(isExclusive) {
  * @param {http.Server} server
  * @param {Function} onUpgrade see Listener
  * @param {Boolean} isExclusive whether this process listens itself even in a cluster
- * @returns {Listener|null}
  */
 function accepting(server, onUpgrade, isExclusive) {
-  if (!isPossible(isExclusive)) return null;
+  if (!isPossible(isExclusive)) return;
   const listener = new Listener(server, onUpgrade);
   intercept(server, '_handle', (handle) => {
     if (handle !== null && handle.fd >= 0) takeOver(handle, listener);
@@ -314,7 +313,6 @@ function accepting(server, onUpgrade, isExclusive) {
   server.on('newListener', (name) => {
     if (name === 'connection') listener.watched();
   });
-  return listener;
 }
 
 /** Calls `onSet` with each value that a property of an object is set to. */

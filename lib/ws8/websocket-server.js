@@ -233,14 +233,12 @@ function take(wss, upgrade) {
   const { verifyClient } = wss.options;
   const isAsked =
     upgrade.offers || !!verifyClient || wss.listenerCount('headers') > 0;
-  if (isAsked) consider(wss, upgrade, true, emit);
-  else
-    open(
-      wss,
-      upgrade,
-      ask(upgrade, () => newWebSocket(wss)),
-      emit,
-    );
+  if (isAsked) {
+    consider(wss, upgrade, true, emit);
+    return;
+  }
+  const websocket = ask(upgrade, () => newWebSocket(wss));
+  open(wss, upgrade, websocket, emit);
 }
 
 // The methods of these modules. Programs may replace those of the prototypes.
