@@ -1,5 +1,5 @@
 import WebSocket from './index.js';
 
-export const { Receiver, Sender, Server } = WebSocket;
+export const { PreparedMessage, Receiver, Sender, Server } = WebSocket;
 export { Server as WebSocketServer, WebSocket };
 export default WebSocket;

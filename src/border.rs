@@ -139,6 +139,10 @@ pub mod flag {
     /// The payload is written as it is, without a frame around it.
     #[napi]
     pub const RAW: u32 = 0x800;
+    /// The row is for a prepared message. Its start is the number of the message, and its
+    /// end is greater by the length of the payload.
+    #[napi]
+    pub const PREPARED: u32 = 0x1000;
 }
 
 /// The column of each value in the row of a message.

@@ -7,6 +7,7 @@ const WebSocket = require('../lib/ws8/websocket');
 WebSocket.createWebSocketStream = require('../lib/ws8/stream');
 WebSocket.extension = require('../lib/ws8/extension');
 WebSocket.PerMessageDeflate = require('../lib/ws8/permessage-deflate');
+WebSocket.PreparedMessage = require('../lib/PreparedMessage');
 WebSocket.Receiver = require('../lib/ws8/receiver');
 WebSocket.Sender = require('../lib/ws8/sender');
 WebSocket.Server = require('../lib/ws8/websocket-server');

@@ -4,6 +4,7 @@ export const {
   createWebSocketStream,
   extension,
   PerMessageDeflate,
+  PreparedMessage,
   Receiver,
   Sender,
   subprotocol,

@@ -75,6 +75,23 @@ class FrameWriter {
     }
   }
 
+  /**
+   * Sends a PreparedMessage. All connections write the same Buffer.
+   *
+   * @param {PreparedMessage} message
+   * @param {Number} flags see `native.flag`
+   * @param {Function} [cb] as for `send`
+   */
+  sendPrepared(message, flags, cb) {
+    if (cb) cb = bound(cb);
+    const { length } = message;
+    if (this._mustWait && this._socket !== null) {
+      this._enqueue(length, cb, () => this._prepared(message, flags, cb));
+    } else {
+      this._prepared(message, flags, cb);
+    }
+  }
+
   /** Sends a control frame. The caller has checked that the payload is not too long. */
   control(payload, flags, cb) {
     if (cb) cb = bound(cb);
@@ -180,6 +197,39 @@ class FrameWriter {
     this._write(frame, cb);
   }
 
+  _prepared(message, flags, cb) {
+    if (this._socket === null) {
+      this._fail(null, cb);
+      return;
+    }
+    if (this._isWithinMessage) {
+      this._message(message.data, message.length, flags, cb);
+      return;
+    }
+    const { _native: prepared, length } = message;
+    const window = this._mayCompress
+      ? this._encoder.preparedWindow(prepared)
+      : 0;
+    const write = () => {
+      if (window > 0) this._encoder.notePrepared(prepared);
+      this._write(this._preparedFrame(message, window, flags), cb);
+    };
+    const isReady = window === 0 || prepared.isCompressed(window);
+    if (isReady || length < COMPRESS_ASYNC) write();
+    else {
+      const compression = prepared.compressAsync(window);
+      this._compressElsewhere(compression, length, cb, write);
+    }
+  }
+
+  /** Returns the frame of a PreparedMessage, masked if the flags say so. */
+  _preparedFrame(message, window, flags) {
+    if ((flags & flag.MASK) === 0) return message.frame(window);
+    const payload = message._native.payload(window);
+    const own = window > 0 ? flags | flag.RSV1 : flags & ~flag.RSV1;
+    return this._frame(payload, payload.length, own);
+  }
+
   /** Returns a frame with exactly these flags, independent of earlier frames. */
   _frame(data, length, flags) {
     const target = behindHead(data, length);
@@ -213,29 +263,43 @@ class FrameWriter {
       this._write(frame, cb);
       return;
     }
-    this.isCompressing = true;
-    this.queuedBytes += data.length;
-    this._compressing = cb || noop;
-    const come = (callback) => (value) => nextTick(() => callback(value));
-    this._encoder.compressAsync(data, flags, key).then(
-      come((compressed) => this._comeBack(compressed, data.length, cb)),
-      come((error) => this._lose(error, null)),
-    );
+    const compression = this._encoder.compressAsync(data, flags, key);
+    const write = (compressed) => this._write(compressed.takeFrame(), cb);
+    const restore = (compressed) => this._encoder.restore(compressed);
+    this._compressElsewhere(compression, data.length, cb, write, restore);
   }
 
-  /** Takes back the encoder and the compressed frame from the other thread. */
-  _comeBack(compressed, length, cb) {
-    this._encoder.restore(compressed);
-    this.isCompressing = false;
-    if (this._socket === null) {
-      // `abort` has already called the callback.
-      this._encoder.close();
-      return;
-    }
-    this.queuedBytes -= length;
-    this._compressing = null;
-    this._write(compressed.takeFrame(), cb);
-    this._drain();
+  /**
+   * Waits for a message of `length` bytes that is compressed on another thread. All later
+   * data is queued.
+   *
+   * @param {Promise} compression
+   * @param {Number} length
+   * @param {Function} [cb] the callback of the message
+   * @param {Function} write called with the result
+   * @param {Function} [restore] called with the result before anything else
+   */
+  _compressElsewhere(compression, length, cb, write, restore) {
+    this.isCompressing = true;
+    this.queuedBytes += length;
+    this._compressing = cb || noop;
+    const come = (callback) => (value) => nextTick(() => callback(value));
+    compression.then(
+      come((result) => {
+        if (restore) restore(result);
+        this.isCompressing = false;
+        if (this._socket === null) {
+          // `abort` has already called the callback.
+          this._encoder.close();
+          return;
+        }
+        this.queuedBytes -= length;
+        this._compressing = null;
+        write(result);
+        this._drain();
+      }),
+      come((error) => this._lose(error, null)),
+    );
   }
 
   /** Handles a failure of the encoder. Nothing can be sent after it. */

@@ -307,6 +307,19 @@ class NativeTransport {
     this._post(data, flags, cb);
   }
 
+  /** Sends a PreparedMessage. */
+  sendPrepared(message, flags, cb) {
+    if (this.ends) {
+      if (cb) this._fail(bound(cb), this._isCompressing);
+      return;
+    }
+    if (this.isTimed) this._owner.touch();
+    if (cb) flags |= ACK;
+    const length = this._engine.postPrepared(this.id, flags, message);
+    if (cb) this._await(cb, flags, length);
+    this._count(length);
+  }
+
   /** Sends a control frame. The caller has checked that the payload is not too long. */
   control(opcode, payload, mask, cb) {
     this._post(payload, opcode | FIN | (mask ? MASK : 0), cb);

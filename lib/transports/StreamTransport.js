@@ -107,6 +107,11 @@ class StreamTransport {
     this._writer.send(data, flags, cb);
   }
 
+  /** Sends a PreparedMessage. */
+  sendPrepared(message, flags, cb) {
+    this._writer.sendPrepared(message, flags, cb);
+  }
+
   /** Sends a control frame. */
   control(opcode, payload, mask, cb) {
     const flags = opcode | FIN | (mask ? MASK : 0);

@@ -18,6 +18,7 @@ const native = require('../native');
 
 const { PLACE_BITS, event, flag, kind, message } = native;
 const { CLOSE, ERROR, NUMBER, PONG, SENT, UPGRADE } = kind;
+const { PREPARED, SKIP } = flag;
 
 // The offsets of the fields in a row. They are local constants because they are used for
 // every event and every message.
@@ -67,6 +68,8 @@ class Engine {
     this._lastPieces = [];
     this._lastListStart = 0;
     this._lastListEnd = 0;
+    /** The prepared messages in the outbox. Rows have the index of theirs. */
+    this._prepared = [];
     /** The transports whose sockets are adopted at the next flush. */
     this._opening = new Queue();
     /** The number of flushes. The engine itself counts the bytes of flushed messages. */
@@ -220,6 +223,20 @@ class Engine {
     });
   }
 
+  /** Adds a prepared message to the outbox. Returns its length in bytes. */
+  postPrepared(id, flags, message) {
+    this._makeRoom(0);
+    const { _prepared: prepared } = this;
+    let number = prepared.length - 1;
+    if (prepared[number] !== message) {
+      number = this.native.postPrepared(message._native);
+      prepared.push(message);
+    }
+    const { length } = message;
+    this._post(id, flags | PREPARED, number, number + length);
+    return length;
+  }
+
   _makeRoom(length) {
     if (this._outUsed + length > BYTES || this._outCount === ROWS) {
       this.flush();
@@ -266,8 +283,11 @@ class Engine {
   takeOut(id) {
     const found = [];
     this._forEachOf(id, (flags, start, end) => {
-      const bytes = Buffer.from(this._outBytes.subarray(start, end));
-      found.push({ flags, bytes });
+      const bytes =
+        flags & PREPARED
+          ? this._prepared[start].data
+          : Buffer.from(this._outBytes.subarray(start, end));
+      found.push({ flags: flags & ~PREPARED, bytes });
       return true;
     });
     return found;
@@ -279,9 +299,9 @@ class Engine {
     const end = this._outCount * MESSAGE_WIDTH;
     for (let at = 0; at < end; at += MESSAGE_WIDTH) {
       const flags = rows[at + MESSAGE_FLAGS];
-      if (rows[at + MESSAGE_ID] !== id || flags & flag.SKIP) continue;
+      if (rows[at + MESSAGE_ID] !== id || flags & SKIP) continue;
       if (isTaken(flags, rows[at + MESSAGE_START], rows[at + MESSAGE_END])) {
-        rows[at + MESSAGE_FLAGS] |= flag.SKIP;
+        rows[at + MESSAGE_FLAGS] |= SKIP;
       }
     }
   }
@@ -299,6 +319,7 @@ class Engine {
     this._outUsed = 0;
     this._lastText = null;
     this._lastList = null;
+    if (this._prepared.length > 0) this._prepared = [];
     this.flushes++;
     this.native.flush(count);
   }

@@ -18,6 +18,7 @@ const {
 } = require('../environment');
 const keepCompactly = require('../listeners');
 const { flag, kind } = require('../native');
+const PreparedMessage = require('../PreparedMessage');
 const NodeUpgrade = require('../server/NodeUpgrade');
 const Upgrade = require('../server/Upgrade');
 const UpgradeRequest = require('../server/UpgradeRequest');
@@ -215,7 +216,7 @@ Object.assign(WebSocket.prototype, {
   /**
    * Sends a message, or a fragment of one.
    *
-   * @param {*} data
+   * @param {*} data also a PreparedMessage
    * @param {Object} [options] `binary`, `compress`, `fin` and `mask`
    * @param {Function} [cb] called with null when the data is handed to the operating
    *   system, or with an error
@@ -229,6 +230,10 @@ Object.assign(WebSocket.prototype, {
     if (this.readyState !== OPEN) {
       if (!cb) mustBeOpen(this);
       cb(notOpened());
+      return;
+    }
+    if (typeof data === 'object' && data instanceof PreparedMessage) {
+      sendPrepared(this, data, options, cb);
       return;
     }
     const flags = flagsOf(this, data, options);
@@ -403,6 +408,19 @@ function sendLater(ws, data, flags, cb) {
   } else {
     ws._transport.send(data, flags, cb);
   }
+}
+
+/**
+ * Sends a PreparedMessage. With options, or during `stream()`, it is sent as its data
+ * would be.
+ */
+function sendPrepared(ws, message, options, cb) {
+  if (ws._queue === null && !options) {
+    ws._transport.sendPrepared(message, message.flagsFor(ws._flags), cb);
+    return;
+  }
+  const { compress, data, isBinary: binary } = message;
+  ws.send(data, Object.assign({ binary, compress }, options), cb);
 }
 
 /** Converts data to the string or Buffer that a transport sends. */

@@ -8,6 +8,7 @@ const PerMessageDeflate = require('./PerMessageDeflate');
 const WebSocket = require('./WebSocket');
 const { callLast } = require('../environment');
 const native = require('../native');
+const broadcast = require('../server/broadcast');
 const listen = require('../server/listen');
 const NodeUpgrade = require('../server/NodeUpgrade');
 
@@ -96,6 +97,11 @@ Object.assign(WebSocketServer.prototype, {
       }
     }
     if (callback) callback();
+  },
+
+  /** Sends a message to all open clients, see `server/broadcast`. */
+  broadcast(data, options, callback) {
+    return broadcast(this.clients, data, options, callback);
   },
 
   /** Whether the path of a request is that of the option `path`, if given. */

@@ -12,6 +12,7 @@ const { ask, isHeader, refuse } = require('./refusal');
 const WebSocket = require('./websocket');
 const { nextTick } = require('../environment');
 const native = require('../native');
+const broadcast = require('../server/broadcast');
 const EngineUpgrade = require('../server/EngineUpgrade');
 const listen = require('../server/listen');
 const NodeUpgrade = require('../server/NodeUpgrade');
@@ -91,6 +92,11 @@ class WebSocketServer extends EventEmitter {
       throw new Error('The server is operating in "noServer" mode');
     }
     return this._server && this._server.address();
+  }
+
+  /** Sends a message to all open clients, see `server/broadcast`. */
+  broadcast(data, options, callback) {
+    return broadcast(this.clients, data, options, callback);
   }
 
   /**

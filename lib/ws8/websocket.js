@@ -21,6 +21,7 @@ const { controlPayload } = require('../codec/payload');
 const { nextTick } = require('../environment');
 const keepCompactly = require('../listeners');
 const { flag, kind } = require('../native');
+const PreparedMessage = require('../PreparedMessage');
 const NodeUpgrade = require('../server/NodeUpgrade');
 const diagnostics = require('../transports/diagnostics');
 
@@ -253,7 +254,8 @@ class WebSocket extends EventEmitter {
   /**
    * Sends a message, or a fragment of one.
    *
-   * @param {*} data a string, a number, a Blob, or any value that `Buffer.from` accepts
+   * @param {*} data a string, a number, a Blob, a PreparedMessage, or any value that
+   *   `Buffer.from` accepts
    * @param {Object} [options] `binary`, `compress`, `fin` and `mask`
    * @param {Function} [cb] called with null when the data is handed to the operating
    *   system, or with an error
@@ -274,6 +276,8 @@ class WebSocket extends EventEmitter {
     const isPlain = typeof data === 'string' || data instanceof Buffer;
     if (this._blobs === null && isPlain) {
       this._transport.send(data, flags, cb);
+    } else if (data instanceof PreparedMessage) {
+      sendPrepared(this, data, options, cb);
     } else if (this._blobs !== null || isWaitedFor(data)) {
       sendLater(this, data, flags, cb);
     } else {
@@ -449,6 +453,18 @@ function sendControl(ws, opcode, data, mask, cb) {
   });
 }
 
+/**
+ * Sends a PreparedMessage. With options, or after a Blob, it is sent as its data would be.
+ */
+function sendPrepared(ws, message, options, cb) {
+  if (ws._blobs === null && !options) {
+    ws._transport.sendPrepared(message, message.flagsFor(ws._flags), cb);
+    return;
+  }
+  const { compress, data, isBinary: binary } = message;
+  ws.send(data, { binary, compress, ...options }, cb);
+}
+
 /** Sends a Blob, or data sent after a Blob, through the BlobQueue. */
 function sendLater(ws, data, flags, cb) {
   blobsOf(ws).add(data || EMPTY_BUFFER, cb, false, (payload) => {
@@ -464,7 +480,9 @@ function refuse(ws, data, cb) {
   const { readyState } = ws;
   const text = `WebSocket is not open: readyState ${readyState} (${STATES[readyState]})`;
   if (readyState === CONNECTING) throw new Error(text);
-  if (data) {
+  if (data instanceof PreparedMessage) {
+    ws._bufferedAmount += data.length;
+  } else if (data) {
     ws._bufferedAmount += isWaitedFor(data) ? data.size : toBuffer(data).length;
   }
   if (cb) nextTick(cb, new Error(text));

@@ -9,6 +9,7 @@ use oxws_protocol::{mask, Encoder as Inner, MessageKind, MessageOptions};
 
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
+use super::prepared::PreparedMessage;
 use crate::border::flag;
 use crate::engine::mask_keys;
 
@@ -202,6 +203,26 @@ impl Encoder {
         let mask = flags.mask(key)?;
         let frame = guard(|| compress(inner, data, flags, mask))?;
         BufferSlice::copy_from(env, frame)
+    }
+
+    /// Returns the window, as the base-2 logarithm of bytes, for which a prepared message is
+    /// compressed on this connection; 0 if it is not compressed.
+    #[napi]
+    pub fn prepared_window(&self, message: &PreparedMessage) -> Result<u32> {
+        let inner = self.inner.as_ref().ok_or_else(in_use)?;
+        let window = inner.prepared_window(&message.message);
+        Ok(window.map_or(0, u32::from))
+    }
+
+    /// Call this before a prepared message is written that is compressed: the messages after
+    /// it do not refer to those before it.
+    #[napi]
+    pub fn note_prepared(&mut self, message: &PreparedMessage) -> Result<()> {
+        let inner = self.inner.as_mut().ok_or_else(in_use)?;
+        guard(|| {
+            inner.prepared(&message.message);
+            Ok(())
+        })
     }
 
     /// Like `compress`, but on another thread. That thread has the encoder until

@@ -1,10 +1,11 @@
 //! The class `Engine`: listeners and connections, their events and their messages.
 
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use napi::bindgen_prelude::{Buffer, BufferSlice, FnArgs, Function, Object, Result, Uint32Array};
 use napi::{sys, Env, Error, JsString, Status};
@@ -16,6 +17,7 @@ use super::caller::Caller;
 use super::decoder::payload_limit;
 use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
+use super::prepared::PreparedMessage;
 use super::settings::ConnectionSettings;
 use super::upgrade::{duplicate, hand_over, over, system, Upgrade};
 use super::{bytes, text};
@@ -37,6 +39,8 @@ pub struct Engine {
     host: Rc<dyn Host>,
     registry: Registry,
     buffers: BufferPool,
+    /// The prepared messages to which the outbox refers.
+    prepared: RefCell<Vec<Arc<oxws_protocol::PreparedMessage>>>,
     /// Keeps the shared memory alive.
     _memory: (Uint32Array, Buffer, Uint32Array, Buffer),
 }
@@ -102,6 +106,7 @@ impl Engine {
             host,
             registry,
             buffers,
+            prepared: RefCell::default(),
             _memory: (inbox_rows, inbox_bytes, outbox_rows, outbox_bytes),
         })
     }
@@ -268,9 +273,18 @@ impl Engine {
     #[napi]
     pub fn flush(&self, rows: u32) -> Result<()> {
         guard(|| {
-            self.host.flush(rows as usize);
+            self.host.flush(rows as usize, self.prepared.take());
             Ok(())
         })
+    }
+
+    /// Has the outbox refer to a prepared message until the next `flush`. Returns its number
+    /// there.
+    #[napi]
+    pub fn post_prepared(&self, message: &PreparedMessage) -> u32 {
+        let mut prepared = self.prepared.borrow_mut();
+        prepared.push(message.message.clone());
+        prepared.len() as u32 - 1
     }
 
     /// Waits until everything is written that the system takes without waiting. Called

@@ -10,6 +10,7 @@ mod engine;
 mod handshake;
 mod panic;
 mod permessage_deflate;
+mod prepared;
 #[cfg(unix)]
 mod settings;
 mod text;

@@ -7,10 +7,11 @@ use std::task::{Context, Poll, Waker};
 
 use oxws_protocol::{BufferPool, Encoder};
 
-use super::outbox::{Deferred, Entry, Flags};
+use super::batch::Batch;
+use super::outbox::{Chain, Content, Entry, Flags, Links, Outbox};
 use super::socket::Socket;
 use super::traffic::Traffic;
-use super::write_queue::{Compression, Held, WriteQueue};
+use super::write_queue::{Compression, Held, HeldContent, WriteQueue};
 
 /// The options of a connection.
 #[derive(Clone, Copy)]
@@ -44,9 +45,8 @@ pub(crate) struct Connection {
     driver: RefCell<Option<Waker>>,
     /// Set while the connection is queued in `Core::dirty`.
     pub(crate) dirty: Cell<bool>,
-    /// The first message in the outbox. It is written directly from there if it
-    /// is the only one.
-    deferred: Cell<Option<Deferred>>,
+    /// Messages in the outbox that are written directly from there.
+    deferred: Cell<Option<Chain>>,
     sending: Cell<Sending>,
     /// Whether the connection is released when everything is written.
     released: Cell<bool>,
@@ -96,37 +96,42 @@ impl Connection {
 
     /// Appends a message or control frame. Returns it if it has to be compressed on
     /// another thread.
-    pub(crate) fn send(&self, flags: Flags, payload: &[u8]) -> Option<Compression> {
+    pub(crate) fn send(&self, flags: Flags, content: Content<'_>) -> Option<Compression> {
         let queue = &mut *self.queue.borrow_mut();
-        if queue.must_hold(flags, payload.len()) {
-            let payload = payload.to_vec();
-            return queue.hold(Held { flags, payload });
+        if queue.must_hold(flags, content) {
+            return queue.hold(Held::of(flags, content));
         }
-        queue.append(flags, payload);
+        queue.append(flags, content);
         None
     }
 
-    /// Returns whether a message may be written directly from the outbox, provided that
-    /// no other message follows it there.
+    /// Returns whether a message may be written directly from the outbox.
     pub(crate) fn may_defer(&self, entry: &Entry<'_>) -> bool {
         let is_writable = self.socket.borrow().is_some();
-        is_writable && (self.queue.borrow()).may_write_directly(entry.flags, entry.payload.len())
+        is_writable && (self.queue.borrow()).may_write_directly(entry.flags, entry.content)
     }
 
-    pub(crate) fn defer(&self, deferred: Deferred) {
-        self.deferred.set(Some(deferred));
+    /// Has a message in the outbox written directly from there, after those before it.
+    pub(crate) fn defer(&self, row: usize, links: &mut Links) {
+        self.deferred.set(Some(links.add(self.deferred.get(), row)));
     }
 
-    pub(crate) fn take_deferred(&self) -> Option<Deferred> {
+    pub(crate) fn take_deferred(&self) -> Option<Chain> {
         self.deferred.take()
     }
 
-    /// Writes a deferred message. `counted` tells whether JavaScript's thread has
-    /// counted it as posted.
-    pub(crate) fn write_directly(&self, flags: Flags, payload: &[u8], counted: bool) {
+    /// Writes deferred messages.
+    pub(crate) fn write_deferred(
+        &self,
+        chain: Chain,
+        links: &Links,
+        outbox: Outbox<'_>,
+        batch: &mut Batch,
+    ) {
         let queue = &mut *self.queue.borrow_mut();
         if let Some(socket) = self.socket.borrow().as_ref() {
-            queue.write_directly(flags, payload.into(), counted, socket);
+            let entries = links.entries(chain, outbox);
+            queue.write_batch(entries, outbox.bytes, batch, socket);
             self.wake_if_blocked(queue);
         }
     }
@@ -135,19 +140,20 @@ impl Connection {
     /// Returns the message if it has to be compressed on another thread.
     pub(crate) fn send_long(&self, flags: Flags, payload: Cow<'_, [u8]>) -> Option<Compression> {
         let queue = &mut *self.queue.borrow_mut();
-        let len = payload.len();
-        if queue.must_hold(flags, len) {
-            let payload = payload.into_owned();
-            return queue.hold(Held { flags, payload });
+        let content = Content::Payload(&payload);
+        if queue.must_hold(flags, content) {
+            let content = HeldContent::Payload(payload.into_owned());
+            return queue.hold(Held { flags, content });
+        }
+        if flags.raw() || flags.mask() || queue.compresses(flags, payload.len()) {
+            queue.append(flags, content);
+            return None;
         }
         let socket = self.socket.borrow();
         match socket.as_ref() {
-            Some(socket) if queue.may_write_directly(flags, len) => {
-                queue.write_directly(flags, payload, false, socket);
+            Some(socket) if queue.may_write_directly(flags, content) => {
+                queue.write_directly(flags, payload, socket);
                 self.wake_if_blocked(queue);
-            }
-            _ if flags.raw() || flags.mask() || queue.compresses(flags, len) => {
-                queue.append(flags, &payload);
             }
             _ => queue.append_segment(flags, payload),
         }

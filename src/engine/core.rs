@@ -18,7 +18,7 @@ use super::driver::Driver;
 use super::exchange::Exchange;
 use super::inbox::Inbox;
 use super::listener::Listener;
-use super::outbox::{self, Flags};
+use super::outbox::{Entry, Flags, Outbox};
 use super::socket::{Descriptor, ListenerSocket, Socket};
 use super::traffic::Traffic;
 use super::write_queue::Compression;
@@ -338,13 +338,17 @@ impl Core {
     }
 
     /// Sends the messages of an outbox, with one system call for each connection.
-    pub(crate) fn send(&self, rows: &[u32], bytes: &[u8]) {
-        self.guard(|| self.send_rows(rows, bytes));
+    pub(crate) fn send(&self, outbox: Outbox<'_>) {
+        self.guard(|| {
+            self.send_all(outbox);
+            self.exchange.flush(outbox);
+        });
     }
 
-    fn send_rows(&self, rows: &[u32], bytes: &[u8]) {
+    fn send_all(&self, outbox: Outbox<'_>) {
+        let links = &mut *self.exchange.links.borrow_mut();
         let mut current: Option<Rc<Connection>> = None;
-        for entry in outbox::entries(rows, bytes) {
+        for entry in outbox.entries() {
             let is_same = current
                 .as_ref()
                 .is_some_and(|connection| connection.id == entry.id);
@@ -357,34 +361,30 @@ impl Core {
             let Some(connection) = &current else {
                 continue;
             };
-            // If this is the only message of its connection, it is written
-            // without being copied.
-            match connection.take_deferred() {
-                None if connection.may_defer(&entry) => {
-                    connection.defer(entry.into());
-                    continue;
-                }
-                None => {}
-                Some(deferred) => {
-                    self.append(connection, deferred.flags, deferred.payload(bytes));
+            if self.exchange.counts_posted {
+                connection.count_arrived(entry.content.len());
+            }
+            if connection.may_defer(&entry) {
+                connection.defer(entry.row, links);
+                continue;
+            }
+            if let Some(chain) = connection.take_deferred() {
+                for earlier in links.entries(chain, outbox) {
+                    self.append(connection, &earlier);
                 }
             }
-            self.append(connection, entry.flags, entry.payload);
+            self.append(connection, &entry);
         }
-        self.exchange.flush(bytes);
     }
 
-    fn append(&self, connection: &Rc<Connection>, flags: Flags, payload: &[u8]) {
-        let compression = connection.send(flags, payload);
+    fn append(&self, connection: &Rc<Connection>, entry: &Entry<'_>) {
+        let compression = connection.send(entry.flags, entry.content);
         self.compress(connection, compression);
-        if self.exchange.counts_posted {
-            connection.count_arrived(payload.len());
-        }
     }
 
     /// Writes what the connections have to write.
     pub(crate) fn flush(&self) {
-        self.guard(|| self.exchange.flush(&[]));
+        self.guard(|| self.exchange.flush(Outbox::EMPTY));
     }
 
     /// Drops all connections and listeners.

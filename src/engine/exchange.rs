@@ -7,8 +7,10 @@ use std::task::{Context, Waker};
 
 use oxws_protocol::BufferPool;
 
+use super::batch::Batch;
 use super::connection::Connection;
 use super::inbox::{Inbox, Row};
+use super::outbox::{Links, Outbox};
 use crate::border::kind;
 
 /// The shared state of a core. It belongs to one thread.
@@ -18,6 +20,9 @@ pub(crate) struct Exchange {
     pub(crate) buffers: BufferPool,
     /// Connections that have something to write.
     dirty: RefCell<Vec<Rc<Connection>>>,
+    /// The messages in the outbox that are written directly from there, by connection.
+    pub(crate) links: RefCell<Links>,
+    batch: RefCell<Batch>,
     /// Connections that have sent messages with `flag.ACK`, which are not yet reported.
     acked: RefCell<Vec<Rc<Connection>>>,
     /// Other rows to report, such as errors of connections whose task does not exist.
@@ -35,6 +40,8 @@ impl Exchange {
             inbox: RefCell::new(inbox),
             buffers,
             dirty: RefCell::default(),
+            links: RefCell::default(),
+            batch: RefCell::default(),
             acked: RefCell::default(),
             reports: RefCell::default(),
             watcher: RefCell::default(),
@@ -66,15 +73,17 @@ impl Exchange {
         }
     }
 
-    /// Writes what the connections have to write. `bytes` are the bytes of the outbox, for
-    /// deferred messages.
-    pub(crate) fn flush(&self, bytes: &[u8]) {
+    /// Writes what the connections have to write. `outbox` has the deferred messages.
+    pub(crate) fn flush(&self, outbox: Outbox<'_>) {
         let mut dirty = std::mem::take(&mut *self.dirty.borrow_mut());
+        let batch = &mut *self.batch.borrow_mut();
+        // Its frames are those of another outbox.
+        batch.clear();
         for connection in dirty.drain(..) {
             connection.dirty.set(false);
-            if let Some(deferred) = connection.take_deferred() {
-                let payload = deferred.payload(bytes);
-                connection.write_directly(deferred.flags, payload, self.counts_posted);
+            if let Some(chain) = connection.take_deferred() {
+                let links = self.links.borrow();
+                connection.write_deferred(chain, &links, outbox, batch);
             }
             connection.flush();
             self.note_sent(&connection);

@@ -8,6 +8,7 @@
 //! | [`accepted`]    | an accepted connection on its way to JavaScript                |
 //! | [`connection`]  | one connection                                                 |
 //! | [`write_queue`] | the frames that a connection has to write                      |
+//! | [`batch`]       | frames that are about to be written with one system call       |
 //! | [`traffic`]     | byte counts of a connection                                    |
 //! | [`driver`]      | the task of one connection: it reads                           |
 //! | [`exchange`]    | what commands and tasks share                                  |
@@ -25,6 +26,8 @@ pub(crate) mod mask_keys;
 
 #[cfg(unix)]
 pub(crate) mod accepted;
+#[cfg(unix)]
+pub(crate) mod batch;
 #[cfg(unix)]
 pub(crate) mod blocking;
 #[cfg(unix)]

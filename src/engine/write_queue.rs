@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use oxws_protocol::frame::{FrameHead, Opcode, MAX_HEAD_LEN};
-use oxws_protocol::{mask, BufferPool, Encoder, MessageOptions};
+use oxws_protocol::{mask, BufferPool, Encoder, MessageOptions, PreparedMessage};
 
+use super::batch::{Batch, Left, MAX_SLICES};
 use super::mask_keys;
-use super::outbox::{Flags, FrameKind};
+use super::outbox::{Content, Entry, Flags, FrameKind};
 use super::socket::Socket;
 use super::traffic::{Tally, Traffic};
 
@@ -25,11 +28,9 @@ const MAX_IDLE_CAPACITY: usize = 4 * 1024;
 /// The minimum length of a payload, in bytes, that waits in its own buffer.
 const MIN_SEGMENT: usize = 64 * 1024;
 
-/// The maximum length of a payload, in bytes, that is copied to write it with its head.
-const MAX_JOINED: usize = 256;
-
-/// The maximum number of slices that one system call writes.
-const MAX_SLICES: usize = 64;
+/// The minimum length of a prepared message's frame, in bytes, that waits in the memory
+/// which all connections share. A shorter one is copied.
+const MIN_SHARED: usize = 512;
 
 /// The maximum number of items for which an empty list keeps memory.
 const MAX_IDLE_ENTRIES: usize = 64;
@@ -37,7 +38,47 @@ const MAX_IDLE_ENTRIES: usize = 64;
 /// A message or control frame that waits for a message that is being compressed.
 pub(crate) struct Held {
     pub(crate) flags: Flags,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) content: HeldContent,
+}
+
+/// What a held frame sends.
+pub(crate) enum HeldContent {
+    Payload(Vec<u8>),
+    Prepared(Arc<PreparedMessage>),
+}
+
+impl Held {
+    /// Returns a message or frame that does not borrow from the outbox.
+    pub(crate) fn of(flags: Flags, content: Content<'_>) -> Self {
+        let content = match content {
+            Content::Payload(payload) => HeldContent::Payload(payload.to_vec()),
+            Content::Prepared(message) => HeldContent::Prepared(message.clone()),
+        };
+        Self { flags, content }
+    }
+
+    fn content(&self) -> Content<'_> {
+        match &self.content {
+            HeldContent::Payload(payload) => Content::Payload(payload),
+            HeldContent::Prepared(message) => Content::Prepared(message),
+        }
+    }
+}
+
+/// Bytes that wait for the socket.
+enum Segment {
+    Own(Vec<u8>),
+    /// Of a prepared message. All connections share its memory.
+    Shared(Bytes),
+}
+
+impl Segment {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
 }
 
 /// A message that is compressed on another thread.
@@ -53,15 +94,22 @@ pub(crate) struct Compression {
 impl Compression {
     /// Compresses the message.
     pub(crate) fn run(mut self) -> Self {
-        if let Some(FrameKind::Message(kind)) = self.held.flags.kind() {
-            let options = MessageOptions {
-                fin: self.held.flags.fin(),
-                compress: true,
-                mask: self.mask,
-            };
-            let payload = std::mem::take(&mut self.held.payload);
-            self.encoder
-                .message(kind, &payload, options, &mut self.frame);
+        match &mut self.held.content {
+            HeldContent::Payload(payload) => {
+                if let Some(FrameKind::Message(kind)) = self.held.flags.kind() {
+                    let options = MessageOptions {
+                        fin: self.held.flags.fin(),
+                        compress: true,
+                        mask: self.mask,
+                    };
+                    let payload = std::mem::take(payload);
+                    self.encoder
+                        .message(kind, &payload, options, &mut self.frame);
+                }
+            }
+            HeldContent::Prepared(message) => {
+                prepare(&mut self.encoder, message, self.mask, &mut self.frame);
+            }
         }
         self
     }
@@ -73,7 +121,7 @@ struct Backlog {
     /// What waits for the encoder.
     held: VecDeque<Held>,
     /// What waits for the socket.
-    segments: VecDeque<Vec<u8>>,
+    segments: VecDeque<Segment>,
     /// The number of bytes of the first segment that have been written.
     first_written: usize,
     /// Where messages with `flag.ACK` end, as positions in the stream.
@@ -156,6 +204,7 @@ impl WriteQueue {
         self.failed || (is_framed && self.appended == self.written)
     }
 
+    /// Returns whether a message or fragment of `len` bytes would be compressed.
     pub(crate) fn compresses(&self, flags: Flags, len: usize) -> bool {
         let is_message = matches!(flags.kind(), Some(FrameKind::Message(_)));
         is_message
@@ -165,19 +214,29 @@ impl WriteQueue {
 
     /// Returns whether a message or frame cannot be appended now, because the encoder
     /// is in use or because the message has to be compressed on another thread.
-    pub(crate) fn must_hold(&self, flags: Flags, len: usize) -> bool {
-        self.encoder.is_none() || (len >= MIN_OFFLOADED && self.compresses(flags, len))
+    pub(crate) fn must_hold(&self, flags: Flags, content: Content<'_>) -> bool {
+        let Some(encoder) = &self.encoder else {
+            return true;
+        };
+        if content.len() < MIN_OFFLOADED {
+            return false;
+        }
+        match content {
+            Content::Payload(payload) => self.compresses(flags, payload.len()),
+            Content::Prepared(message) => (encoder.prepared_window(message))
+                .is_some_and(|window_bits| !message.is_compressed(window_bits)),
+        }
     }
 
     /// Appends a message or frame, or keeps it if it has to wait. Returns it if it has
     /// to be compressed on another thread.
     pub(crate) fn hold(&mut self, held: Held) -> Option<Compression> {
-        let len = held.payload.len();
+        let len = held.content().len();
         if self.failed {
             return None;
         }
-        if !self.must_hold(held.flags, len) {
-            self.append(held.flags, &held.payload);
+        if !self.must_hold(held.flags, held.content()) {
+            self.append(held.flags, held.content());
             return None;
         }
         self.tally.accepted += len as u64;
@@ -194,12 +253,29 @@ impl WriteQueue {
         })
     }
 
-    /// Appends a frame.
-    pub(crate) fn append(&mut self, flags: Flags, payload: &[u8]) {
+    /// Appends a message or frame.
+    pub(crate) fn append(&mut self, flags: Flags, content: Content<'_>) {
         if self.failed {
             return;
         }
-        let mask = key(flags.mask());
+        let payload = match (content, &mut self.encoder) {
+            (Content::Payload(payload), _) => payload,
+            (Content::Prepared(message), Some(encoder)) if !encoder.is_within_message() => {
+                let frame = encoder.prepared(message).bytes();
+                if flags.mask() || frame.len() < MIN_SHARED {
+                    let before = self.tail.len();
+                    prepare(encoder, message, key(flags.mask()), &mut self.tail);
+                    self.count(self.tail.len() - before, flags);
+                } else {
+                    let frame = frame.clone();
+                    self.count(frame.len(), flags);
+                    self.append_shared(frame);
+                }
+                return;
+            }
+            // It is the last fragment of a message.
+            (Content::Prepared(message), _) => message.payload(),
+        };
         let before = self.tail.len();
         let needed = before + payload.len() + MAX_HEAD_LEN;
         if needed > self.tail.capacity() {
@@ -207,72 +283,95 @@ impl WriteQueue {
             let capacity = needed.max(2 * self.tail.capacity());
             self.buffers.grow(&mut self.tail, capacity);
         }
-        match (flags.kind(), &mut self.encoder) {
-            _ if flags.raw() => self.tail.extend_from_slice(payload),
-            (Some(FrameKind::Message(kind)), Some(encoder)) => {
-                let options = MessageOptions {
-                    fin: flags.fin(),
-                    compress: flags.compress(),
-                    mask,
-                };
-                encoder.message(kind, payload, options, &mut self.tail);
-            }
-            (Some(FrameKind::Control(opcode)), _) => {
-                self.closing |= opcode == Opcode::Close;
-                control(opcode, payload, mask, &mut self.tail);
-            }
-            _ => return,
+        self.closing |= flags.kind() == Some(FrameKind::Control(Opcode::Close));
+        if frame(self.encoder.as_mut(), flags, payload, &mut self.tail) {
+            self.count(self.tail.len() - before, flags);
         }
-        self.count(before, flags);
     }
 
-    /// Returns whether a message can be written directly, without being appended first.
-    pub(crate) fn may_write_directly(&self, flags: Flags, len: usize) -> bool {
+    /// Returns whether a message or frame can be written directly, without being appended
+    /// first.
+    pub(crate) fn may_write_directly(&self, flags: Flags, content: Content<'_>) -> bool {
+        let is_whole = (self.encoder.as_ref())
+            .is_some_and(|encoder| flags.fin() && !encoder.is_within_message());
         let is_clear = !self.blocked && !self.failed && self.is_idle();
-        let is_plain = !flags.raw() && !flags.mask() && !self.compresses(flags, len);
-        is_clear && is_plain && matches!(flags.kind(), Some(FrameKind::Message(_)))
+        is_clear && (is_whole || flags.raw()) && !self.must_hold(flags, content)
     }
 
-    /// Writes a message directly. Only what the socket does not take at once is appended.
-    /// `counted` tells whether JavaScript's thread has counted the message as posted.
+    /// Writes messages directly, each of which
+    /// [may be](Self::may_write_directly). Only what the socket does not take at once is
+    /// appended. `outbox` are the bytes of the outbox.
+    pub(crate) fn write_batch<'a>(
+        &mut self,
+        entries: impl Iterator<Item = Entry<'a>> + Clone,
+        outbox: &[u8],
+        batch: &mut Batch,
+        socket: &Socket,
+    ) {
+        let Some(encoder) = &mut self.encoder else {
+            return;
+        };
+        if has_frames(batch, encoder, entries.clone()) {
+            note_prepared(encoder, entries);
+        } else {
+            batch.clear();
+            for entry in entries {
+                batch_frame(batch, encoder, &entry);
+            }
+        }
+        let start = self.appended;
+        self.appended += batch.len() as u64;
+        self.tally.accepted += batch.len() as u64;
+        for part in batch.parts() {
+            self.closing |= part.flags.kind() == Some(FrameKind::Control(Opcode::Close));
+            if part.flags.ack() {
+                let end = start + part.end as u64;
+                self.backlog().acks.push_back(end);
+            }
+        }
+        let result = batch.write(outbox, |slices| socket.write(slices));
+        let Some(written) = self.advance_by(result) else {
+            return;
+        };
+        for left in batch.left(outbox, written) {
+            self.blocked = true;
+            match left {
+                Left::Borrowed(bytes) => self.append_payload(bytes.into(), 0),
+                Left::Shared(bytes) => self.append_shared(bytes),
+            }
+        }
+    }
+
+    /// Appends a frame of a prepared message, or the rest of one.
+    fn append_shared(&mut self, frame: Bytes) {
+        self.seal();
+        self.backlog().segments.push_back(Segment::Shared(frame));
+    }
+
+    /// Writes a long message directly, which is neither masked nor compressed. Only what
+    /// the socket does not take at once is appended.
     pub(crate) fn write_directly(
         &mut self,
         flags: Flags,
         payload: Cow<'_, [u8]>,
-        counted: bool,
         socket: &Socket,
     ) {
         let (Some(FrameKind::Message(kind)), Some(encoder)) = (flags.kind(), &mut self.encoder)
         else {
             return;
         };
-        let mut frame = [0; MAX_HEAD_LEN + MAX_JOINED];
+        let mut head = [0; MAX_HEAD_LEN];
         let head_len = encoder
             .plain_head(kind, payload.len(), plain(flags))
-            .write(frame.first_chunk_mut().expect("it has room for a head"));
-        let len = head_len + payload.len();
-        self.appended += len as u64;
-        self.tally.accepted += len as u64;
-        if counted {
-            self.count_arrived(payload.len());
-        }
-        if flags.ack() {
-            let end = self.appended;
-            self.backlog().acks.push_back(end);
-        }
-        let result = if payload.len() <= MAX_JOINED {
-            // One slice costs the system less than two.
-            frame[head_len..len].copy_from_slice(&payload);
-            socket.write(&[IoSlice::new(&frame[..len])])
-        } else {
-            socket.write(&[IoSlice::new(&frame[..head_len]), IoSlice::new(&payload)])
-        };
+            .write(&mut head);
+        let head = &head[..head_len];
+        self.count(head_len + payload.len(), flags);
+        let result = socket.write(&[IoSlice::new(head), IoSlice::new(&payload)]);
         let Some(written) = self.advance_by(result) else {
             return;
         };
-        if written < len {
-            self.tail
-                .extend_from_slice(&frame[written.min(head_len)..head_len]);
+        if written < head_len + payload.len() {
+            self.tail.extend_from_slice(&head[written.min(head_len)..]);
             self.append_payload(payload, written.saturating_sub(head_len));
             self.blocked = true;
         } else if let Cow::Owned(bytes) = payload {
@@ -321,7 +420,7 @@ impl WriteQueue {
                 let mut own = Vec::new();
                 self.buffers.grow(&mut own, bytes.len());
                 own.extend_from_slice(bytes);
-                self.backlog().segments.push_back(own);
+                self.backlog().segments.push_back(Segment::Own(own));
             }
             Cow::Owned(mut bytes) => {
                 self.seal();
@@ -331,7 +430,7 @@ impl WriteQueue {
                 } else {
                     bytes.drain(..from);
                 }
-                backlog.segments.push_back(bytes);
+                backlog.segments.push_back(Segment::Own(bytes));
             }
         }
     }
@@ -345,14 +444,11 @@ impl WriteQueue {
         if self.failed {
             return;
         }
-        let len = payload.len();
         let before = self.tail.len();
         encoder
-            .plain_head(kind, len, plain(flags))
+            .plain_head(kind, payload.len(), plain(flags))
             .append(&mut self.tail);
-        self.appended += len as u64;
-        self.tally.accepted += len as u64;
-        self.count(before, flags);
+        self.count(self.tail.len() - before + payload.len(), flags);
         self.append_payload(payload, 0);
     }
 
@@ -364,11 +460,10 @@ impl WriteQueue {
             return None;
         }
         self.tally.accepted -= done.len as u64;
-        let before = self.tail.len();
         self.tail.extend_from_slice(&done.frame);
-        self.count(before, done.held.flags);
+        self.count(done.frame.len(), done.held.flags);
         while let Some(held) = self.next_held() {
-            self.tally.accepted -= held.payload.len() as u64;
+            self.tally.accepted -= held.content().len() as u64;
             if let Some(next) = self.hold(held) {
                 return Some(next);
             }
@@ -405,13 +500,13 @@ impl WriteQueue {
         }
         let before = self.tail.len();
         control(Opcode::Pong, payload, key(masked), &mut self.tail);
-        self.waiting_pongs += self.tail.len() - before;
-        self.count(before, Flags(0));
+        let added = self.tail.len() - before;
+        self.waiting_pongs += added;
+        self.count(added, Flags(0));
     }
 
-    /// Counts what was added to the tail since its length was `before`.
-    fn count(&mut self, before: usize, flags: Flags) {
-        let added = self.tail.len() - before;
+    /// Counts the bytes of a message or frame that is appended.
+    fn count(&mut self, added: usize, flags: Flags) {
         self.appended += added as u64;
         self.tally.accepted += added as u64;
         if flags.ack() {
@@ -424,7 +519,7 @@ impl WriteQueue {
     fn seal(&mut self) {
         if !self.tail.is_empty() {
             let tail = std::mem::take(&mut self.tail);
-            self.backlog().segments.push_back(tail);
+            self.backlog().segments.push_back(Segment::Own(tail));
         }
     }
 
@@ -498,23 +593,23 @@ impl WriteQueue {
         let mut count = 0;
         for (slice, segment) in slices.iter_mut().zip(&backlog.segments) {
             let skipped = if count == 0 { backlog.first_written } else { 0 };
-            *slice = IoSlice::new(&segment[skipped..]);
+            *slice = IoSlice::new(&segment.bytes()[skipped..]);
             count += 1;
         }
         let written = socket.write(&slices[..count])?;
         let mut left = written;
         while let Some(first) = backlog.segments.front() {
-            let rest = first.len() - backlog.first_written;
+            let rest = first.bytes().len() - backlog.first_written;
             if left < rest {
                 backlog.first_written += left;
                 break;
             }
             left -= rest;
             backlog.first_written = 0;
-            if let Some(bytes) = backlog.segments.pop_front() {
+            if let Some(Segment::Own(bytes)) = backlog.segments.pop_front() {
                 self.buffers.give(bytes);
-                shrink_if_empty(&mut backlog.segments);
             }
+            shrink_if_empty(&mut backlog.segments);
         }
         Ok(written)
     }
@@ -587,6 +682,112 @@ fn key(masked: bool) -> Option<[u8; 4]> {
     // A frame that has to be masked must not be sent without randomness. A system
     // always has randomness once it has started.
     masked.then(|| mask_keys::next().expect("the system has randomness"))
+}
+
+/// Appends the frame of a message or control frame to `out`. Returns whether there is one.
+fn frame(encoder: Option<&mut Encoder>, flags: Flags, payload: &[u8], out: &mut Vec<u8>) -> bool {
+    match (flags.kind(), encoder) {
+        _ if flags.raw() => out.extend_from_slice(payload),
+        (Some(FrameKind::Message(kind)), Some(encoder)) => {
+            let options = MessageOptions {
+                fin: flags.fin(),
+                compress: flags.compress(),
+                mask: key(flags.mask()),
+            };
+            encoder.message(kind, payload, options, out);
+        }
+        (Some(FrameKind::Control(opcode)), _) => {
+            control(opcode, payload, key(flags.mask()), out);
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Appends the frame of a prepared message to `out`.
+fn prepare(
+    encoder: &mut Encoder,
+    message: &PreparedMessage,
+    key: Option<[u8; 4]>,
+    out: &mut Vec<u8>,
+) {
+    let frame = encoder.prepared(message);
+    match key {
+        None => out.extend_from_slice(frame.bytes()),
+        Some(bytes) => {
+            frame.head(key).append(out);
+            mask::extend(out, frame.payload(), bytes);
+        }
+    }
+}
+
+/// Adds the frame of a message or control frame to a batch.
+fn batch_frame(batch: &mut Batch, encoder: &mut Encoder, entry: &Entry<'_>) {
+    let Entry { flags, start, .. } = *entry;
+    let is_masked = flags.mask();
+    match entry.content {
+        Content::Prepared(message) => {
+            let window = encoder.prepared_window(message);
+            if is_masked {
+                batch.append(|out| prepare(encoder, message, key(true), out));
+            } else {
+                batch.append_shared(encoder.prepared(message).bytes());
+            }
+            batch.end_part(entry, window, !is_masked);
+        }
+        Content::Payload(payload) => match flags.kind() {
+            Some(FrameKind::Message(kind))
+                if !flags.raw()
+                    && !is_masked
+                    && !encoder.compresses(payload.len(), flags.compress()) =>
+            {
+                let head = encoder.plain_head(kind, payload.len(), plain(flags));
+                batch.append(|out| head.append(out));
+                batch.append_payload(payload, start);
+                batch.end_part(entry, None, true);
+            }
+            kind => {
+                let is_control = matches!(kind, Some(FrameKind::Control(_)));
+                batch.append(|out| {
+                    frame(Some(encoder), flags, payload, out);
+                });
+                batch.end_part(entry, None, flags.raw() || (is_control && !is_masked));
+            }
+        },
+    }
+}
+
+/// Returns whether the batch has exactly the frames of these messages.
+fn has_frames<'a>(
+    batch: &Batch,
+    encoder: &Encoder,
+    entries: impl Iterator<Item = Entry<'a>>,
+) -> bool {
+    let mut are_common = true;
+    let described = entries.map_while(|entry| {
+        let Entry { flags, content, .. } = entry;
+        let window = match content {
+            Content::Prepared(message) => encoder.prepared_window(message),
+            Content::Payload(payload) => {
+                let is_message = matches!(flags.kind(), Some(FrameKind::Message(_)));
+                let is_own =
+                    is_message && encoder.compresses(payload.len(), flags.compress());
+                are_common &= flags.raw() || !is_own;
+                None
+            }
+        };
+        are_common.then_some((entry, window))
+    });
+    batch.has(described)
+}
+
+/// Has the encoder notice prepared messages whose frames are already in a batch.
+fn note_prepared<'a>(encoder: &mut Encoder, entries: impl Iterator<Item = Entry<'a>>) {
+    for entry in entries {
+        if let Content::Prepared(message) = entry.content {
+            encoder.prepared(message);
+        }
+    }
 }
 
 fn control(opcode: Opcode, payload: &[u8], key: Option<[u8; 4]>, out: &mut Vec<u8>) {

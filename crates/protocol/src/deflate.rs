@@ -161,6 +161,19 @@ impl Deflater {
         }
     }
 
+    /// Returns the size of the window, as the base-2 logarithm of bytes: 8 to 15.
+    pub fn window_bits(&self) -> u8 {
+        self.options.window_bits
+    }
+
+    /// Forgets all earlier messages, so that the next one does not refer to them.
+    pub fn forget(&mut self) {
+        if let Some(mut context) = self.context.take() {
+            context.reset();
+            self.pool.give_deflate(self.options, context);
+        }
+    }
+
     /// Compresses `data`, and appends it to `out` as the payload of one frame.
     ///
     /// `fin` is true if `data` ends its message.

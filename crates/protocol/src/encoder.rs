@@ -2,6 +2,7 @@
 
 use crate::deflate::Deflater;
 use crate::frame::{FrameHead, Opcode, MAX_CONTROL_LEN};
+use crate::prepared::{PreparedFrame, PreparedMessage};
 use crate::{close, mask};
 
 /// The type of a message.
@@ -64,6 +65,40 @@ impl Encoder {
             OpenMessage::None => compress && self.deflater.is_some() && len >= self.threshold,
             OpenMessage::Plain => false,
             OpenMessage::Compressed => true,
+        }
+    }
+
+    /// Returns whether the first fragment of a message was sent, and its last was not.
+    pub fn is_within_message(&self) -> bool {
+        self.open != OpenMessage::None
+    }
+
+    /// Returns the window size for which a prepared message is compressed on this connection,
+    /// or `None` if it is not compressed.
+    pub fn prepared_window(&self, message: &PreparedMessage) -> Option<u8> {
+        if self.compresses(message.payload().len(), message.compress()) {
+            self.deflater.as_ref().map(|deflater| deflater.window_bits())
+        } else {
+            None
+        }
+    }
+
+    /// Returns the frame of a prepared message. If it is compressed, the encoder's own
+    /// compression starts anew after it, because its context does not have the message.
+    ///
+    /// Do not call this [within a fragmented message](Self::is_within_message).
+    pub fn prepared<'message>(
+        &mut self,
+        message: &'message PreparedMessage,
+    ) -> &'message PreparedFrame {
+        match self.prepared_window(message) {
+            Some(window_bits) => {
+                if let Some(deflater) = &mut self.deflater {
+                    deflater.forget();
+                }
+                message.compressed(window_bits)
+            }
+            None => message.plain(),
         }
     }
 

@@ -7,7 +7,7 @@
 //! | to                                  | use                                  |
 //! |-------------------------------------|--------------------------------------|
 //! | turn bytes into messages            | [`Decoder`]                          |
-//! | turn messages into bytes            | [`Encoder`]                          |
+//! | turn messages into bytes            | [`Encoder`], or [`PreparedMessage`] for many connections |
 //! | open a connection, at either end    | [`handshake`]                        |
 //! | compress (permessage-deflate)       | [`deflate`], negotiated in [`handshake::permessage_deflate`] |
 //!
@@ -28,6 +28,7 @@ pub mod frame;
 pub mod handshake;
 mod heavy;
 pub mod mask;
+mod prepared;
 pub mod utf8;
 
 pub use buffers::BufferPool;
@@ -35,3 +36,4 @@ pub use decoder::{Decoded, Decoder, DecoderOptions, Event, EventKind, Masking, P
 pub use encoder::{Encoder, MessageKind, MessageOptions};
 pub use error::ProtocolError;
 pub use heavy::{decode_heavy, HeavyDone};
+pub use prepared::{PreparedFrame, PreparedMessage};

@@ -16,6 +16,7 @@ use std::task::{Context, Wake, Waker};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use oxws_protocol::PreparedMessage;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
@@ -23,7 +24,7 @@ use tokio::task::LocalSet;
 use super::super::accepted::Accepted;
 use super::super::core::{Command, Core};
 use super::super::inbox::Inbox;
-use super::super::outbox::{Flags, ROW};
+use super::super::outbox::{Flags, Outbox, ROW};
 use super::super::region::Region;
 use super::super::uv::{Async, AsyncSender, Backend, Loop, Poll, Uv};
 use super::{Boundary, ClearOnDrop, Dispatch, Host, NotStarted, Unavailable};
@@ -306,12 +307,16 @@ impl Host for Inline {
         }
     }
 
-    fn flush(&self, rows: usize) {
+    fn flush(&self, rows: usize, prepared: Vec<Arc<PreparedMessage>>) {
         if rows > 0 {
             self.within(|| {
                 let table = self.outbox_rows.borrow();
                 let bytes = self.outbox_bytes.borrow();
-                self.core.send(&table[..rows * ROW], &bytes);
+                self.core.send(Outbox {
+                    rows: &table[..rows * ROW],
+                    bytes: &bytes,
+                    prepared: &prepared,
+                });
             });
         }
         if !self.pumping.get() {

@@ -9,8 +9,9 @@ pub(crate) mod thread;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::io;
+use std::sync::Arc;
 
-use oxws_protocol::BufferPool;
+use oxws_protocol::{BufferPool, PreparedMessage};
 
 use super::accepted::Accepted;
 use super::core::Command;
@@ -74,8 +75,9 @@ pub(crate) trait Host {
     /// after the call.
     fn send_long(&self, id: u32, flags: Flags, payload: Cow<'_, [u8]>);
 
-    /// Sends the first `rows` rows of the outbox.
-    fn flush(&self, rows: usize);
+    /// Sends the first `rows` rows of the outbox, and the prepared messages to which
+    /// they refer.
+    fn flush(&self, rows: usize, prepared: Vec<Arc<PreparedMessage>>);
 
     /// Waits until everything is written that the system takes without waiting. Called
     /// before the process ends.

@@ -11,7 +11,7 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use oxws_protocol::BufferPool;
+use oxws_protocol::{BufferPool, PreparedMessage};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
@@ -19,7 +19,7 @@ use tokio::task::LocalSet;
 use super::super::accepted::Accepted;
 use super::super::core::{Command, Core};
 use super::super::inbox::{Filled, Inbox, ROW as INBOX_ROW};
-use super::super::outbox::{entries, Flags, ROW};
+use super::super::outbox::{Content, Flags, Outbox, ROW};
 use super::super::region::Region;
 use super::super::registry::Registry;
 use super::super::uv::{Async, AsyncSender, Loop, Uv};
@@ -68,6 +68,7 @@ enum Order {
     Send {
         rows: Vec<u32>,
         bytes: Vec<u8>,
+        prepared: Vec<Arc<PreparedMessage>>,
     },
     /// Signals when all orders before it have been carried out.
     Settle(mpsc::Sender<()>),
@@ -244,47 +245,60 @@ impl Host for Threaded {
         self.run(Command::SendLong { id, flags, payload });
     }
 
-    fn flush(&self, rows: usize) {
+    fn flush(&self, rows: usize, prepared: Vec<Arc<PreparedMessage>>) {
         if rows == 0 {
             return;
         }
         let boundary = self.boundary.borrow();
-        let table = &boundary.outbox_rows[..rows * ROW];
-        for entry in entries(table, &boundary.outbox_bytes) {
+        let outbox = Outbox {
+            rows: &boundary.outbox_rows[..rows * ROW],
+            bytes: &boundary.outbox_bytes,
+            prepared: &prepared,
+        };
+        let mut used = 0;
+        for entry in outbox.entries() {
+            let len = entry.content.len();
             self.registry
-                .with_traffic(entry.id, |traffic| traffic.post(entry.payload.len()));
+                .with_traffic(entry.id, |traffic| traffic.post(len));
+            if let Content::Payload(payload) = entry.content {
+                used = used.max(entry.start + payload.len());
+            }
         }
-        let end = table
-            .chunks_exact(ROW)
-            .map(|row| row[3] as usize)
-            .max()
-            .unwrap_or(0);
-        let bytes = &boundary.outbox_bytes[..end.min(boundary.outbox_bytes.len())];
         let workers = self.workers.borrow();
         if let [worker] = workers.as_slice() {
             let order = Order::Send {
-                rows: table.to_vec(),
-                bytes: bytes.to_vec(),
+                rows: outbox.rows.to_vec(),
+                bytes: outbox.bytes[..used].to_vec(),
+                prepared,
             };
             Self::order(&worker.shared, order);
             return;
         }
         for (number, worker) in workers.iter().enumerate() {
             let mut rows = Vec::new();
-            let mut own = Vec::new();
-            for row in table.chunks_exact(ROW) {
-                if row[0] as usize % workers.len() != number {
+            let mut bytes = Vec::new();
+            for entry in outbox.entries() {
+                if entry.id as usize % workers.len() != number {
                     continue;
                 }
-                let Some(payload) = bytes.get(row[2] as usize..row[3] as usize) else {
-                    continue;
+                let (start, end) = match entry.content {
+                    Content::Payload(payload) => {
+                        let start = bytes.len();
+                        bytes.extend_from_slice(payload);
+                        (start, bytes.len())
+                    }
+                    Content::Prepared(_) => (entry.start, entry.start),
                 };
-                let start = own.len() as u32;
-                own.extend_from_slice(payload);
-                rows.extend_from_slice(&[row[0], row[1], start, own.len() as u32]);
+                rows.extend_from_slice(&[entry.id, entry.flags.0, start as u32, end as u32]);
             }
             if !rows.is_empty() {
-                Self::order(&worker.shared, Order::Send { rows, bytes: own });
+                let prepared = prepared.clone();
+                let order = Order::Send {
+                    rows,
+                    bytes,
+                    prepared,
+                };
+                Self::order(&worker.shared, order);
             }
         }
     }
@@ -385,7 +399,15 @@ async fn work(shared: &Shared, core: &Rc<Core>) {
         for order in orders {
             match order {
                 Order::Run(command) => core.run(command),
-                Order::Send { rows, bytes } => core.send(&rows, &bytes),
+                Order::Send {
+                    rows,
+                    bytes,
+                    prepared,
+                } => core.send(Outbox {
+                    rows: &rows,
+                    bytes: &bytes,
+                    prepared: &prepared,
+                }),
                 Order::Settle(settled) => {
                     core.flush();
                     // The receiver may have stopped waiting.
