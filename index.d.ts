@@ -165,7 +165,8 @@ declare class WebSocket extends EventEmitter {
    *
    * @param data a string or a number is sent as text, an ArrayBuffer, a SharedArrayBuffer
    *   or a view as binary data; see also the option `binary`. By default, the message is
-   *   empty
+   *   empty. A PreparedMessage is framed and compressed only once; with `options`, it is
+   *   sent as its data would be
    * @param cb called with null when the data is handed to the operating system, or with
    *   an error. If the connection ends first, the error's `code` is
    *   `'ERR_OXWS_NOT_SENT'`, and its `cause` is the error with which the connection
@@ -173,9 +174,12 @@ declare class WebSocket extends EventEmitter {
    * @throws {Error} if the connection is not open and there is no callback
    * @throws {TypeError} if the data cannot be converted to a Buffer
    */
-  send(data?: WebSocket.Data, cb?: (error?: Error | null) => void): void;
   send(
-    data: WebSocket.Data,
+    data?: WebSocket.Data | WebSocket.PreparedMessage,
+    cb?: (error?: Error | null) => void,
+  ): void;
+  send(
+    data: WebSocket.Data | WebSocket.PreparedMessage,
     options: WebSocket.SendOptions | undefined,
     cb?: (error?: Error | null) => void,
   ): void;
@@ -666,6 +670,24 @@ declare namespace WebSocket {
      */
     close(callback?: (error?: Error) => void): void;
     /**
+     * Sends a message to the open clients. It is framed once, and compressed once.
+     *
+     * @param callback called once with null and the number of clients whose message was
+     *   handed to the operating system, after the connections of all others have ended
+     * @returns the number of clients to which the message is sent
+     * @throws {Error} if `clientTracking` is false
+     * @throws {TypeError} if `data` is of another type
+     */
+    broadcast(
+      data: PreparedData | PreparedMessage,
+      callback?: (error: null, count: number) => void,
+    ): number;
+    broadcast(
+      data: PreparedData | PreparedMessage,
+      options: BroadcastOptions | undefined,
+      callback?: (error: null, count: number) => void,
+    ): number;
+    /**
      * Handles an upgrade request. An invalid request is refused: with 405 for a method
      * other than GET, with 400 for other faults.
      *
@@ -691,6 +713,54 @@ declare namespace WebSocket {
       listener: (this: Server, ...args: ServerEvents[E]) => void,
     ): this;
     once(event: string | symbol, listener: (...args: any[]) => void): this;
+  }
+
+  /** The data of a PreparedMessage. */
+  type PreparedData = string | ArrayBufferLike | ArrayBufferView;
+
+  /** The options of a PreparedMessage. */
+  interface PreparedOptions {
+    /** Whether the message is binary; by default, true unless the data is a string. */
+    binary?: boolean;
+    /**
+     * Whether the message is compressed for connections that have negotiated
+     * permessage-deflate, if it is not shorter than their `threshold`; true by default.
+     */
+    compress?: boolean;
+  }
+
+  /** The options of `broadcast`. */
+  interface BroadcastOptions extends PreparedOptions {
+    /**
+     * Called with each open client. The message is sent to those for which it returns
+     * true. If it throws, nothing is sent.
+     */
+    filter?: (client: WebSocket) => boolean;
+  }
+
+  /**
+   * A message that is sent to many connections: it is framed once, and compressed once
+   * for each size of window (RFC 7692, 7.1.2) that connections use. All connections share
+   * its memory until they have written it.
+   *
+   * It is compressed with the default `level` and `memLevel`, and refers to no earlier
+   * message of a connection. After it, a connection with context takeover compresses
+   * its next message without reference to earlier ones.
+   */
+  class PreparedMessage {
+    /**
+     * @param data is copied
+     * @throws {TypeError} if `data` is of another type
+     */
+    constructor(data: PreparedData, options?: PreparedOptions);
+    /** The length of the message in bytes, not compressed. */
+    readonly length: number;
+    /** Whether the message is binary. */
+    readonly isBinary: boolean;
+    /** The option `compress`. */
+    readonly compress: boolean;
+    /** A copy of the data, in UTF-8 for a string. */
+    readonly data: Buffer;
   }
 
   /** The permessage-deflate extension (RFC 7692) of one connection. */

@@ -1,5 +1,6 @@
 import WebSocket from './index.js';
 
+export import PreparedMessage = WebSocket.PreparedMessage;
 export import Receiver = WebSocket.Receiver;
 export import Sender = WebSocket.Sender;
 export import Server = WebSocket.Server;

@@ -96,7 +96,7 @@ function client(connections, depth) {
 const broadcast = (size) =>
   scenario(
     `broadcast-${inShort(size)}`,
-    'Broadcast',
+    'Broadcast by a loop of `send`',
     `one message to 1,000 clients, ${inWords(size)}`,
     {
       unit: 'deliveries/s',
@@ -104,10 +104,29 @@ const broadcast = (size) =>
     },
   );
 
+/** oxws has a method for it, uWebSockets.js and Bun publish. ws has only the loop. */
+const prepared = (size, how) =>
+  scenario(
+    `prepared-${inShort(size)}${how ? '-deflate' : ''}`,
+    'Broadcast of a message that is framed once',
+    `one message to 1,000 clients, ${inWords(size)}${how ? ', permessage-deflate' : ''}`,
+    {
+      unit: 'deliveries/s',
+      server: { mode: 'prepared' },
+      plan: {
+        scenario: 'broadcast',
+        connections: 1000,
+        size,
+        depth: 4,
+        deflate: how ? 'takeover' : null,
+      },
+    },
+  );
+
 const framed = (size) =>
   scenario(
     `framed-${inShort(size)}`,
-    'Broadcast, framed once (Sender.frame, sendFrame)',
+    'Broadcast by `Sender.frame` once and a loop of `sendFrame`',
     `one message to 1,000 clients, ${inWords(size)}`,
     {
       peers: APIS_OF_8,
@@ -214,6 +233,9 @@ const REST = [
   ]),
   broadcast(64),
   broadcast(KIB),
+  prepared(64, false),
+  prepared(KIB, false),
+  prepared(KIB, true),
   framed(64),
   framed(KIB),
   stepwise(),
@@ -244,6 +266,10 @@ function quick() {
     deflate(64 * KIB, true),
     deflate(64 * KIB, false),
     broadcast(64),
+    broadcast(KIB),
+    prepared(64, false),
+    prepared(KIB, false),
+    prepared(KIB, true),
     framed(64),
     client(100, 1),
     client(100, 16),
@@ -266,6 +292,8 @@ function smoke() {
     echo(1, 64 * KIB, 1, true),
     deflate(KIB, true),
     broadcast(64),
+    prepared(64, false),
+    prepared(KIB, true),
     framed(64),
     stepwise(),
     fanIn(),

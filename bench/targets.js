@@ -23,6 +23,17 @@ const DEFLATE = [
   less('wireBytes', 'ws8', 1 / 1.05),
 ];
 
+/** The targets of broadcasts that are framed once. */
+const PREPARED = [
+  { size: '64 B', id: 'prepared-64b', asks: each(1) },
+  { size: '1 KiB', id: 'prepared-1k', asks: each(1) },
+  {
+    size: '1 KiB, permessage-deflate',
+    id: 'prepared-1k-deflate',
+    asks: [faster('ws8', 20), faster('uws', 1), faster('bun', 1)],
+  },
+];
+
 /** The targets of accepting connections, for one API. */
 const listening = (name, of, adopted) => [
   {
@@ -179,6 +190,17 @@ module.exports = [
     limit:
       'The kernel takes 89 % of the processor time: one call to send for each client.',
   },
+  ...PREPARED.flatMap(({ size, id, asks }) =>
+    [
+      ['oxws', 'oxws-inline'],
+      ['oxws/ws8', 'oxws-ws8'],
+    ].map(([name, of]) => ({
+      title: `Broadcast, framed once, ${size}, ${name}`,
+      scenario: id,
+      of,
+      asks,
+    })),
+  ),
   {
     title: 'Clients, 100 connections, 64 B, 1 in flight',
     scenario: 'client-100-1',

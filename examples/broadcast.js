@@ -13,12 +13,8 @@ const wss = new WebSocket.Server({ server });
 let left = 0;
 
 wss.on('connection', (ws) => {
-  ws.on('message', (data) => {
-    wss.clients.forEach((client) => {
-      // `clients` also contains connections that are closing.
-      if (client.readyState === WebSocket.OPEN) client.send(data);
-    });
-  });
+  // The message is framed once for all clients.
+  ws.on('message', (data) => wss.broadcast(data));
 });
 
 server.listen(process.env.PORT || 0, '127.0.0.1', () => {

@@ -12,12 +12,9 @@ const wss = new WebSocketServer({ host: '127.0.0.1', port });
 
 wss.on('connection', (ws) => {
   ws.on('error', console.error);
+  // The message is framed once for all clients.
   ws.on('message', (data, isBinary) => {
-    for (const client of wss.clients) {
-      // `clients` also contains connections that are closing.
-      if (client.readyState !== WebSocket.OPEN) continue;
-      client.send(data, { binary: isBinary });
-    }
+    wss.broadcast(data, { binary: isBinary });
   });
 });
 

@@ -100,6 +100,26 @@ for (const { document, WebSocket, broadcast, message } of APIS) {
       assert.deepEqual(await c.messages, [text, bytes, answer]);
     });
 
+    it('prepared: all in the same room get it', async () => {
+      await start('prepared.js');
+      const [a, b, c] = [
+        await joinOpen('/red', {}, 2),
+        await joinOpen('/red', {}, 2),
+        await joinOpen('/blue', {}, 1),
+      ];
+      a.ws.send('from a');
+      b.ws.send(Buffer.from([1, 2, 3]));
+      c.ws.send('from c');
+      const text = message('from a', false);
+      const bytes = message(Buffer.from([1, 2, 3]), true);
+      for (const { messages } of [a, b]) {
+        const seen = await messages;
+        const inOrder = String(seen[0][0]) === 'from a' ? seen : seen.reverse();
+        assert.deepEqual(inOrder, [text, bytes]);
+      }
+      assert.deepEqual(await c.messages, [message('from c', false)]);
+    });
+
     describe('upgrade', () => {
       const statusOf = async (target, headers) => {
         const { ws } = join(target, { headers });

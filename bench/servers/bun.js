@@ -16,7 +16,7 @@ const compressions = {
 const modes = {
   echo: (ws, data) => ws.send(data, !!deflate),
 
-  broadcast: (ws, data) => server.publish(ALL, data),
+  broadcast: (ws, data) => server.publish(ALL, data, !!deflate),
 
   'fan-in': (ws) => {
     ws.data.count++;
@@ -30,6 +30,9 @@ const modes = {
     ws.send(data, !!deflate);
   },
 };
+
+/** A published message is always framed once. */
+const isPublished = mode === 'broadcast' || mode === 'prepared';
 
 const server = Bun.serve({
   hostname: '127.0.0.1',
@@ -45,9 +48,9 @@ const server = Bun.serve({
     backpressureLimit: 256 << 20,
     idleTimeout: 0,
     open: (ws) => {
-      if (mode === 'broadcast') ws.subscribe(ALL);
+      if (isPublished) ws.subscribe(ALL);
     },
-    message: modes[mode],
+    message: modes[isPublished ? 'broadcast' : mode],
   },
 });
 

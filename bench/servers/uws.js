@@ -9,6 +9,9 @@ const { mode, deflate, key, cert } = JSON.parse(process.argv[2]);
 const CONFIRMED = 100;
 const ALL = 'all';
 
+/** A published message is always framed once. */
+const isPublished = mode === 'broadcast' || mode === 'prepared';
+
 const app = cert
   ? uws.SSLApp({ key_file_name: key, cert_file_name: cert })
   : uws.App();
@@ -21,7 +24,8 @@ const compressions = {
 const modes = {
   echo: (ws, data, isBinary) => ws.send(data, isBinary, !!deflate),
 
-  broadcast: (ws, data, isBinary) => app.publish(ALL, data, isBinary),
+  broadcast: (ws, data, isBinary) =>
+    app.publish(ALL, data, isBinary, !!deflate),
 
   'fan-in': (ws) => {
     const user = ws.getUserData();
@@ -44,9 +48,9 @@ app
     maxBackpressure: 256 << 20,
     idleTimeout: 0,
     open: (ws) => {
-      if (mode === 'broadcast') ws.subscribe(ALL);
+      if (isPublished) ws.subscribe(ALL);
     },
-    message: modes[mode],
+    message: modes[isPublished ? 'broadcast' : mode],
   })
   .listen('127.0.0.1', 0, (socket) => {
     console.log(uws.us_socket_local_port(socket));

@@ -67,6 +67,13 @@ function listen(wss) {
       }
     },
 
+    // Framed and compressed once, where there is a method for that.
+    prepared: (ws) =>
+      wss.broadcast
+        ? (data, binary) =>
+            wss.broadcast(data, typeof binary === 'boolean' ? { binary } : {})
+        : modes.broadcast(ws),
+
     // As socket.io does: the message is framed once, and all clients get the same list.
     framed: () => (data, isBinary) => {
       const opcode = isBinary ? 2 : 1;

@@ -63,6 +63,10 @@ class Engine {
     this._lastText = null;
     this._lastStart = 0;
     this._lastEnd = 0;
+    /** The last bytes in the outbox that were posted as such, and their position there. */
+    this._lastBytes = null;
+    this._lastBytesStart = 0;
+    this._lastBytesEnd = 0;
     /** The last list in the outbox, its pieces at that time, and its position there. */
     this._lastList = null;
     this._lastPieces = [];
@@ -174,12 +178,26 @@ class Engine {
 
   /** As `postText`, for bytes. */
   postBytes(id, flags, bytes) {
-    this._makeRoom(bytes.length);
-    const start = this._outUsed;
-    this._outBytes.set(bytes, start);
-    this._outUsed += bytes.length;
-    this._post(id, flags, start, this._outUsed);
+    if (!this._isLastBytes(bytes)) {
+      this._makeRoom(bytes.length);
+      this._lastBytes = bytes;
+      this._lastBytesStart = this._outUsed;
+      this._outBytes.set(bytes, this._outUsed);
+      this._outUsed += bytes.length;
+      this._lastBytesEnd = this._outUsed;
+    }
+    this._post(id, flags, this._lastBytesStart, this._lastBytesEnd);
     return bytes.length;
+  }
+
+  /** Whether these bytes, with their present content, are the last bytes in the outbox. */
+  _isLastBytes(bytes) {
+    if (bytes !== this._lastBytes || this._outCount === ROWS) return false;
+    const { _lastBytesStart: start, _lastBytesEnd: end, _outBytes: out } = this;
+    const { length } = bytes;
+    return (
+      length === end - start && out.compare(bytes, 0, length, start, end) === 0
+    );
   }
 
   /**
@@ -318,6 +336,7 @@ class Engine {
     this._outCount = 0;
     this._outUsed = 0;
     this._lastText = null;
+    this._lastBytes = null;
     this._lastList = null;
     if (this._prepared.length > 0) this._prepared = [];
     this.flushes++;

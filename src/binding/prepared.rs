@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{AsyncTask, BufferSlice, Result};
+use napi::bindgen_prelude::{AsyncTask, BufferSlice, ObjectFinalize, Result};
 use napi::{Env, Error, Status, Task};
 use napi_derive::napi;
 use oxws_protocol::deflate::WINDOW_BITS;
@@ -11,7 +11,7 @@ use oxws_protocol::{MessageKind, PreparedFrame, PreparedMessage as Inner};
 use super::panic::guard;
 
 /// A message that is framed and compressed once, and sent to many connections.
-#[napi]
+#[napi(custom_finalize)]
 pub struct PreparedMessage {
     pub(super) message: Arc<Inner>,
 }
@@ -21,15 +21,17 @@ impl PreparedMessage {
     /// Creates a message. `compress` tells whether it is compressed for connections that
     /// have agreed on permessage-deflate.
     #[napi(constructor)]
-    pub fn new(data: &[u8], is_binary: bool, compress: bool) -> Self {
+    pub fn new(env: Env, data: &[u8], is_binary: bool, compress: bool) -> Result<Self> {
         let kind = if is_binary {
             MessageKind::Binary
         } else {
             MessageKind::Text
         };
-        Self {
+        // V8 frees old messages in time only if it knows how much memory they have.
+        env.adjust_external_memory(data.len() as i64)?;
+        Ok(Self {
             message: Arc::new(Inner::new(kind, data, compress)),
-        }
+        })
     }
 
     /// Returns a copy of the message, as it was given.
@@ -73,6 +75,14 @@ impl PreparedMessage {
             return Ok(self.message.plain().clone());
         }
         Ok(self.message.compressed(window_bits(window)?).clone())
+    }
+}
+
+impl ObjectFinalize for PreparedMessage {
+    fn finalize(self, env: Env) -> Result<()> {
+        let len = self.message.payload().len();
+        env.adjust_external_memory(-(len as i64))?;
+        Ok(())
     }
 }
 

@@ -51,14 +51,24 @@ pub(crate) enum Left<'a> {
     Shared(Bytes),
 }
 
+/// What the frame of a message depends on, apart from the message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// On nothing else.
+    Common,
+    /// On the window for which the prepared message is compressed.
+    Window(u8),
+    /// On the connection: it is masked, or compressed in the context of earlier messages.
+    Own,
+}
+
 /// A message in the batch.
 #[derive(Clone, Copy)]
 pub(crate) struct Part {
     pub(crate) flags: Flags,
     start: usize,
     len: usize,
-    /// The window for which the prepared message is compressed, if it is.
-    window: Option<u8>,
+    form: Form,
     /// Where the frame ends.
     pub(crate) end: usize,
 }
@@ -86,23 +96,23 @@ impl Batch {
         &self.parts
     }
 
-    /// Returns whether the batch has exactly the frames of these messages. Each has the
-    /// window for which it is compressed if it is prepared, or `None` if it is not compressed.
-    /// Call this only for messages whose frames do not depend on the connection.
+    /// Returns whether the batch has exactly the frames of these messages. `form` returns the
+    /// form of a message for the connection.
     pub(crate) fn has<'a>(
         &self,
-        entries: impl Iterator<Item = (Entry<'a>, Option<u8>)>,
+        entries: impl Iterator<Item = Entry<'a>>,
+        form: impl Fn(&Entry<'a>) -> Form,
     ) -> bool {
         if !self.is_common {
             return false;
         }
         let mut parts = self.parts.iter();
-        for (entry, window) in entries {
+        for entry in entries {
             let is_same = parts.next().is_some_and(|part| {
                 part.flags == entry.flags
                     && part.start == entry.start
                     && part.len == entry.content.len()
-                    && part.window == window
+                    && part.form == form(&entry)
             });
             if !is_same {
                 return false;
@@ -144,15 +154,14 @@ impl Batch {
         self.pieces.push(Piece::Shared(frame.clone()));
     }
 
-    /// Ends the frame of a message. `is_common` tells whether another connection that sends
-    /// the same message has the same frame.
-    pub(crate) fn end_part(&mut self, entry: &Entry<'_>, window: Option<u8>, is_common: bool) {
-        self.is_common &= is_common;
+    /// Ends the frame of a message.
+    pub(crate) fn end_part(&mut self, entry: &Entry<'_>, form: Form) {
+        self.is_common &= form != Form::Own;
         self.parts.push(Part {
             flags: entry.flags,
             start: entry.start,
             len: entry.content.len(),
-            window,
+            form,
             end: self.len,
         });
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use oxws_protocol::frame::{FrameHead, Opcode, MAX_HEAD_LEN};
 use oxws_protocol::{mask, BufferPool, Encoder, MessageOptions, PreparedMessage};
 
-use super::batch::{Batch, Left, MAX_SLICES};
+use super::batch::{Batch, Form, Left, MAX_SLICES};
 use super::mask_keys;
 use super::outbox::{Content, Entry, Flags, FrameKind};
 use super::socket::Socket;
@@ -311,7 +311,7 @@ impl WriteQueue {
         let Some(encoder) = &mut self.encoder else {
             return;
         };
-        if has_frames(batch, encoder, entries.clone()) {
+        if batch.has(entries.clone(), |entry| form(encoder, entry)) {
             note_prepared(encoder, entries);
         } else {
             batch.clear();
@@ -350,12 +350,7 @@ impl WriteQueue {
 
     /// Writes a long message directly, which is neither masked nor compressed. Only what
     /// the socket does not take at once is appended.
-    pub(crate) fn write_directly(
-        &mut self,
-        flags: Flags,
-        payload: Cow<'_, [u8]>,
-        socket: &Socket,
-    ) {
+    pub(crate) fn write_directly(&mut self, flags: Flags, payload: Cow<'_, [u8]>, socket: &Socket) {
         let (Some(FrameKind::Message(kind)), Some(encoder)) = (flags.kind(), &mut self.encoder)
         else {
             return;
@@ -721,64 +716,48 @@ fn prepare(
     }
 }
 
-/// Adds the frame of a message or control frame to a batch.
-fn batch_frame(batch: &mut Batch, encoder: &mut Encoder, entry: &Entry<'_>) {
-    let Entry { flags, start, .. } = *entry;
-    let is_masked = flags.mask();
-    match entry.content {
+/// Returns what the frame of a message depends on.
+fn form(encoder: &Encoder, entry: &Entry<'_>) -> Form {
+    let Entry { flags, content, .. } = *entry;
+    match content {
+        _ if flags.raw() => Form::Common,
+        _ if flags.mask() => Form::Own,
         Content::Prepared(message) => {
-            let window = encoder.prepared_window(message);
-            if is_masked {
-                batch.append(|out| prepare(encoder, message, key(true), out));
-            } else {
-                batch.append_shared(encoder.prepared(message).bytes());
-            }
-            batch.end_part(entry, window, !is_masked);
+            (encoder.prepared_window(message)).map_or(Form::Common, Form::Window)
         }
         Content::Payload(payload) => match flags.kind() {
-            Some(FrameKind::Message(kind))
-                if !flags.raw()
-                    && !is_masked
-                    && !encoder.compresses(payload.len(), flags.compress()) =>
-            {
-                let head = encoder.plain_head(kind, payload.len(), plain(flags));
-                batch.append(|out| head.append(out));
-                batch.append_payload(payload, start);
-                batch.end_part(entry, None, true);
+            Some(FrameKind::Message(_)) if encoder.compresses(payload.len(), flags.compress()) => {
+                Form::Own
             }
-            kind => {
-                let is_control = matches!(kind, Some(FrameKind::Control(_)));
-                batch.append(|out| {
-                    frame(Some(encoder), flags, payload, out);
-                });
-                batch.end_part(entry, None, flags.raw() || (is_control && !is_masked));
-            }
+            _ => Form::Common,
         },
     }
 }
 
-/// Returns whether the batch has exactly the frames of these messages.
-fn has_frames<'a>(
-    batch: &Batch,
-    encoder: &Encoder,
-    entries: impl Iterator<Item = Entry<'a>>,
-) -> bool {
-    let mut are_common = true;
-    let described = entries.map_while(|entry| {
-        let Entry { flags, content, .. } = entry;
-        let window = match content {
-            Content::Prepared(message) => encoder.prepared_window(message),
-            Content::Payload(payload) => {
-                let is_message = matches!(flags.kind(), Some(FrameKind::Message(_)));
-                let is_own =
-                    is_message && encoder.compresses(payload.len(), flags.compress());
-                are_common &= flags.raw() || !is_own;
-                None
-            }
-        };
-        are_common.then_some((entry, window))
-    });
-    batch.has(described)
+/// Adds the frame of a message or control frame to a batch.
+fn batch_frame(batch: &mut Batch, encoder: &mut Encoder, entry: &Entry<'_>) {
+    let Entry { flags, start, .. } = *entry;
+    let form = form(encoder, entry);
+    match (entry.content, flags.kind()) {
+        (Content::Prepared(message), _) if form == Form::Own => {
+            batch.append(|out| prepare(encoder, message, key(flags.mask()), out));
+        }
+        (Content::Prepared(message), _) => {
+            batch.append_shared(encoder.prepared(message).bytes());
+        }
+        (Content::Payload(payload), Some(FrameKind::Message(kind)))
+            if form == Form::Common && !flags.raw() =>
+        {
+            let head = encoder.plain_head(kind, payload.len(), plain(flags));
+            batch.append(|out| head.append(out));
+            batch.append_payload(payload, start);
+        }
+        (Content::Payload(payload), _) if flags.raw() => batch.append_payload(payload, start),
+        (Content::Payload(payload), _) => batch.append(|out| {
+            frame(Some(encoder), flags, payload, out);
+        }),
+    }
+    batch.end_part(entry, form);
 }
 
 /// Has the encoder notice prepared messages whose frames are already in a batch.

@@ -77,7 +77,9 @@ impl Encoder {
     /// or `None` if it is not compressed.
     pub fn prepared_window(&self, message: &PreparedMessage) -> Option<u8> {
         if self.compresses(message.payload().len(), message.compress()) {
-            self.deflater.as_ref().map(|deflater| deflater.window_bits())
+            self.deflater
+                .as_ref()
+                .map(|deflater| deflater.window_bits())
         } else {
             None
         }
