@@ -329,12 +329,21 @@ impl WriteQueue {
                 self.backlog().acks.push_back(end);
             }
         }
-        let result = batch.write(outbox, |slices| socket.write(slices));
+        if batch.len() == 0 {
+            self.advance(0);
+            return;
+        }
+        // One system call may not take all pieces.
+        let mut offered = 0;
+        let result = batch.write(outbox, |slices| {
+            offered = slices.iter().map(|slice| slice.len()).sum();
+            socket.write(slices)
+        });
         let Some(written) = self.advance_by(result) else {
             return;
         };
+        self.blocked = written < offered;
         for left in batch.left(outbox, written) {
-            self.blocked = true;
             match left {
                 Left::Borrowed(bytes) => self.append_payload(bytes.into(), 0),
                 Left::Shared(bytes) => self.append_shared(bytes),
