@@ -1,6 +1,6 @@
 'use strict';
 
-const { callLast, nextTick } = require('../environment');
+const { nextTick } = require('../environment');
 const PreparedMessage = require('../PreparedMessage');
 
 /** `readyState` of an open WebSocket, in both APIs. */
@@ -32,19 +32,28 @@ function broadcast(clients, data, options, callback) {
   const { filter, ...own } = options || {};
   const message = prepared(data, own);
   // All are found first: if the filter throws, nothing is sent.
-  const open = [];
+  const chosen = [];
   for (const client of clients) {
     if (client.readyState === OPEN && (!filter || filter(client))) {
-      open.push(client);
+      chosen.push(client);
     }
   }
-  const done = callback && collector(open.length, callback);
-  for (const client of open) callLast(send, client, message, done);
-  return open.length;
+  const done = callback ? collector(chosen.length, callback) : undefined;
+  for (const client of chosen) {
+    try {
+      client.send(message, done);
+    } catch (error) {
+      // The program has replaced the method `send`. The others still get the message.
+      throwLater(error);
+    }
+  }
+  return chosen.length;
 }
 
-function send(client, message, done) {
-  client.send(message, done);
+function throwLater(error) {
+  nextTick(() => {
+    throw error;
+  });
 }
 
 /** Returns a PreparedMessage with these options. */
