@@ -32,6 +32,7 @@ declare class WebSocket extends EventEmitter {
    * @param protocols the subprotocols to offer, in order of preference; none by default
    * @throws {Error} if the address is invalid, or if `protocolVersion` or an option of
    *   `perMessageDeflate` is out of range
+   * @throws {RangeError} if `highWaterMark` is out of range
    */
   constructor(
     address: string | URL | { href: string },
@@ -71,6 +72,11 @@ declare class WebSocket extends EventEmitter {
   binaryType: WebSocket.BinaryType;
   /** The number of bytes sent but not yet handed to the operating system. */
   readonly bufferedAmount: number;
+  /**
+   * Whether 'drain' follows: more than `highWaterMark` bytes were queued, as
+   * `bufferedAmount` counts them, and some still are.
+   */
+  readonly writableNeedDrain: boolean;
   /** The number of bytes received after the handshake, as they are on the wire. */
   bytesReceived: number;
   /** The negotiated extensions, by name; empty if there are none. */
@@ -275,6 +281,11 @@ declare namespace WebSocket {
     ping: [data: Buffer, flags: Flags];
     /** Emitted for each pong. */
     pong: [data: Buffer, flags: Flags];
+    /**
+     * Emitted when all messages are handed to the operating system, after more than
+     * `highWaterMark` bytes were queued. Not emitted if the connection ends first.
+     */
+    drain: [];
     /**
      * Emitted once, as the last event, when the connection has ended. `code` and
      * `message` are the code and the reason of the close frame that started the closing
@@ -496,8 +507,18 @@ declare namespace WebSocket {
     strictMasking?: boolean;
   }
 
+  /** An option for sending, which the documentation of ws does not have. */
+  interface Backpressure {
+    /**
+     * When more than this number of bytes is queued, `writableNeedDrain` is true until
+     * 'drain': an integer of at least 0; 65,536 by default. The constructors throw a
+     * RangeError for other values.
+     */
+    highWaterMark?: number;
+  }
+
   /** The options of a client. */
-  interface ClientOptions extends Limits {
+  interface ClientOptions extends Limits, Backpressure {
     /** The subprotocol to offer, instead of the argument `protocols`. */
     protocol?: string;
     /** The agent of the request, see `http.request`; Node's default agent by default. */
@@ -552,7 +573,7 @@ declare namespace WebSocket {
    * The options for a connection created from an upgrade request. Here `maxPayload` has
    * no limit by default.
    */
-  interface AcceptedOptions extends Limits {
+  interface AcceptedOptions extends Limits, Backpressure {
     /** The negotiated extensions, by name; none by default. */
     extensions?: Record<string, PerMessageDeflate>;
     /** The negotiated subprotocol; none by default. */
@@ -587,7 +608,7 @@ declare namespace WebSocket {
       ) => void);
 
   /** The options of a server. */
-  interface ServerOptions extends Limits {
+  interface ServerOptions extends Limits, Backpressure {
     /**
      * The address to listen on, with `port`; by default, all addresses of the machine.
      */
@@ -650,6 +671,7 @@ declare namespace WebSocket {
      * @param options at least one of `port`, `server` and `noServer` is required
      * @param callback a listener for 'listening'; used only with `port`
      * @throws {TypeError} if none of the three options is given
+     * @throws {RangeError} if `highWaterMark` is out of range
      * @throws {Error} if an option of `perMessageDeflate` is out of range
      */
     constructor(options: ServerOptions, callback?: () => void);

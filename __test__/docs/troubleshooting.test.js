@@ -243,6 +243,52 @@ describe(NAME, function () {
     }
   });
 
+  describe('download.js', () => {
+    const content = Buffer.alloc(24 << 20, 'the content of a file ');
+    let app;
+    let server;
+
+    before(async () => {
+      app = await App.create(NAME);
+      const file = path.join(app.folder, 'file');
+      fs.writeFileSync(file, content);
+      server = app.start('download.js', { env: { FILE: file } });
+      await app.printed(server, /listening/);
+    });
+
+    after(() => app.close());
+
+    /** A client that reads nothing before it is resumed. */
+    async function connect(target) {
+      const ws = new WebSocket(`ws://127.0.0.1:${app.port()}${target}`);
+      await once(ws, 'open');
+      ws.pause();
+      return ws;
+    }
+
+    for (const target of ['/await', '/']) {
+      it(`sends the file to a slow client: ${target}`, async () => {
+        const ws = await connect(target);
+        const pieces = [];
+        ws.on('message', (piece) => {
+          pieces.push(piece);
+          ws.pause();
+          setImmediate(() => ws.resume());
+        });
+        ws.resume();
+        const [code] = await once(ws, 'close');
+        assert.equal(code, 1000);
+        assert.ok(Buffer.concat(pieces).equals(content));
+      });
+    }
+
+    it('knows if the client leaves', async () => {
+      const ws = await connect('/await');
+      ws.terminate();
+      await app.printed(server, /^not all was sent: /m);
+    });
+  });
+
   describe('ticker.js', () => {
     let app;
 

@@ -169,6 +169,7 @@ describe('ws2016.md says what is true', () => {
         ([, value]) => value !== undefined,
       );
       assert.deepEqual(defined.map(([name]) => name).sort(), [
+        'highWaterMark',
         'maxPayload',
         'perMessageDeflate',
         'protocolVersion',
@@ -412,6 +413,8 @@ describe('ws2016.md says what is true', () => {
             () => new WebSocket('ws://localhost', { perMessageDeflate }),
           );
         },
+      'new WebSocket: highWaterMark must be an integer of at least 0': () =>
+        thrown(() => new WebSocket('ws://localhost', { highWaterMark: -1 })),
       'new WebSocket.Server: missing or invalid options': () =>
         thrown(() => new Server({})),
       'send: not opened': () =>

@@ -32,6 +32,7 @@ const OF_REQUESTS = [
   'createConnection',
   'defaultPort',
   'headers',
+  'highWaterMark', // That of a socket would be another one.
   'host',
   'hostname',
   'method',
@@ -414,6 +415,8 @@ describe('ws8.md says what is true', () => {
         new WebSocket('ws://localhost', ['a', 'a']),
       'Unsupported protocol version: 7 (supported versions: 8, 13)': () =>
         new WebSocket('ws://localhost', { protocolVersion: 7 }),
+      'The "highWaterMark" option must be an integer of at least 0': () =>
+        new WebSocketServer({ noServer: true, highWaterMark: -1 }),
       'perMessageDeflate.level must be an integer from 0 to 9: 99': () =>
         unconnected({
           perMessageDeflate: { zlibDeflateOptions: { level: 99 } },

@@ -124,6 +124,11 @@ class FrameWriter {
     this._writeInTurn(bytes, cb);
   }
 
+  /** Whether callbacks of data passed to the socket are still to come. */
+  get isAwaited() {
+    return this._written.size > 0;
+  }
+
   /** Calls the callbacks that a destroyed socket has not called. */
   settle() {
     for (const done of this._written) done();

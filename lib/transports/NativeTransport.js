@@ -14,6 +14,7 @@ const { LINGER } = require('../linger');
 const { event, flag, kind } = require('../native');
 const AdoptedSocket = require('./AdoptedSocket');
 const Callbacks = require('./Callbacks');
+const Drain = require('./Drain');
 const { theEngine } = require('./engine');
 const settingsFor = require('./settings');
 const systemError = require('./systemError');
@@ -43,6 +44,12 @@ const LONG = 64 * 1024;
  * is higher because text has to be encoded anyway.
  */
 const LONG_TEXT = 256 * 1024;
+
+/**
+ * The maximum number of bytes that are posted before the number of queued bytes is looked
+ * at. It is a small integer in V8, also with a larger high-water mark.
+ */
+const MAX_UNWATCHED = 2 ** 30;
 
 /**
  * Carries a connection that the engine reads and writes: one that a listener of the
@@ -135,6 +142,14 @@ class NativeTransport {
     /** The bytes posted to the outbox since flush number `_postedAt` of the engine. */
     this._posted = 0;
     this._postedAt = -1;
+    /** The Drain while more than the high-water mark was queued and some still is. */
+    this._drain = null;
+    /**
+     * The number of bytes that can be posted before more than the high-water mark may be
+     * queued. Looking at what is queued takes a native call, so it is not done for each
+     * message.
+     */
+    this._unwatched = Math.min(options.highWaterMark, MAX_UNWATCHED);
     /** The number of the connection in the engine; -1 once it has left the engine. */
     this.id = this._engine.open(this);
   }
@@ -341,8 +356,7 @@ class NativeTransport {
     }
     if (this.isTimed) this._owner.touch();
     const length = this._engine.postList(this.id, cb ? RAW | ACK : RAW, list);
-    if (cb) this._await(cb, RAW, length);
-    this._count(length);
+    this._hasPosted(cb, RAW, length);
   }
 
   /** Whether the transport is paused. */
@@ -630,8 +644,18 @@ class NativeTransport {
     const length = isText
       ? engine.postText(this.id, flags, data)
       : engine.postBytes(this.id, flags, data);
-    if (cb) this._await(cb, flags, length);
+    this._hasPosted(cb, flags, length);
+  }
+
+  /** Called when a message of `length` bytes was posted to the outbox. */
+  _hasPosted(cb, flags, length) {
     this._count(length);
+    this._unwatched -= length;
+    if (this._unwatched < 0 && this._mustWait()) {
+      this._engine.acknowledgeLast();
+      cb = this._drain.waitWith(cb);
+    }
+    if (cb) this._await(cb, flags, length);
   }
 
   /** Queues the callback of a message of `length` bytes. */
@@ -665,7 +689,70 @@ class NativeTransport {
     engine.flush();
     if (typeof data === 'string') engine.native.sendLongText(id, flags, data);
     else engine.native.sendLong(id, flags, unshared(data));
-    if (cb) this._await(cb, flags, data.length);
+    const mustWait = this._mustWait();
+    if (cb) {
+      if (mustWait) cb = this._drain.waitWith(cb);
+      this._await(cb, flags, data.length);
+    } else if (mustWait) {
+      this._drain.wait();
+    }
+  }
+
+  /**
+   * Whether 'drain' has to be emitted, because more than the high-water mark is or was
+   * queued. 'drain' is not emitted while some is still queued.
+   */
+  get needsDrain() {
+    this.watch();
+    return this._drain !== null && !this.isDestroyed;
+  }
+
+  /** Looks at what is queued. Above the high-water mark, waits until it is written. */
+  watch() {
+    if (this._mustWait()) this._drain.wait();
+  }
+
+  /** Whether more than the high-water mark is or was queued, and nobody waits yet. */
+  _mustWait() {
+    if (this._drain === null) {
+      const { _incoming: incoming, _options: options } = this;
+      const queued = this.bufferedAmount + incoming.heldBytes(this._ws);
+      const left = options.highWaterMark - queued;
+      if (left >= 0 || this.ends) {
+        this._unwatched = Math.min(Math.max(left, 0), MAX_UNWATCHED);
+        return false;
+      }
+      this._drain = new Drain(this);
+    }
+    this._unwatched = MAX_UNWATCHED;
+    return !this._drain.isWaiting && !this.ends;
+  }
+
+  /** All queued bytes, also those that `incoming` itself queues. */
+  get queuedBytes() {
+    const bytes = this.bufferedAmount + this._incoming.heldBytes(this._ws);
+    // Heads of frames may have been added since the last message was sent.
+    if (bytes > this._options.highWaterMark) this.watch();
+    return bytes;
+  }
+
+  /** Called by the Drain: whether callbacks of messages are still to come. */
+  get isAwaited() {
+    return this._callbacks !== null && this._callbacks.length > 0;
+  }
+
+  /** Called by the Drain when everything is written. */
+  emptied() {
+    if (this.id === -1 || this._released || this.isDestroyed) return;
+    if (this._incoming.heldBytes(this._ws) > 0) {
+      // The next message that is posted is waited for.
+      this._unwatched = -1;
+      return;
+    }
+    this._drain = null;
+    this._unwatched = Math.min(this._options.highWaterMark, MAX_UNWATCHED);
+    const { _context: context, _incoming: incoming } = this;
+    (context || nobodys).runInAsyncScope(incoming.drained, incoming, this._ws);
   }
 
   /** Calls the callbacks of sent messages. The row has their number. */
@@ -707,6 +794,7 @@ class NativeTransport {
     if (this.id === -1) return;
     clearTimeout(this._timer);
     this._isOpening = false;
+    this._drain = null;
     this.ends = true;
     const { native } = this._engine;
     const { id, _callbacks: callbacks } = this;

@@ -7,6 +7,7 @@ const { contextOfNow, nobodys } = require('../context');
 const { nextTick, setImmediate } = require('../environment');
 const { linger } = require('../linger');
 const { flag, kind } = require('../native');
+const Drain = require('./Drain');
 const { CLOSED, tell } = require('./tell');
 
 const { FIN, MASK } = flag;
@@ -51,6 +52,9 @@ class StreamTransport {
     this._context = context || nobodys;
     this._masks = options.masks ? MASK : 0;
     this._answers = options.answers;
+    this._highWaterMark = options.highWaterMark;
+    /** The Drain while more than the high-water mark was queued and some still is. */
+    this._drain = null;
     this._waitingPongs = 0;
     this._latestPing = null;
     /** Set if a listener of the engine has accepted the connection. */
@@ -105,6 +109,7 @@ class StreamTransport {
   /** Sends a message, or a fragment of one. */
   send(data, flags, cb) {
     this._writer.send(data, flags, cb);
+    this.watch();
   }
 
   /** Sends a PreparedMessage. */
@@ -116,11 +121,13 @@ class StreamTransport {
   control(opcode, payload, mask, cb) {
     const flags = opcode | FIN | (mask ? MASK : 0);
     this._writer.control(payload, flags, cb);
+    this.watch();
   }
 
   /** Writes raw bytes to the socket, after all data that was sent before. */
   write(bytes, cb) {
     this._writer.write(Buffer.from(bytes), cb);
+    this.watch();
   }
 
   /** Writes a frame that is given as a list of strings and Buffers. */
@@ -129,6 +136,47 @@ class StreamTransport {
       typeof piece === 'string' ? Buffer.from(piece) : piece,
     );
     this._writer.write(Buffer.concat(pieces), cb);
+    this.watch();
+  }
+
+  /**
+   * Whether 'drain' has to be emitted, because more than the high-water mark is or was
+   * queued. 'drain' is not emitted while some is still queued.
+   */
+  get needsDrain() {
+    this.watch();
+    return this._drain !== null && !this.isDestroyed;
+  }
+
+  /** All queued bytes, also those that `incoming` itself queues. */
+  get queuedBytes() {
+    this.watch();
+    return this.bufferedAmount + this._incoming.heldBytes(this._ws);
+  }
+
+  /** Looks at what is queued. Above the high-water mark, waits until it is written. */
+  watch() {
+    if (this._drain === null) {
+      const { _incoming: incoming, _ws: ws } = this;
+      const queued = this.bufferedAmount + incoming.heldBytes(ws);
+      if (queued <= this._highWaterMark) return;
+      this._drain = new Drain(this);
+    }
+    this._drain.wait();
+  }
+
+  /** Called by the Drain: whether callbacks of messages are still to come. */
+  get isAwaited() {
+    return this._writer.isAwaited;
+  }
+
+  /** Called by the Drain when everything is written. */
+  emptied() {
+    const { _context: context, _incoming: incoming, _ws: ws } = this;
+    // What `incoming` has queued itself is still to be sent, and waited for then.
+    if (this.isDestroyed || incoming.heldBytes(ws) > 0) return;
+    this._drain = null;
+    context.runInAsyncScope(incoming.drained, incoming, ws);
   }
 
   /** Whether the socket is paused by the transport itself. */

@@ -26,6 +26,9 @@ const StreamTransport = require('./StreamTransport');
  * - `hasSocket(ws, socket)`: Node's socket was created for a connection that the engine
  *   has accepted
  * - `moved(ws, transport)`: from now on, this transport carries the connection
+ * - `heldBytes(ws)`: returns the bytes of messages that the API queues itself, and gives to
+ *   the transport later
+ * - `drained(ws)`: nothing is queued any more, after more than the high-water mark was
  * - `notSent(cause, isCompressing)`: returns the error for the callback of data that is
  *   not sent
  *
@@ -38,6 +41,7 @@ const StreamTransport = require('./StreamTransport');
  *   `native`, and `threshold`, the minimum length in bytes of messages that are
  *   compressed
  * @param {Object} options.limits see `codec/limits`
+ * @param {Number} options.highWaterMark see `highWaterMark`
  * @param {Boolean} options.masks whether the transport masks the pongs that it sends
  * @param {Boolean} options.textsAreStrings whether text messages are delivered as
  *   strings; as Buffers otherwise

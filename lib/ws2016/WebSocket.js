@@ -6,6 +6,7 @@ const EventTarget = require('./EventTarget');
 const PerMessageDeflate = require('./PerMessageDeflate');
 const { buildHostHeader, connect, leave } = require('./connect');
 const { notSent } = require('./errors');
+const { check } = require('./options');
 const { closing, isBinary, toBuffer } = require('./payload');
 const { ReceiverView, SenderView } = require('./views');
 const errorOf = require('./violations');
@@ -23,6 +24,7 @@ const NodeUpgrade = require('../server/NodeUpgrade');
 const Upgrade = require('../server/Upgrade');
 const UpgradeRequest = require('../server/UpgradeRequest');
 const diagnostics = require('../transports/diagnostics');
+const { highWaterMarkOf } = require('../transports/highWaterMark');
 
 const { FIN, MASK, RSV1 } = flag;
 const { BINARY, CLOSE, PING, PONG, TEXT } = kind;
@@ -99,6 +101,8 @@ function WebSocket(address, protocols, options) {
   this._queue = null;
   this._transport = null;
 
+  // A server has checked its options itself.
+  if (!(address instanceof Upgrade)) check(options || {});
   if (this._isServer) {
     acceptClient(this, address, options || {});
   } else {
@@ -242,8 +246,8 @@ Object.assign(WebSocket.prototype, {
       return;
     }
     // The caller may reuse the memory of `data` while it is queued.
-    const kept = typeof data === 'string' ? data : copyOf(data);
-    this._queue.push(() => sendLater(this, kept, flags, cb), cb);
+    enqueue(this, typeof data === 'string' ? data : copyOf(data), flags, cb);
+    this._transport.watch();
   },
 
   /**
@@ -269,7 +273,7 @@ Object.assign(WebSocket.prototype, {
       return;
     }
     if (this._queue !== null) {
-      this._queue.push(() => this.stream(options, cb), cb);
+      this._queue.push(() => this.stream(options, cb), cb, 0);
       return;
     }
     this._queue = new Waiting();
@@ -305,7 +309,21 @@ Object.defineProperties(WebSocket.prototype, {
     configurable: true,
     enumerable: true,
     get() {
-      return this._transport === null ? 0 : this._transport.bufferedAmount;
+      if (this._transport === null || this._isOver) return 0;
+      return this._transport.queuedBytes;
+    },
+  },
+
+  /**
+   * Whether 'drain' follows: more than `highWaterMark` bytes were queued, and some still
+   * are.
+   */
+  writableNeedDrain: {
+    configurable: true,
+    enumerable: true,
+    get() {
+      if (this._transport === null || this._isOver) return false;
+      return this._transport.needsDrain;
     },
   },
 
@@ -384,10 +402,13 @@ EventTarget.mixInto(WebSocket.prototype);
 class Waiting {
   constructor() {
     this._all = [];
+    /** The bytes of all queued messages. */
+    this.bytes = 0;
   }
 
-  push(run, cb) {
+  push(run, cb, bytes) {
     this._all.push({ run, cb });
+    this.bytes += bytes;
   }
 
   run() {
@@ -399,12 +420,18 @@ class Waiting {
   }
 }
 
+/** Queues a message until the stream in progress has ended. */
+function enqueue(ws, data, flags, cb) {
+  const run = () => sendLater(ws, data, flags, cb);
+  ws._queue.push(run, cb, Buffer.byteLength(data));
+}
+
 /** Sends a queued message, or queues it again if another stream has started. */
 function sendLater(ws, data, flags, cb) {
   if (ws.readyState !== OPEN) {
     if (cb) cb(notOpened());
   } else if (ws._queue !== null) {
-    ws._queue.push(() => sendLater(ws, data, flags, cb), cb);
+    enqueue(ws, data, flags, cb);
   } else {
     ws._transport.send(data, flags, cb);
   }
@@ -532,6 +559,12 @@ const incoming = {
     ws._transport = transport;
   },
 
+  heldBytes: (ws) => (ws._queue === null ? 0 : ws._queue.bytes),
+
+  drained(ws) {
+    if (!ws._isOver) ws.emit('drain');
+  },
+
   notSent,
 };
 
@@ -605,26 +638,30 @@ function establish(ws, upgrade, options) {
 let last = null;
 
 /** Returns the options for the transport, see `transports/open`. */
-function transportOptions(ws, extension, { maxFragments, strictMasking }) {
+function transportOptions(ws, extension, options) {
   const { _isServer: isServer, maxPayload } = ws;
+  const { maxFragments, strictMasking } = options;
+  const highWaterMark = highWaterMarkOf(options);
   const limits = { maxPayload, maxFragments };
   if (strictMasking) limits.masked = isServer;
   const isLast =
     last !== null &&
     last.masks === !isServer &&
+    last.highWaterMark === highWaterMark &&
     last.limits.maxPayload === maxPayload &&
     last.limits.maxFragments === maxFragments &&
     last.limits.masked === limits.masked;
   if (extension === undefined && isLast) return last;
-  const options = {
+  const made = {
     deflate: extension ? extension.forCodec : null,
     limits,
+    highWaterMark,
     masks: !isServer,
     textsAreStrings: true,
     answers: true,
   };
-  if (extension === undefined) last = options;
-  return options;
+  if (extension === undefined) last = made;
+  return made;
 }
 
 /**

@@ -4,6 +4,7 @@ const EventEmitter = require('events');
 const http = require('http');
 
 const Extensions = require('./Extensions');
+const { check } = require('./options');
 const PerMessageDeflate = require('./PerMessageDeflate');
 const WebSocket = require('./WebSocket');
 const { callLast } = require('../environment');
@@ -11,6 +12,7 @@ const native = require('../native');
 const broadcast = require('../server/broadcast');
 const listen = require('../server/listen');
 const NodeUpgrade = require('../server/NodeUpgrade');
+const { HIGH_WATER_MARK } = require('../transports/highWaterMark');
 
 const { STATUS_SHIFT, VERSION } = native.verdict;
 
@@ -18,6 +20,7 @@ const DEFAULTS = {
   backlog: null, // The default of `net.Server#listen`: 511.
   clientTracking: true,
   handleProtocols: null,
+  highWaterMark: HIGH_WATER_MARK,
   host: null,
   maxPayload: 100 * 1024 * 1024, // In bytes.
   noServer: false,
@@ -38,6 +41,7 @@ const DEFAULTS = {
  * @param {Object} options at least one of `port`, `server` and `noServer` is required
  * @param {Function} [callback] a listener for 'listening'; used only with `port`
  * @throws {TypeError} if none of the three is given
+ * @throws {RangeError} if `highWaterMark` is out of range
  * @throws {Error} if an option of `perMessageDeflate` is out of range
  */
 function WebSocketServer(options, callback) {
@@ -51,6 +55,7 @@ function WebSocketServer(options, callback) {
   if (isNone(port) && !server && !noServer) {
     throw new TypeError('missing or invalid options');
   }
+  check(this.options);
   deflateFor(this.options); // Throws if an option is out of range.
   this.path = path;
   if (clientTracking) this.clients = new Set();
@@ -295,9 +300,11 @@ function completeUpgrade(wss, upgrade, { protocol, version }, callback) {
 
 /** Creates the WebSocket for an upgrade. */
 function accept(wss, upgrade, { extensions, protocol, version }, callback) {
-  const { maxFragments, maxPayload, strictMasking } = wss.options;
+  const { highWaterMark, maxFragments, maxPayload, strictMasking } =
+    wss.options;
   const client = new WebSocket(upgrade, {
     extensions,
+    highWaterMark,
     maxFragments,
     maxPayload,
     protocol,

@@ -10,7 +10,7 @@ const tls = require('tls');
 const { parse, targetOf } = require('./address');
 const { agreementOf } = require('./agreement');
 const { format } = require('./extension');
-const { DEFAULTS, receiving } = require('./options');
+const { DEFAULTS, check, connectionOptions } = require('./options');
 const PerMessageDeflate = require('./permessage-deflate');
 const { remember, withhold } = require('./redirect');
 const { callLast, nextTick } = require('../environment');
@@ -41,7 +41,8 @@ const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
  *   options, if this argument is left out
  * @param {Object} [options]
  * @returns {Object} the options, completed by the defaults
- * @throws {RangeError} if the protocol version is not supported
+ * @throws {RangeError} if the protocol version is not supported, or if `highWaterMark` is
+ *   out of range
  * @throws {SyntaxError} if the address or a subprotocol is invalid
  */
 function connect(websocket, address, protocols, options) {
@@ -53,6 +54,7 @@ function connect(websocket, address, protocols, options) {
         `(supported versions: ${VERSIONS.join(', ')})`,
     );
   }
+  check(settings);
   const handshake = {
     websocket,
     settings,
@@ -158,6 +160,7 @@ function requestOptions(handshake, target, asked) {
       settings.createConnection || (isSecure ? connectTls : connectPlain),
     defaultPort: settings.defaultPort || (isSecure ? 443 : 80),
     headers: headersFor(handshake, asked),
+    highWaterMark: undefined, // That of the socket is left to Node.
     host: target.host,
     hostname: undefined,
     method: 'GET',
@@ -295,7 +298,7 @@ function open(websocket, { asked, head, res, settings, socket }) {
   websocket._protocol = agreement.protocol;
   websocket._extensions = agreement.extensions;
   websocket.setSocket(socket, head, {
-    ...receiving(settings),
+    ...connectionOptions(settings),
     generateMask: settings.generateMask,
   });
 }

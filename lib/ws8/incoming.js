@@ -80,6 +80,12 @@ module.exports = {
     ws._transport = transport;
   },
 
+  heldBytes: (ws) => (ws._blobs === null ? 0 : ws._blobs.bytes),
+
+  drained(ws) {
+    if (ws._readyState !== CLOSED) ws.emit('drain');
+  },
+
   notSent(cause, isCompressing) {
     if (cause) return cause;
     if (isCompressing) {

@@ -6,7 +6,7 @@ const http = require('http');
 const { kOpen, kWebSocket } = require('./constants');
 const extension = require('./extension');
 const { judge, negotiate } = require('./opening');
-const { DEFAULTS, receiving } = require('./options');
+const { DEFAULTS, check, connectionOptions } = require('./options');
 const PerMessageDeflate = require('./permessage-deflate');
 const { ask, isHeader, refuse } = require('./refusal');
 const WebSocket = require('./websocket');
@@ -49,6 +49,7 @@ class WebSocketServer extends EventEmitter {
    * @param {Object} options exactly one of `port`, `server` and `noServer` is required
    * @param {Function} [callback] a listener for 'listening'; used only with `port`
    * @throws {TypeError} unless exactly one of the three is given
+   * @throws {RangeError} if `highWaterMark` is out of range
    * @throws {Error} if an option of `perMessageDeflate` is out of range
    */
   constructor(options, callback) {
@@ -64,6 +65,7 @@ class WebSocketServer extends EventEmitter {
           'must be specified',
       );
     }
+    check(this.options);
     if (perMessageDeflate === true) this.options.perMessageDeflate = {};
     // What is out of range throws now, and not at each handshake.
     if (perMessageDeflate)
@@ -216,7 +218,7 @@ function newWebSocket({ options }) {
 
 /** Opens the WebSocket of an upgrade request that was accepted. */
 function open(wss, upgrade, websocket, callback) {
-  const options = receiving(wss.options);
+  const options = connectionOptions(wss.options);
   track(wss, websocket);
   if (upgrade instanceof EngineUpgrade) {
     websocket[kOpen](upgrade, options);

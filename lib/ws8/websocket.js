@@ -24,6 +24,7 @@ const { flag, kind } = require('../native');
 const PreparedMessage = require('../PreparedMessage');
 const NodeUpgrade = require('../server/NodeUpgrade');
 const diagnostics = require('../transports/diagnostics');
+const { highWaterMarkOf } = require('../transports/highWaterMark');
 
 const { FIN, MASK, RSV1 } = flag;
 const { BINARY, CLOSE, PING, PONG, TEXT } = kind;
@@ -42,7 +43,8 @@ class WebSocket extends EventEmitter {
    * @param {String|String[]} [protocols] the subprotocols to offer
    * @param {Object} [options]
    * @throws {SyntaxError} if the address or a subprotocol is invalid
-   * @throws {RangeError} if the protocol version is not supported
+   * @throws {RangeError} if the protocol version is not supported, or if `highWaterMark` is
+   *   out of range
    */
   constructor(address, protocols, options) {
     super();
@@ -95,12 +97,8 @@ class WebSocket extends EventEmitter {
 
   /** The bytes sent but not yet handed to the operating system. */
   get bufferedAmount() {
-    const { _blobs: blobs, _transport: transport } = this;
-    return (
-      this._bufferedAmount +
-      (blobs === null ? 0 : blobs.bytes) +
-      (transport === null ? 0 : transport.bufferedAmount)
-    );
+    const { _bufferedAmount: refused, _transport: transport } = this;
+    return refused + (transport === null ? 0 : transport.queuedBytes);
   }
 
   /** The names of the negotiated extensions, separated by commas. */
@@ -126,6 +124,15 @@ class WebSocket extends EventEmitter {
   /** The URL of the server; undefined for a connection of a server. */
   get url() {
     return this._url;
+  }
+
+  /**
+   * Whether 'drain' follows: more than `highWaterMark` bytes were queued, and some still
+   * are.
+   */
+  get writableNeedDrain() {
+    const { _readyState: state, _transport: transport } = this;
+    return state !== CLOSED && transport !== null && transport.needsDrain;
   }
 
   // Properties that ws does not document, but that programs use.
@@ -154,7 +161,7 @@ class WebSocket extends EventEmitter {
    *
    * @param {stream.Duplex} socket
    * @param {Buffer} head the bytes that were read after the handshake
-   * @param {Object} options `allowSynchronousEvents`, `generateMask`,
+   * @param {Object} options `allowSynchronousEvents`, `generateMask`, `highWaterMark`,
    *   `maxBufferedChunks`, `maxFragments`, `maxPayload`, `skipUTF8Validation`
    */
   setSocket(socket, head, options) {
@@ -312,6 +319,7 @@ for (const name of [
   'protocol',
   'readyState',
   'url',
+  'writableNeedDrain',
 ]) {
   Object.defineProperty(WebSocket.prototype, name, { enumerable: true });
 }
@@ -320,7 +328,7 @@ mixInto(WebSocket.prototype);
 
 /**
  * The options for the transports of servers, by the options of `setSocket`. Those that
- * `receiving` returns are shared by connections, and so these are.
+ * `connectionOptions` returns are shared by connections, and so these are.
  */
 const ofServers = new WeakMap();
 
@@ -339,6 +347,7 @@ function transportOptions(ws, extension, options) {
       validates: !options.skipUTF8Validation,
       keepsEnds: true,
     },
+    highWaterMark: highWaterMarkOf(options),
     masks: !ws._isServer,
     textsAreStrings: false,
     answers: false,
@@ -451,6 +460,7 @@ function sendControl(ws, opcode, data, mask, cb) {
   blobsOf(ws).add(data, cb, true, (payload) => {
     ws._transport.control(opcode, payload, mask, cb);
   });
+  ws._transport.watch();
 }
 
 /**
@@ -470,6 +480,7 @@ function sendLater(ws, data, flags, cb) {
   blobsOf(ws).add(data || EMPTY_BUFFER, cb, false, (payload) => {
     ws._transport.send(payload, flags, cb);
   });
+  ws._transport.watch();
 }
 
 /**
