@@ -15,6 +15,7 @@ const wss = new WebSocket.Server(
     path: '/chat',
     clientTracking: true,
     maxPayload: 1024,
+    highWaterMark: 1024,
     handleProtocols: (protocols: string[]) => protocols[0] ?? false,
     verifyClient(info, cb) {
       const origin: string | undefined = info.origin;
@@ -55,6 +56,7 @@ wss.on('connection', (ws) => {
   ws.stream((error, send) => send('text'));
   ws.close(1000, 'reason');
   ws.terminate();
+  ws.once('drain', () => ws.writableNeedDrain === false);
   const amount: number = ws.bufferedAmount + ws.bytesReceived;
   return amount;
 });
@@ -86,6 +88,7 @@ const ws = new WebSocket('wss://localhost', ['a', 'b'], {
   rejectUnauthorized: false,
   perMessageDeflate: true,
   localAddress: '127.0.0.1',
+  highWaterMark: 0,
 });
 new WebSocket('ws://localhost', 'protocol');
 new WebSocket('ws://localhost', { perMessageDeflate: false });
