@@ -2,6 +2,7 @@
 
 import { ClientRequestArgs, IncomingMessage } from 'http';
 import Base = require('ws');
+import Of2016 = require('../index');
 
 declare class WebSocket extends Base {
   constructor(address: null);
@@ -21,12 +22,46 @@ declare class WebSocket extends Base {
    * are handed to the operating system, unless the connection ends first.
    */
   readonly writableNeedDrain: boolean;
+
+  /**
+   * Sends a message, or a fragment of one. A PreparedMessage is framed and compressed only
+   * once; with `options`, it is sent as its data would be.
+   */
+  send(
+    data: WebSocket.SendData | WebSocket.PreparedMessage,
+    cb?: (err?: Error) => void,
+  ): void;
+  send(
+    data: WebSocket.SendData | WebSocket.PreparedMessage,
+    options: WebSocket.SendOptions | undefined,
+    cb?: (err?: Error) => void,
+  ): void;
 }
 
 type WebSocketClass = typeof WebSocket;
 type WebSocketInstance = WebSocket;
 
 declare namespace WebSocket {
+  /** The data of `send`. */
+  type SendData = Parameters<Base['send']>[0];
+  /** The options of `send`. */
+  type SendOptions = Parameters<Base['send']>[1];
+
+  export import PreparedMessage = Of2016.PreparedMessage;
+  export import PreparedData = Of2016.PreparedData;
+  export import PreparedOptions = Of2016.PreparedOptions;
+
+  /** The options of `broadcast`. */
+  interface BroadcastOptions<
+    T extends typeof Base = WebSocketClass,
+  > extends PreparedOptions {
+    /**
+     * Called with each open client. The message is sent to those for which it returns
+     * true. If it throws, nothing is sent.
+     */
+    filter?: ((client: InstanceType<T>) => boolean) | undefined;
+  }
+
   interface Backpressure {
     /**
      * When more than this number of bytes is queued, `writableNeedDrain` is true until
@@ -55,6 +90,25 @@ declare namespace WebSocket {
     U extends typeof IncomingMessage = typeof IncomingMessage,
   > extends Base.Server<T, U> {
     constructor(options?: ServerOptions<T, U>, callback?: () => void);
+
+    /**
+     * Sends a message to the open clients. It is framed once, and compressed once.
+     *
+     * @param callback called once with null and the number of clients whose message was
+     *   handed to the operating system, after the connections of all others have ended
+     * @returns the number of clients to which the message is sent
+     * @throws {Error} if `clientTracking` is false
+     * @throws {TypeError} if `data` is of another type
+     */
+    broadcast(
+      data: PreparedData | PreparedMessage,
+      callback?: (error: null, count: number) => void,
+    ): number;
+    broadcast(
+      data: PreparedData | PreparedMessage,
+      options: BroadcastOptions<T> | undefined,
+      callback?: (error: null, count: number) => void,
+    ): number;
   }
 
   const WebSocket: WebSocketClass;

@@ -11,6 +11,7 @@ export import EventListenerOptions = WebSocket.EventListenerOptions;
 export import FinishRequestCallback = WebSocket.FinishRequestCallback;
 export import MessageEvent = WebSocket.MessageEvent;
 export import PerMessageDeflateOptions = WebSocket.PerMessageDeflateOptions;
+export import PreparedMessage = WebSocket.PreparedMessage;
 export import RawData = WebSocket.RawData;
 export import ServerOptions = WebSocket.ServerOptions;
 export import VerifyClientCallbackAsync = WebSocket.VerifyClientCallbackAsync;

@@ -331,8 +331,7 @@ class NativeTransport {
     if (this.isTimed) this._owner.touch();
     if (cb) flags |= ACK;
     const length = this._engine.postPrepared(this.id, flags, message);
-    if (cb) this._await(cb, flags, length);
-    this._count(length);
+    this._hasPosted(cb, flags, length);
   }
 
   /** Sends a control frame. The caller has checked that the payload is not too long. */

@@ -115,6 +115,7 @@ class StreamTransport {
   /** Sends a PreparedMessage. */
   sendPrepared(message, flags, cb) {
     this._writer.sendPrepared(message, flags, cb);
+    this.watch();
   }
 
   /** Sends a control frame. */

@@ -118,6 +118,15 @@ ws.removeEventListener('message', listener);
 ws.binaryType = 'arraybuffer';
 const url: string = ws.url;
 
+const message = new WebSocket.PreparedMessage('text', { binary: true });
+ws.send(message, (error) => error?.message);
+const reached: number = new WebSocket.Server({ port: 0 }).broadcast(
+  message,
+  { filter: (client) => client.readyState === WebSocket.OPEN },
+  (error, count) => [error, count],
+);
+const length: number = message.length + message.data.length + reached;
+
 class Client extends WebSocket {
   constructor() {
     super(url);
@@ -140,6 +149,8 @@ new WebSocket();
 new WebSocket.Server();
 // @ts-expect-error a callback is needed
 ws.stream();
+// @ts-expect-error an object is not data
+new WebSocket.PreparedMessage({ length });
 // @ts-expect-error functions cannot be sent
 ws.send(() => {});
 // @ts-expect-error a code is a number

@@ -35,6 +35,15 @@ const ofWs: ws8 = ws;
 const anyServer: ws8.Server<typeof WebSocket> = wss;
 ofWs.send(String(anyServer.address()));
 
+const message = new WebSocket.PreparedMessage('text', { compress: false });
+ws.send(message, (error) => error?.message);
+const reached: number = wss.broadcast(
+  message,
+  { binary: true, filter: (client) => client.writableNeedDrain },
+  (error, count) => [error, count],
+);
+wss.broadcast(new Uint8Array(reached));
+
 class Own extends WebSocket {}
 new WebSocketServer({ port: 0, WebSocket: Own }).on('connection', (own) => {
   const made: Own = own;
@@ -45,3 +54,5 @@ new WebSocketServer({ port: 0, WebSocket: Own }).on('connection', (own) => {
 new WebSocketServer({ port: 0, highWaterMark: '1' });
 // @ts-expect-error It cannot be set.
 ws.writableNeedDrain = false;
+// @ts-expect-error An object is not data.
+new WebSocket.PreparedMessage({});
