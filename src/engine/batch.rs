@@ -5,12 +5,14 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use oxws_protocol::frame::MAX_HEAD_LEN;
+use oxws_protocol::Encoder;
 
-use super::outbox::{Entry, Flags};
+use super::framing::{self, append_prepared, key, plain};
+use super::outbox::{Content, Entry, Flags, FrameKind};
 
 /// The maximum length of a payload, in bytes, that is copied behind its head. The system
 /// takes longer for a further slice than such a copy does.
-pub(crate) const MAX_JOINED: usize = 2 * 1024;
+const MAX_JOINED: usize = 2 * 1024;
 
 /// The maximum number of slices that one system call writes.
 pub(crate) const MAX_SLICES: usize = 64;
@@ -53,7 +55,7 @@ pub(crate) enum Left<'a> {
 
 /// What the frame of a message depends on, apart from the message.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+enum Form {
     /// On nothing else.
     Common,
     /// On the window for which the prepared message is compressed.
@@ -96,13 +98,29 @@ impl Batch {
         &self.parts
     }
 
-    /// Returns whether the batch has exactly the frames of these messages. `form` returns the
-    /// form of a message for the connection.
-    pub(crate) fn has<'a>(
-        &self,
-        entries: impl Iterator<Item = Entry<'a>>,
-        form: impl Fn(&Entry<'a>) -> Form,
-    ) -> bool {
+    /// Has the batch have exactly the frames of these messages on the encoder's connection.
+    pub(crate) fn fill<'a>(
+        &mut self,
+        entries: impl Iterator<Item = Entry<'a>> + Clone,
+        encoder: &mut Encoder,
+    ) {
+        if !self.has(entries.clone(), encoder) {
+            self.clear();
+            for entry in entries {
+                self.push(&entry, encoder);
+            }
+            return;
+        }
+        for entry in entries {
+            if let Content::Prepared(message) = entry.content {
+                // The encoder has to know that it is sent.
+                encoder.prepared(message);
+            }
+        }
+    }
+
+    /// Returns whether the batch has exactly the frames of these messages.
+    fn has<'a>(&self, entries: impl Iterator<Item = Entry<'a>>, encoder: &Encoder) -> bool {
         if !self.is_common {
             return false;
         }
@@ -112,7 +130,7 @@ impl Batch {
                 part.flags == entry.flags
                     && part.start == entry.start
                     && part.len == entry.content.len()
-                    && part.form == form(&entry)
+                    && part.form == form(&entry, encoder)
             });
             if !is_same {
                 return false;
@@ -121,8 +139,39 @@ impl Batch {
         parts.next().is_none()
     }
 
+    /// Appends the frame of a message or control frame.
+    fn push(&mut self, entry: &Entry<'_>, encoder: &mut Encoder) {
+        let Entry { flags, start, .. } = *entry;
+        let form = form(entry, encoder);
+        match (entry.content, flags.kind()) {
+            (Content::Prepared(message), _) if form == Form::Own => {
+                self.append(|out| append_prepared(encoder, message, key(flags.mask()), out));
+            }
+            (Content::Prepared(message), _) => {
+                self.append_shared(encoder.prepared(message).bytes());
+            }
+            (Content::Payload(payload), _) if flags.raw() => self.append_payload(payload, start),
+            (Content::Payload(payload), Some(FrameKind::Message(kind))) if form == Form::Common => {
+                let head = encoder.plain_head(kind, payload.len(), plain(flags));
+                self.append(|out| head.append(out));
+                self.append_payload(payload, start);
+            }
+            (Content::Payload(payload), _) => self.append(|out| {
+                framing::append(Some(encoder), flags, payload, out);
+            }),
+        }
+        self.is_common &= form != Form::Own;
+        self.parts.push(Part {
+            flags,
+            start,
+            len: entry.content.len(),
+            form,
+            end: self.len,
+        });
+    }
+
     /// Appends bytes that `write` appends to the buffer that it gets.
-    pub(crate) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         write(&mut self.bytes);
         let end = self.bytes.len();
@@ -134,7 +183,7 @@ impl Batch {
     }
 
     /// Appends a payload, which is in the outbox at position `start`.
-    pub(crate) fn append_payload(&mut self, payload: &[u8], start: usize) {
+    fn append_payload(&mut self, payload: &[u8], start: usize) {
         if payload.len() <= MAX_JOINED {
             self.append(|bytes| bytes.extend_from_slice(payload));
             return;
@@ -145,25 +194,13 @@ impl Batch {
     }
 
     /// Appends a frame of a prepared message.
-    pub(crate) fn append_shared(&mut self, frame: &Bytes) {
+    fn append_shared(&mut self, frame: &Bytes) {
         if frame.len() <= MAX_JOINED + MAX_HEAD_LEN {
             self.append(|bytes| bytes.extend_from_slice(frame));
             return;
         }
         self.len += frame.len();
         self.pieces.push(Piece::Shared(frame.clone()));
-    }
-
-    /// Ends the frame of a message.
-    pub(crate) fn end_part(&mut self, entry: &Entry<'_>, form: Form) {
-        self.is_common &= form != Form::Own;
-        self.parts.push(Part {
-            flags: entry.flags,
-            start: entry.start,
-            len: entry.content.len(),
-            form,
-            end: self.len,
-        });
     }
 
     /// Calls `write` with the frames, as far as one system call can write them. `outbox`
@@ -203,5 +240,23 @@ impl Batch {
             Piece::Outbox(range) => &outbox[range.clone()],
             Piece::Shared(bytes) => bytes,
         }
+    }
+}
+
+/// Returns what the frame of a message depends on.
+fn form(entry: &Entry<'_>, encoder: &Encoder) -> Form {
+    let Entry { flags, content, .. } = *entry;
+    match content {
+        _ if flags.raw() => Form::Common,
+        _ if flags.mask() => Form::Own,
+        Content::Prepared(message) => {
+            (encoder.prepared_window(message)).map_or(Form::Common, Form::Window)
+        }
+        Content::Payload(payload) => match flags.kind() {
+            Some(FrameKind::Message(_)) if encoder.compresses(payload.len(), flags.compress()) => {
+                Form::Own
+            }
+            _ => Form::Common,
+        },
     }
 }

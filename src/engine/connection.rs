@@ -43,7 +43,7 @@ pub(crate) struct Connection {
     queue: RefCell<WriteQueue>,
     /// Wakes the task, which reads, and waits for the socket to become writable.
     driver: RefCell<Option<Waker>>,
-    /// Set while the connection is queued in `Core::dirty`.
+    /// Set while the connection is queued in `Exchange::dirty`.
     pub(crate) dirty: Cell<bool>,
     /// Messages in the outbox that are written directly from there.
     deferred: Cell<Option<Chain>>,

@@ -9,6 +9,7 @@
 //! | [`connection`]  | one connection                                                 |
 //! | [`write_queue`] | the frames that a connection has to write                      |
 //! | [`batch`]       | frames that are about to be written with one system call       |
+//! | [`framing`]     | makes frames of what JavaScript sends                          |
 //! | [`traffic`]     | byte counts of a connection                                    |
 //! | [`driver`]      | the task of one connection: it reads                           |
 //! | [`exchange`]    | what commands and tasks share                                  |
@@ -38,6 +39,8 @@ pub(crate) mod core;
 pub(crate) mod driver;
 #[cfg(unix)]
 pub(crate) mod exchange;
+#[cfg(unix)]
+pub(crate) mod framing;
 #[cfg(unix)]
 pub(crate) mod host;
 #[cfg(unix)]

@@ -6,11 +6,11 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oxws_protocol::frame::{FrameHead, Opcode, MAX_HEAD_LEN};
-use oxws_protocol::{mask, BufferPool, Encoder, MessageOptions, PreparedMessage};
+use oxws_protocol::frame::{Opcode, MAX_HEAD_LEN};
+use oxws_protocol::{BufferPool, Encoder, MessageOptions, PreparedMessage};
 
-use super::batch::{Batch, Form, Left, MAX_SLICES};
-use super::mask_keys;
+use super::batch::{Batch, Left, MAX_SLICES};
+use super::framing::{self, append_control, append_prepared, key, plain};
 use super::outbox::{Content, Entry, Flags, FrameKind};
 use super::socket::Socket;
 use super::traffic::{Tally, Traffic};
@@ -108,7 +108,7 @@ impl Compression {
                 }
             }
             HeldContent::Prepared(message) => {
-                prepare(&mut self.encoder, message, self.mask, &mut self.frame);
+                append_prepared(&mut self.encoder, message, self.mask, &mut self.frame);
             }
         }
         self
@@ -264,7 +264,7 @@ impl WriteQueue {
                 let frame = encoder.prepared(message).bytes();
                 if flags.mask() || frame.len() < MIN_SHARED {
                     let before = self.tail.len();
-                    prepare(encoder, message, key(flags.mask()), &mut self.tail);
+                    append_prepared(encoder, message, key(flags.mask()), &mut self.tail);
                     self.count(self.tail.len() - before, flags);
                 } else {
                     let frame = frame.clone();
@@ -284,7 +284,7 @@ impl WriteQueue {
             self.buffers.grow(&mut self.tail, capacity);
         }
         self.closing |= flags.kind() == Some(FrameKind::Control(Opcode::Close));
-        if frame(self.encoder.as_mut(), flags, payload, &mut self.tail) {
+        if framing::append(self.encoder.as_mut(), flags, payload, &mut self.tail) {
             self.count(self.tail.len() - before, flags);
         }
     }
@@ -311,14 +311,7 @@ impl WriteQueue {
         let Some(encoder) = &mut self.encoder else {
             return;
         };
-        if batch.has(entries.clone(), |entry| form(encoder, entry)) {
-            note_prepared(encoder, entries);
-        } else {
-            batch.clear();
-            for entry in entries {
-                batch_frame(batch, encoder, &entry);
-            }
-        }
+        batch.fill(entries, encoder);
         let start = self.appended;
         self.appended += batch.len() as u64;
         self.tally.accepted += batch.len() as u64;
@@ -503,7 +496,7 @@ impl WriteQueue {
             return;
         }
         let before = self.tail.len();
-        control(Opcode::Pong, payload, key(masked), &mut self.tail);
+        append_control(Opcode::Pong, payload, key(masked), &mut self.tail);
         let added = self.tail.len() - before;
         self.waiting_pongs += added;
         self.count(added, Flags(0));
@@ -669,126 +662,5 @@ impl WriteQueue {
 fn shrink_if_empty<T>(list: &mut VecDeque<T>) {
     if list.is_empty() && list.capacity() > MAX_IDLE_ENTRIES {
         *list = VecDeque::new();
-    }
-}
-
-/// Returns the options of a message that is neither masked nor compressed.
-fn plain(flags: Flags) -> MessageOptions {
-    MessageOptions {
-        fin: flags.fin(),
-        compress: false,
-        mask: None,
-    }
-}
-
-/// Returns a new masking key if `masked` is true.
-fn key(masked: bool) -> Option<[u8; 4]> {
-    // A frame that has to be masked must not be sent without randomness. A system
-    // always has randomness once it has started.
-    masked.then(|| mask_keys::next().expect("the system has randomness"))
-}
-
-/// Appends the frame of a message or control frame to `out`. Returns whether there is one.
-fn frame(encoder: Option<&mut Encoder>, flags: Flags, payload: &[u8], out: &mut Vec<u8>) -> bool {
-    match (flags.kind(), encoder) {
-        _ if flags.raw() => out.extend_from_slice(payload),
-        (Some(FrameKind::Message(kind)), Some(encoder)) => {
-            let options = MessageOptions {
-                fin: flags.fin(),
-                compress: flags.compress(),
-                mask: key(flags.mask()),
-            };
-            encoder.message(kind, payload, options, out);
-        }
-        (Some(FrameKind::Control(opcode)), _) => {
-            control(opcode, payload, key(flags.mask()), out);
-        }
-        _ => return false,
-    }
-    true
-}
-
-/// Appends the frame of a prepared message to `out`.
-fn prepare(
-    encoder: &mut Encoder,
-    message: &PreparedMessage,
-    key: Option<[u8; 4]>,
-    out: &mut Vec<u8>,
-) {
-    let frame = encoder.prepared(message);
-    match key {
-        None => out.extend_from_slice(frame.bytes()),
-        Some(bytes) => {
-            frame.head(key).append(out);
-            mask::extend(out, frame.payload(), bytes);
-        }
-    }
-}
-
-/// Returns what the frame of a message depends on.
-fn form(encoder: &Encoder, entry: &Entry<'_>) -> Form {
-    let Entry { flags, content, .. } = *entry;
-    match content {
-        _ if flags.raw() => Form::Common,
-        _ if flags.mask() => Form::Own,
-        Content::Prepared(message) => {
-            (encoder.prepared_window(message)).map_or(Form::Common, Form::Window)
-        }
-        Content::Payload(payload) => match flags.kind() {
-            Some(FrameKind::Message(_)) if encoder.compresses(payload.len(), flags.compress()) => {
-                Form::Own
-            }
-            _ => Form::Common,
-        },
-    }
-}
-
-/// Adds the frame of a message or control frame to a batch.
-fn batch_frame(batch: &mut Batch, encoder: &mut Encoder, entry: &Entry<'_>) {
-    let Entry { flags, start, .. } = *entry;
-    let form = form(encoder, entry);
-    match (entry.content, flags.kind()) {
-        (Content::Prepared(message), _) if form == Form::Own => {
-            batch.append(|out| prepare(encoder, message, key(flags.mask()), out));
-        }
-        (Content::Prepared(message), _) => {
-            batch.append_shared(encoder.prepared(message).bytes());
-        }
-        (Content::Payload(payload), Some(FrameKind::Message(kind)))
-            if form == Form::Common && !flags.raw() =>
-        {
-            let head = encoder.plain_head(kind, payload.len(), plain(flags));
-            batch.append(|out| head.append(out));
-            batch.append_payload(payload, start);
-        }
-        (Content::Payload(payload), _) if flags.raw() => batch.append_payload(payload, start),
-        (Content::Payload(payload), _) => batch.append(|out| {
-            frame(Some(encoder), flags, payload, out);
-        }),
-    }
-    batch.end_part(entry, form);
-}
-
-/// Has the encoder notice prepared messages whose frames are already in a batch.
-fn note_prepared<'a>(encoder: &mut Encoder, entries: impl Iterator<Item = Entry<'a>>) {
-    for entry in entries {
-        if let Content::Prepared(message) = entry.content {
-            encoder.prepared(message);
-        }
-    }
-}
-
-fn control(opcode: Opcode, payload: &[u8], key: Option<[u8; 4]>, out: &mut Vec<u8>) {
-    let head = FrameHead {
-        fin: true,
-        rsv1: false,
-        opcode,
-        len: payload.len(),
-        mask: key,
-    };
-    head.append(out);
-    match key {
-        Some(key) => mask::extend(out, payload, key),
-        None => out.extend_from_slice(payload),
     }
 }
