@@ -130,7 +130,8 @@ function loadCommand(task, { tls, ...plan }, server, times) {
 }
 
 /** Measures one peer's server once. */
-function loadServer({ plan }, server, times) {
+function loadServer(scenario, peer, server, times) {
+  const plan = Object.assign({}, scenario.plan, peer.plan);
   const loaded = output(
     pinned(loadCommand('run', plan, server, times), true),
     PATIENCE + (times.warmUp + times.seconds) * 1000,
@@ -151,10 +152,15 @@ function hold({ plan, held }, server) {
 
 /** Measures one peer's clients once, with the plain server. */
 function loadClients({ plan }, peer, server, times) {
-  const { connections, size, depth, binary } = plan;
-  const options = { port: server.port, connections, size, depth, binary };
+  const { connections, size, depth, binary, tls } = plan;
+  const options = { port: server.port, connections, size, depth, binary, tls };
+  const command = peer.connect(Object.assign(options, times));
+  if (tls) {
+    const env = { NODE_EXTRA_CA_CERTS: AUTHORITY };
+    command.env = Object.assign(env, command.env);
+  }
   return output(
-    pinned(peer.connect(Object.assign(options, times)), false),
+    pinned(command, false),
     PATIENCE + (times.warmUp + times.seconds) * 1000,
   );
 }
@@ -187,7 +193,8 @@ async function startSettled(scenario, peer, { settle, warmUp }) {
   const command = pinned(peer.serve(serverOptions(scenario)), false);
   const server = await startServer(command);
   try {
-    await loadServer(scenario, server, { warmUp: settle, seconds: warmUp });
+    const times = { warmUp: settle, seconds: warmUp };
+    await loadServer(scenario, peer, server, times);
     if (scenario.held) server.holder = await hold(scenario, server);
     return server;
   } catch (error) {
@@ -222,7 +229,7 @@ async function measureOnce(scenario, peer, servers, extent) {
   } else {
     const { id } = peer;
     servers[id] = servers[id] || (await startSettled(scenario, peer, extent));
-    text = await loadServer(scenario, servers[id], times);
+    text = await loadServer(scenario, peer, servers[id], times);
   }
   return JSON.parse(text);
 }
@@ -267,7 +274,8 @@ async function measure(scenario, peers, extent) {
   try {
     if (scenario.role === 'client') {
       // Here the clients are measured, so the server runs on the core of the load.
-      servers.limit = await startServer(pinned(peers.limit.serve(), true));
+      const command = peers.limit.serve(serverOptions(scenario));
+      servers.limit = await startServer(pinned(command, true));
     }
     await (isMemory ? inParallel : inRounds)(rounds, present, run);
   } finally {

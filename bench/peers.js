@@ -85,8 +85,9 @@ const bun = path.join(__dirname, 'node_modules', '.bin', 'bun');
 
 /**
  * The peers by ID: `title`; `serve` and `connect`, which return the command of the
- * server and of the clients, if there are any; `version`; and `missing`, which returns
- * why the peer cannot be used, or null.
+ * server and of the clients, if there are any; `plan`, what the peer changes in the plan of
+ * the load generator; `version`; and `missing`, which returns why the peer cannot be used,
+ * or null.
  */
 const PEERS = {
   'oxws-inline': {
@@ -171,9 +172,21 @@ const PEERS = {
     version: () => versionOf('undici'),
     connect: nodeClients('undici'),
   },
+  tls: {
+    title: 'TLS without WebSocket (the limit)',
+    serve: (options) => ({
+      command: process.execPath,
+      args: [server('tls'), JSON.stringify(options)],
+    }),
+    // What it returns is then what a server sends.
+    plan: { unmasked: true },
+  },
   limit: {
     title: 'plain Rust (the limit)',
-    serve: () => ({ command: LOAD, args: ['limit'] }),
+    serve: ({ key, cert } = {}) => ({
+      command: LOAD,
+      args: key ? ['limit', key, cert] : ['limit'],
+    }),
   },
 };
 

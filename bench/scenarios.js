@@ -25,6 +25,8 @@ const LISTENERS = [
   'uws',
   'bun',
 ];
+/** With TLS, all connections of oxws are carried as streams. */
+const SECURE = ['oxws-inline', 'oxws-ws8', 'ws8', 'ws2016', 'uws', 'bun'];
 const CLIENTS = [...OXWS, 'oxws-ws8', 'ws8', 'ws2016', 'undici'];
 
 /** How many connections should be idle, and how many can be. */
@@ -89,6 +91,27 @@ function client(connections, depth) {
       peers: CLIENTS,
       role: 'client',
       plan: { scenario: 'echo', connections, size: 64, depth },
+    },
+  );
+}
+
+function secureClient(size, depth, binary) {
+  const kind = binary ? 'binary' : 'text';
+  return scenario(
+    `wss-client-${inShort(size)}-${depth}${binary ? '-binary' : ''}`,
+    `Clients over TLS (wss:), ${kind}`,
+    `100 connections, ${inWords(size)}, ${depth} in flight`,
+    {
+      peers: SECURE.slice(0, 4),
+      role: 'client',
+      plan: {
+        scenario: 'echo',
+        connections: 100,
+        size,
+        depth,
+        binary,
+        tls: true,
+      },
     },
   );
 }
@@ -197,15 +220,40 @@ const idleDeflate = (connections, churn) =>
     },
   );
 
-const secure = (size, depth) =>
-  scenario(
-    `wss-${inShort(size)}-${depth}`,
-    'Echo over TLS (wss:), text',
+function secure(size, depth, binary) {
+  const kind = binary ? 'binary' : 'text';
+  return scenario(
+    `wss-${inShort(size)}-${depth}${binary ? '-binary' : ''}`,
+    `Echo over TLS (wss:), ${kind}`,
     `100 connections, ${inWords(size)}, ${depth} in flight`,
     {
-      // With TLS, all connections of oxws are carried as streams.
-      peers: ['oxws-inline', 'oxws-ws8', 'ws8', 'ws2016', 'uws', 'bun'],
-      plan: { scenario: 'echo', connections: 100, size, depth, tls: true },
+      peers: [...SECURE, 'tls'],
+      plan: {
+        scenario: 'echo',
+        connections: 100,
+        size,
+        depth,
+        binary,
+        tls: true,
+      },
+    },
+  );
+}
+
+const secureDeflate = (size) =>
+  scenario(
+    `wss-deflate-${inShort(size)}-takeover`,
+    'Echo over TLS (wss:), permessage-deflate, text',
+    `50 connections, ${inWords(size)}, context takeover on`,
+    {
+      peers: SECURE,
+      plan: {
+        scenario: 'echo',
+        connections: 50,
+        size,
+        deflate: 'takeover',
+        tls: true,
+      },
     },
   );
 
@@ -247,9 +295,18 @@ const REST = [
   client(1, 1),
   client(100, 1),
   client(100, 16),
-  secure(64, 1),
-  secure(64, 16),
-  secure(64 * KIB, 1),
+  ...[false, true].flatMap((binary) => [
+    secure(64, 1, binary),
+    secure(64, 16, binary),
+    secure(64 * KIB, 1, binary),
+  ]),
+  secureDeflate(KIB),
+  secureDeflate(64 * KIB),
+  ...[false, true].flatMap((binary) => [
+    secureClient(64, 1, binary),
+    secureClient(64, 16, binary),
+    secureClient(64 * KIB, 1, binary),
+  ]),
 ];
 
 /** Returns the most important scenarios. */
@@ -302,7 +359,9 @@ function smoke() {
     idle(10, 2),
     idleDeflate(10, 2),
     client(1, 1),
-    secure(64, 1),
+    secure(64, 1, false),
+    secureDeflate(KIB),
+    secureClient(64, 1, true),
   ].map((each) =>
     Object.assign({}, each, {
       plan: Object.assign({}, each.plan, {

@@ -7,7 +7,7 @@ const fs = require('fs');
 const { createHistogram } = require('perf_hooks');
 
 const [, , name, options] = process.argv;
-const { port, connections, size, depth, binary, warmUp, seconds } =
+const { port, connections, size, depth, binary, tls, warmUp, seconds } =
   JSON.parse(options);
 const { WebSocket = require(name) } = require(name);
 
@@ -19,7 +19,7 @@ let count = 0;
 /** Connects a client. When it is open, resolves to a function that sends a message. */
 function connect() {
   return new Promise((resolve, reject) => {
-    const ws = new WebSocket(`ws://127.0.0.1:${port}`);
+    const ws = new WebSocket(`${tls ? 'wss' : 'ws'}://127.0.0.1:${port}`);
     const sentAt = [];
     const send = () => {
       sentAt.push(process.hrtime.bigint());

@@ -6,8 +6,8 @@ const { bytes, main, number, ratio, spread } = require('./figures');
 const table = require('./table');
 const targetTable = require('./targets');
 
-/** The plain server in Rust. It is no alternative to oxws, so it is not compared. */
-const LIMIT = 'limit';
+/** Servers that are no alternative to oxws, so they are not compared. */
+const LIMITS = ['limit', 'tls'];
 const OURS = 'oxws-inline';
 
 function measured(peers) {
@@ -27,7 +27,9 @@ function bestPeer(scenario) {
   // less. It is then ignored.
   const others = measured(scenario.peers).filter(
     (each) =>
-      !each[0].startsWith('oxws') && each[0] !== LIMIT && value(each) > 0,
+      !each[0].startsWith('oxws') &&
+      !LIMITS.includes(each[0]) &&
+      value(each) > 0,
   );
   others.sort((a, b) => value(b) - value(a));
   if (scenario.isMemory) others.reverse();

@@ -200,8 +200,7 @@ impl Client {
                 &bytes[count - after..]
             };
             self.take(rest, now, received)?;
-            // A read that does not fill the buffer has emptied the socket.
-            if count < buffer.len() && matches!(self.stream, Stream::Plain(_)) {
+            if count < buffer.len() && self.stream.fills_buffers() {
                 return Ok(());
             }
         }

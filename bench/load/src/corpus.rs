@@ -65,7 +65,7 @@ impl Corpus {
             starts: vec![0],
         };
         for payload in &payloads {
-            let key = Some(random.u32(..).to_ne_bytes());
+            let key = (!plan.unmasked).then(|| random.u32(..).to_ne_bytes());
             let compressed = plan.deflate.is_some();
             frame::append(&mut corpus.wire, opcode, compressed, key, payload);
             corpus.starts.push(corpus.wire.len());

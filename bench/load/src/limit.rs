@@ -1,16 +1,20 @@
 //! A server that does the least possible: it echoes whole messages on one thread, with
-//! epoll or its equivalent, and without a runtime or another language.
+//! epoll or its equivalent, and without a runtime or another language. With a key and a
+//! certificate it uses TLS.
 
 use std::io::{ErrorKind, Read as _, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use anyhow::{bail, Context, Result};
 use base64::prelude::{Engine, BASE64_STANDARD};
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use rustls::ServerConfig;
 use sha1::{Digest, Sha1};
 
 use crate::frame::{self, Head};
+use crate::stream::Stream;
 
 const LISTENER: Token = Token(usize::MAX);
 
@@ -18,7 +22,7 @@ const LISTENER: Token = Token(usize::MAX);
 const READ: usize = 256 * 1024;
 
 /// Prints the server's port, and serves until the process is ended.
-pub(crate) fn serve() -> Result<()> {
+pub(crate) fn serve(tls: Option<Arc<ServerConfig>>) -> Result<()> {
     let mut poll = Poll::new()?;
     let mut listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let registry = poll.registry().try_clone()?;
@@ -33,13 +37,11 @@ pub(crate) fn serve() -> Result<()> {
         poll.poll(&mut events, None)?;
         for event in &events {
             if event.token() == LISTENER {
-                while let Ok((mut socket, _)) = listener.accept() {
-                    socket.set_nodelay(true)?;
+                while let Ok((socket, _)) = listener.accept() {
                     let place = free.pop().unwrap_or(peers.len());
-                    let interest = Interest::READABLE | Interest::WRITABLE;
-                    registry.register(&mut socket, Token(place), interest)?;
+                    let stream = Stream::accepted(socket, tls.as_ref(), &registry, Token(place))?;
                     peers.resize_with(peers.len().max(place + 1), || None);
-                    peers[place] = Some(Peer::new(socket));
+                    peers[place] = Some(Peer::new(stream));
                 }
                 continue;
             }
@@ -65,7 +67,7 @@ enum Read {
 }
 
 struct Peer {
-    socket: TcpStream,
+    stream: Stream,
     is_upgraded: bool,
     /// Input that is not yet a whole frame.
     input: Vec<u8>,
@@ -74,9 +76,9 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(socket: TcpStream) -> Self {
+    fn new(stream: Stream) -> Self {
         Self {
-            socket,
+            stream,
             is_upgraded: false,
             input: Vec::new(),
             output: Vec::new(),
@@ -107,9 +109,9 @@ impl Peer {
         let before = self.input.len();
         let result = if is_direct {
             self.input.resize(before + missing, 0);
-            self.socket.read(&mut self.input[before..])
+            self.stream.read(&mut self.input[before..])
         } else {
-            self.socket.read(buffer)
+            self.stream.read(buffer)
         };
         let count = result.as_ref().map_or(0, |count| *count);
         if is_direct {
@@ -137,7 +139,8 @@ impl Peer {
             }
         }
         let room = if is_direct { missing } else { buffer.len() };
-        Ok(if count < room { Read::All } else { Read::Some })
+        let is_all = count < room && self.stream.fills_buffers();
+        Ok(if is_all { Read::All } else { Read::Some })
     }
 
     /// Returns how many bytes of a partial message are missing.
@@ -196,7 +199,7 @@ impl Peer {
     /// Writes the answers. Returns whether the socket has taken all of them.
     fn write(&mut self) -> Result<bool> {
         while self.written < self.output.len() {
-            match self.socket.write(&self.output[self.written..]) {
+            match self.stream.write(&self.output[self.written..]) {
                 Ok(0) => bail!("the socket takes nothing"),
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
@@ -205,7 +208,11 @@ impl Peer {
         }
         self.output.clear();
         self.written = 0;
-        Ok(true)
+        // With TLS, some of it may still wait for the socket.
+        match self.stream.flush() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            result => Ok(result.map(|()| true)?),
+        }
     }
 }
 

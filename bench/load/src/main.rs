@@ -4,6 +4,7 @@
 //! oxws-bench-load run PLAN    loads a server, and prints the results as JSON
 //! oxws-bench-load hold PLAN   keeps connections open until it is ended
 //! oxws-bench-load limit       runs the server that does the least possible
+//! oxws-bench-load limit KEY CERTIFICATE   the same with TLS
 //! ```
 //!
 //! `PLAN` is a [`Plan`] in JSON.
@@ -50,8 +51,9 @@ fn run() -> Result<()> {
             Ok(())
         }
         ["hold", plan] => scenarios::hold(&parse(plan)?),
-        ["limit"] => limit::serve(),
-        _ => bail!("usage: oxws-bench-load run PLAN | hold PLAN | limit"),
+        ["limit"] => limit::serve(None),
+        ["limit", key, certificate] => limit::serve(Some(stream::credentials(key, certificate)?)),
+        _ => bail!("usage: oxws-bench-load run PLAN | hold PLAN | limit [KEY CERTIFICATE]"),
     }
 }
 

@@ -39,6 +39,10 @@ pub(crate) struct Plan {
     pub(crate) depth: usize,
     pub(crate) binary: bool,
     pub(crate) deflate: Option<Deflate>,
+    /// Whether the clients do not mask their frames, for servers that return the bytes that
+    /// they receive.
+    #[serde(default)]
+    pub(crate) unmasked: bool,
     /// How many times half of the idle connections are dropped and opened again.
     #[serde(default)]
     pub(crate) churn: usize,

@@ -1,4 +1,4 @@
-//! A client's socket, with or without TLS.
+//! Sockets, with or without TLS.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,11 +9,13 @@ use anyhow::{Context, Result};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+};
 use socket2::SockRef;
 
-/// What a client waits for.
+/// What a socket waits for.
 const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// The address of the server.
@@ -44,10 +46,24 @@ impl Address {
     }
 }
 
+/// Reads the files of a server's private key and certificate.
+pub(crate) fn credentials(key: &str, certificate: &str) -> Result<Arc<ServerConfig>> {
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect)
+        .with_context(|| format!("no certificate in {certificate}"))?;
+    let key =
+        PrivateKeyDer::from_pem_file(key).with_context(|| format!("no private key in {key}"))?;
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(Arc::new(config))
+}
+
 /// A socket, plain or with TLS.
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    TlsServer(Box<StreamOwned<ServerConnection, TcpStream>>),
 }
 
 impl Stream {
@@ -70,11 +86,35 @@ impl Stream {
         })
     }
 
+    /// Takes a socket that a server has accepted. `tls` is `None` for a plain one.
+    pub(crate) fn accepted(
+        mut socket: TcpStream,
+        tls: Option<&Arc<ServerConfig>>,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<Self> {
+        socket.set_nodelay(true)?;
+        registry.register(&mut socket, token, INTEREST)?;
+        Ok(match tls {
+            None => Self::Plain(socket),
+            Some(config) => {
+                let session = ServerConnection::new(config.clone())?;
+                Self::TlsServer(Box::new(StreamOwned::new(session, socket)))
+            }
+        })
+    }
+
+    /// Whether a read that does not fill the buffer has emptied the socket.
+    pub(crate) fn fills_buffers(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
     /// Changes the token of its events.
     pub(crate) fn set_token(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let socket = match self {
             Self::Plain(socket) => socket,
             Self::Tls(stream) => &mut stream.sock,
+            Self::TlsServer(stream) => &mut stream.sock,
         };
         registry.reregister(socket, token, INTEREST)
     }
@@ -85,6 +125,7 @@ impl Read for Stream {
         match self {
             Self::Plain(socket) => socket.read(buffer),
             Self::Tls(stream) => stream.read(buffer),
+            Self::TlsServer(stream) => stream.read(buffer),
         }
     }
 }
@@ -94,6 +135,7 @@ impl Write for Stream {
         match self {
             Self::Plain(socket) => socket.write(bytes),
             Self::Tls(stream) => stream.write(bytes),
+            Self::TlsServer(stream) => stream.write(bytes),
         }
     }
 
@@ -101,6 +143,7 @@ impl Write for Stream {
         match self {
             Self::Plain(socket) => socket.flush(),
             Self::Tls(stream) => stream.flush(),
+            Self::TlsServer(stream) => stream.flush(),
         }
     }
 }
