@@ -72,8 +72,7 @@ function bound(cb) {
 
 /** Calls `callback(arg)` at the end of the tick, in the context `nobodys`. */
 function whenTickEnds(callback, arg) {
-  if (hasStore()) nobodys.runInAsyncScope(nextTick, process, callback, arg);
-  else nextTick(callback, arg);
+  nobodys.runInAsyncScope(nextTick, process, callback, arg);
 }
 
 module.exports = { bound, contextOfNow, newContext, nobodys, whenTickEnds };

@@ -10,7 +10,7 @@ const { EMPTY, endsIn } = require('./payload');
 const { INTERNAL, failure, violation } = require('./violations');
 
 const { event, kind, state } = native;
-const { BINARY, CLOSE, LARGE, NUMBER, TEXT, VIOLATION } = kind;
+const { ASCII, BINARY, CLOSE, LARGE, NUMBER, TEXT, VIOLATION } = kind;
 
 // The offsets of the fields in an event's row. They are local constants because they
 // are read for every event.
@@ -142,7 +142,12 @@ class FrameReader {
   add(chunk) {
     if (this.isDead) return;
     this.unread += chunk.length;
-    this._chunks.push(chunk);
+    if (this._chunk === null && this._chunks.length === 0) {
+      this._chunk = chunk;
+      this._from = 0;
+    } else {
+      this._chunks.push(chunk);
+    }
     this._read();
   }
 
@@ -353,8 +358,9 @@ class FrameReader {
     const isOwned = (what & LARGE) !== 0;
     if (number === VIOLATION) return violation(start, end);
     if (number === TEXT && this._textsAreStrings) {
-      return isOwned
-        ? handedOver(this._decoder.takeText(start))
+      if (isOwned) return handedOver(this._decoder.takeText(start));
+      return (what & ASCII) !== 0
+        ? chunk.latin1Slice(start, end)
         : chunk.utf8Slice(start, end);
     }
     if (isOwned) {

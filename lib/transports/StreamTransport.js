@@ -1,7 +1,8 @@
 'use strict';
 
+const { flush, hold, release } = require('../codec/cork');
 const FrameReader = require('../codec/FrameReader');
-const { FrameWriter, flush } = require('../codec/FrameWriter');
+const FrameWriter = require('../codec/FrameWriter');
 const { INTERNAL, failure } = require('../codec/violations');
 const { contextOfNow, nobodys } = require('../context');
 const { nextTick, setImmediate } = require('../environment');
@@ -239,11 +240,13 @@ class StreamTransport {
 
   _take(chunk) {
     const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk);
+    const isHeld = hold(this.socket);
     let isDone = false;
     try {
       this._reader.add(bytes);
       isDone = true;
     } finally {
+      if (isHeld) release();
       // When a listener throws, Node stops emitting buffered chunks until new data
       // arrives.
       if (!isDone) this._flowAgain();

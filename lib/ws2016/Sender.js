@@ -3,7 +3,8 @@
 const PerMessageDeflate = require('./PerMessageDeflate');
 const { notSent } = require('./errors');
 const { closing, toBuffer } = require('./payload');
-const { FrameWriter, frame } = require('../codec/FrameWriter');
+const FrameWriter = require('../codec/FrameWriter');
+const { frame } = require('../codec/frame');
 const { controlPayload } = require('../codec/payload');
 const { flag, kind } = require('../native');
 

@@ -1,6 +1,8 @@
 //! The class `Decoder`: decodes what a connection receives, for transports that read
 //! through JavaScript.
 
+use std::sync::LazyLock;
+
 use napi::bindgen_prelude::{AsyncTask, BufferSlice, Result};
 use napi::{Env, Error, JsString, Status, Task};
 use napi_derive::napi;
@@ -101,10 +103,14 @@ const HEAVY_FRAME: u64 = 64 * 1024;
 /// this length, in bytes.
 const HEAVY_MESSAGE: usize = 1024 * 1024;
 
+/// The buffers of long messages, for the decoders of all connections.
+static BUFFERS: LazyLock<BufferPool> = LazyLock::new(BufferPool::default);
+
 impl Limits {
     /// Creates a decoder with these limits.
     pub(super) fn decoder(&self, deflate: Option<&PerMessageDeflate>) -> Inner {
         Inner::new(self.options(), deflate.map(PerMessageDeflate::inflater))
+            .with_buffers(BUFFERS.clone())
     }
 
     /// Returns the limits as options of the protocol's decoder.
@@ -191,7 +197,11 @@ impl Decoder {
                         if let Payload::Owned(bytes) = &event.payload {
                             owned_bytes += bytes.len();
                         }
-                        self.event_row(event, inner.take_fragment_ends())
+                        let ends = inner.take_fragment_ends();
+                        let is_ascii = is_ascii_text(&event, &chunk);
+                        let mut row = self.event_row(event, ends);
+                        row.kind |= if is_ascii { kind::ASCII } else { 0 };
+                        row
                     }
                     Err(error) => EventRow::violation(error, std::mem::take(&mut self.wire)),
                 };
@@ -310,9 +320,7 @@ impl Decoder {
     /// Takes the payload with this number, which is UTF-8, as a string.
     #[napi]
     pub fn take_text<'env>(&mut self, env: &'env Env, number: u32) -> Result<JsString<'env>> {
-        // A temporary pool: there may be too many connections for each to keep one.
-        let buffers = BufferPool::default();
-        text::decode(env, self.take(number), &buffers)
+        text::decode(env, self.take(number), &BUFFERS)
     }
 
     /// Takes the payload with this number.
@@ -356,6 +364,14 @@ impl Decoder {
     pub fn close(&mut self) {
         self.inner = None;
         self.owned = Vec::new();
+    }
+}
+
+/// Whether an event is a text in the chunk that is ASCII. JavaScript decodes it faster.
+fn is_ascii_text(event: &Event, chunk: &[u8]) -> bool {
+    match &event.payload {
+        Payload::Input(range) => event.kind == EventKind::Text && chunk[range.clone()].is_ascii(),
+        Payload::Owned(_) => false,
     }
 }
 

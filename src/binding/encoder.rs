@@ -1,7 +1,7 @@
 //! The class `Encoder`: encodes what a connection sends, for transports that write
 //! through JavaScript.
 
-use napi::bindgen_prelude::{AsyncTask, Buffer, BufferSlice, Result};
+use napi::bindgen_prelude::{AsyncTask, BufferSlice, Result};
 use napi::{Env, Error, Status, Task};
 use napi_derive::napi;
 use oxws_protocol::frame::{FrameHead, Opcode, MAX_CONTROL_LEN, MAX_HEAD_LEN};
@@ -50,7 +50,7 @@ impl Flags {
     }
 
     /// Returns the masking key: the given one, or else a new one.
-    fn mask(self, given: Option<Buffer>) -> Result<Option<[u8; 4]>> {
+    fn mask(self, given: Option<BufferSlice<'_>>) -> Result<Option<[u8; 4]>> {
         if self.0 & flag::MASK == 0 {
             return Ok(None);
         }
@@ -63,7 +63,7 @@ impl Flags {
             .map_err(|error| Error::from_reason(format!("no masking key: {error}")))
     }
 
-    fn options(self, key: Option<Buffer>) -> Result<MessageOptions> {
+    fn options(self, key: Option<BufferSlice<'_>>) -> Result<MessageOptions> {
         Ok(MessageOptions {
             fin: self.fin(),
             compress: self.rsv1(),
@@ -72,7 +72,7 @@ impl Flags {
     }
 
     /// Returns the head of a frame. It depends on the flags, and not on earlier frames.
-    fn head(self, len: usize, key: Option<Buffer>) -> Result<FrameHead> {
+    fn head(self, len: usize, key: Option<BufferSlice<'_>>) -> Result<FrameHead> {
         let opcode = self.opcode()?;
         let is_control = matches!(opcode, Opcode::Close | Opcode::Ping | Opcode::Pong);
         if is_control && len > MAX_CONTROL_LEN {
@@ -91,50 +91,48 @@ impl Flags {
     }
 }
 
-/// The number of bytes to leave free before a payload, for the head of its frame.
-#[napi]
-pub const HEAD_ROOM: u32 = MAX_HEAD_LEN as u32;
-
-/// Writes `head` directly before the payload in `target`, masks the payload, and
-/// returns the position at which the frame begins.
-fn frame_in_place(head: &FrameHead, target: &mut [u8]) -> u32 {
+/// Makes a frame of the payload in `target`, which begins at `at`: writes `head` directly
+/// before it, and masks it. Returns the position at which the frame begins.
+fn frame_in_place(head: &FrameHead, target: &mut [u8], at: usize) -> Result<usize> {
     let mut bytes = [0; MAX_HEAD_LEN];
     let len = head.write(&mut bytes);
-    let start = MAX_HEAD_LEN - len;
-    target[start..MAX_HEAD_LEN].copy_from_slice(&bytes[..len]);
+    let start = at.checked_sub(len).ok_or_else(wrong_room)?;
+    target[start..at].copy_from_slice(&bytes[..len]);
     if let Some(key) = head.mask {
-        mask::apply(&mut target[MAX_HEAD_LEN..], key, 0);
+        mask::apply(&mut target[at..], key, 0);
     }
-    start as u32
+    Ok(start)
 }
 
-fn payload_len(target: &[u8]) -> Result<usize> {
-    target.len().checked_sub(MAX_HEAD_LEN).ok_or_else(no_room)
+/// As [`frame_in_place`], if the head takes all bytes before the payload.
+fn frame_whole(head: &FrameHead, target: &mut [u8], at: usize) -> Result<()> {
+    match frame_in_place(head, target, at)? {
+        0 => Ok(()),
+        _ => Err(wrong_room()),
+    }
 }
 
-fn no_room() -> Error {
-    Error::new(Status::InvalidArg, "no room for a frame's head")
+fn payload_len(target: &[u8], at: usize) -> Result<usize> {
+    target.len().checked_sub(at).ok_or_else(wrong_room)
 }
 
-/// Makes a frame of the payload in `target`, which begins after `HEAD_ROOM` bytes.
-/// Returns the position at which the frame begins. The frame depends on `flags`, and
-/// not on earlier frames.
+fn wrong_room() -> Error {
+    Error::new(Status::InvalidArg, "the head has another length")
+}
+
+/// Makes a frame of the payload in `target`, which begins at `at`, directly behind space for
+/// the head. The frame depends on `flags`, and not on earlier frames.
 #[napi]
-pub fn frame(mut target: BufferSlice<'_>, flags: u32, key: Option<Buffer>) -> Result<u32> {
+pub fn frame(
+    mut target: BufferSlice<'_>,
+    at: u32,
+    flags: u32,
+    key: Option<BufferSlice<'_>>,
+) -> Result<()> {
     guard(|| {
-        let head = Flags(flags).head(payload_len(&target)?, key)?;
-        Ok(frame_in_place(&head, &mut target))
-    })
-}
-
-/// Writes the head of an unmasked frame to `target`, which has `HEAD_ROOM` bytes, and returns
-/// the length of the head. The caller writes the payload, of `length` bytes, by itself.
-#[napi]
-pub fn frame_head(mut target: BufferSlice<'_>, length: f64, flags: u32) -> Result<u32> {
-    guard(|| {
-        let head = Flags(flags & !flag::MASK).head(length as usize, None)?;
-        let room = target.first_chunk_mut().ok_or_else(no_room)?;
-        Ok(head.write(room) as u32)
+        let at = at as usize;
+        let head = Flags(flags).head(payload_len(&target, at)?, key)?;
+        frame_whole(&head, &mut target, at)
     })
 }
 
@@ -172,20 +170,21 @@ impl Encoder {
     }
 
     /// Makes an uncompressed message, or its next fragment, of the payload in `target`, which
-    /// begins after `HEAD_ROOM` bytes. Returns the position at which its frame begins.
+    /// begins at `at`, directly behind space for the head.
     #[napi]
     pub fn frame(
         &mut self,
         mut target: BufferSlice<'_>,
+        at: u32,
         flags: u32,
-        key: Option<Buffer>,
-    ) -> Result<u32> {
+        key: Option<BufferSlice<'_>>,
+    ) -> Result<()> {
         let inner = self.inner.as_mut().ok_or_else(in_use)?;
         guard(|| {
-            let flags = Flags(flags);
-            let len = payload_len(&target)?;
+            let (flags, at) = (Flags(flags), at as usize);
+            let len = payload_len(&target, at)?;
             let head = inner.plain_head(flags.kind()?, len, flags.options(key)?);
-            Ok(frame_in_place(&head, &mut target))
+            frame_whole(&head, &mut target, at)
         })
     }
 
@@ -196,13 +195,13 @@ impl Encoder {
         env: &'env Env,
         data: &[u8],
         flags: u32,
-        key: Option<Buffer>,
+        key: Option<BufferSlice<'_>>,
     ) -> Result<BufferSlice<'env>> {
         let inner = self.inner.as_mut().ok_or_else(in_use)?;
         let flags = Flags(flags);
         let mask = flags.mask(key)?;
-        let frame = guard(|| compress(inner, data, flags, mask))?;
-        BufferSlice::copy_from(env, frame)
+        let (frame, start) = guard(|| compress(inner, data, flags, mask))?;
+        BufferSlice::copy_from(env, &frame[start..])
     }
 
     /// Returns the window, as the base-2 logarithm of bytes, for which a prepared message is
@@ -232,7 +231,7 @@ impl Encoder {
         &mut self,
         data: &[u8],
         flags: u32,
-        key: Option<Buffer>,
+        key: Option<BufferSlice<'_>>,
     ) -> Result<AsyncTask<CompressTask>> {
         let mask = Flags(flags).mask(key)?;
         let inner = self.inner.take().ok_or_else(in_use)?;
@@ -257,13 +256,14 @@ impl Encoder {
     }
 }
 
-/// Returns a frame whose payload is `data`, compressed.
+/// Returns bytes that end with a frame whose payload is `data`, compressed, and the position
+/// at which the frame begins.
 fn compress(
     inner: &mut Inner,
     data: &[u8],
     flags: Flags,
     mask: Option<[u8; 4]>,
-) -> Result<Vec<u8>> {
+) -> Result<(Vec<u8>, usize)> {
     let options = MessageOptions {
         fin: flags.fin(),
         compress: flags.rsv1(),
@@ -271,9 +271,8 @@ fn compress(
     };
     let mut frame = vec![0; MAX_HEAD_LEN];
     let head = inner.compress(flags.kind()?, data, options, &mut frame);
-    let start = frame_in_place(&head, &mut frame) as usize;
-    frame.drain(..start);
-    Ok(frame)
+    let start = frame_in_place(&head, &mut frame, MAX_HEAD_LEN)?;
+    Ok((frame, start))
 }
 
 /// Compresses on a thread of libuv's pool.
@@ -307,7 +306,8 @@ impl Task for CompressTask {
     fn compute(&mut self) -> Result<Compressed> {
         guard(|| {
             let mut inner = self.inner.take().ok_or_else(in_use)?;
-            let frame = compress(&mut inner, &self.data, self.flags, self.mask)?;
+            let (mut frame, start) = compress(&mut inner, &self.data, self.flags, self.mask)?;
+            frame.drain(..start);
             Ok(Compressed {
                 inner: Some(inner),
                 frame,
