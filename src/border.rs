@@ -174,6 +174,10 @@ pub mod state {
     /// 1 if the rest of the chunk belongs to a heavy message, for `decodeHeavy`. Otherwise 0.
     #[napi]
     pub const HEAVY: u32 = 1;
+    /// 1 if the decoder is between two messages: the next byte is the first of a frame, and
+    /// no message is under way. Otherwise 0.
+    #[napi]
+    pub const BETWEEN: u32 = 2;
 }
 
 /// The number of low bits of a connection's ID that are its index in the table. The high

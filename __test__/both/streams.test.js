@@ -13,6 +13,7 @@ const { Duplex } = require('stream');
 const apis = require('./apis');
 const { BINARY, PING, TEXT, ledger } = require('../ws8/support');
 const { bombOf, deflate, frame, listenHttp } = require('../support');
+const { turn, uncaught } = require('../support');
 
 const KIB = 1024;
 
@@ -87,9 +88,76 @@ for (const api of apis) {
       onMessage(server, (data) => seen.push(data.length));
       server.on('ping', (data) => seen.push(`${data}`));
       // The stream flows from now on.
-      await new Promise(setImmediate);
+      await turn();
       return { server, socket, seen };
     }
+
+    it('receives short messages in any chunks', async () => {
+      const { server, socket } = await open({});
+      const seen = [];
+      onMessage(server, (data, isBinary) => {
+        seen.push(isBinary ? data.toString('hex') : `${data}`);
+      });
+      server.on('ping', (data) => seen.push(`ping ${data}`));
+      const wide = 'a\u00e4\u20ac\u{1f44b}';
+      const bytes = Buffer.concat([
+        frame(TEXT, 'first'),
+        frame(TEXT, ''),
+        frame(BINARY, Buffer.from([255, 0, 128, 7, 9])),
+        frame(TEXT, wide),
+        frame(TEXT, 'x'.repeat(125)),
+        frame(TEXT, 'half', { fin: false }),
+        frame(PING, 'between'),
+        frame(0, ' and half'),
+        frame(TEXT, 'x'.repeat(126)),
+        frame(BINARY, ''),
+        frame(TEXT, 'last'),
+      ]);
+      const expected = [
+        'first',
+        '',
+        'ff00800709',
+        wide,
+        'x'.repeat(125),
+        'ping between',
+        'half and half',
+        'x'.repeat(126),
+        '',
+        'last',
+      ];
+      for (let at = 0; at <= bytes.length; at++) {
+        socket.push(Buffer.from(bytes.subarray(0, at)));
+        socket.push(Buffer.from(bytes.subarray(at)));
+        assert.deepEqual(seen, expected, `cut at ${at}`);
+        seen.length = 0;
+        await turn();
+      }
+      for (let at = 0; at < bytes.length; at++) {
+        socket.push(Buffer.from(bytes.subarray(at, at + 1)));
+      }
+      assert.deepEqual(seen, expected);
+    });
+
+    it('queues short messages behind a pause, and goes on after a listener that throws', async () => {
+      const { server, socket } = await open({});
+      const seen = [];
+      onMessage(server, (data) => {
+        seen.push(`${data}`);
+        if (`${data}` === 'pause') server.pause();
+        if (`${data}` === 'throw') throw new Error('thrown');
+      });
+      const texts = ['one', 'pause', 'two', 'throw', 'three', 'four'];
+      const frames = texts.map((text) => frame(TEXT, text));
+      socket.push(Buffer.concat(frames));
+      socket.push(frame(TEXT, 'five'));
+      assert.deepEqual(seen, ['one', 'pause']);
+      const errors = await uncaught(async () => {
+        server.resume();
+        while (seen.length < 7) await turn();
+      });
+      assert.deepEqual(errors, ['thrown']);
+      assert.deepEqual(seen, [...texts, 'five']);
+    });
 
     it('writes what is sent while a chunk is delivered at once, in one piece', async () => {
       const { server, socket } = await open({});
@@ -104,7 +172,7 @@ for (const api of apis) {
       assert.deepEqual(texts, ['\x81\x03one\x81\x03two']);
       assert.deepEqual(amounts, [5, 10]);
       assert.equal(server.bufferedAmount, 0);
-      await new Promise(setImmediate);
+      await turn();
       assert.deepEqual(called, ['one', 'two']);
     });
 
@@ -174,7 +242,7 @@ for (const api of apis) {
       assert.equal(socket.pieces.length, 1);
       assert.equal(server.bufferedAmount, 64 * KIB + 6);
       await got(socket, 64 * KIB);
-      while (called.length < 2) await new Promise(setImmediate);
+      while (called.length < 2) await turn();
       assert.deepEqual(called, ['long', 'behind']);
     });
 

@@ -7,10 +7,12 @@ const { handedOver } = require('../externalMemory');
 const { TOO_BIG, TOO_LONG, limitsFor, toLimit } = require('./limits');
 const native = require('../native');
 const { EMPTY, endsIn } = require('./payload');
+const { MAX_SHORT, decodeShort } = require('./short');
 const { INTERNAL, failure, violation } = require('./violations');
 
-const { event, kind, state } = native;
-const { ASCII, BINARY, CLOSE, LARGE, NUMBER, TEXT, VIOLATION } = kind;
+const { event, flag, kind, state } = native;
+const { ASCII, BINARY, CLOSE, LARGE, MASKED } = kind;
+const { NUMBER, TEXT, VIOLATION } = kind;
 
 // The offsets of the fields in an event's row. They are local constants because they
 // are read for every event.
@@ -22,6 +24,12 @@ const {
   EXTRA: AT_EXTRA,
   WIDTH,
 } = event;
+
+/**
+ * The maximum length, in bytes, of a chunk whose short frames are decoded in JavaScript. One
+ * native call decodes all messages of a longer chunk.
+ */
+const SHORT_CHUNK = 512;
 
 /** The number of events that a table holds. They follow its first row, the state. */
 const EVENTS = 256;
@@ -66,6 +74,7 @@ class FrameReader {
     this._endsEndPauses = options.endsEndPauses;
     this._limit = toLimit(limits.maxPayload);
     this._validates = limits.validates !== false;
+    this._masked = limits.masked;
     this._decoder = new native.Decoder(
       limitsFor(limits),
       deflate ? deflate.native : null,
@@ -81,6 +90,8 @@ class FrameReader {
     this._chunk = null;
     this._from = 0;
     this._chunks = new Queue();
+    /** Set if the decoder is known to be between two messages. */
+    this._isBetween = true;
     /** Set while a heavy message is decoded on another thread, which owns the decoder. */
     this._isElsewhere = false;
     this._isReading = false;
@@ -243,11 +254,48 @@ class FrameReader {
     return this._chunk !== null;
   }
 
+  /** Whether the rest of the current chunk may be decoded in JavaScript. */
+  get _isShort() {
+    const { _chunk: chunk, _limit: limit } = this;
+    return (
+      this._isBetween &&
+      chunk.length - this._from <= SHORT_CHUNK &&
+      (limit === 0 || limit >= MAX_SHORT)
+    );
+  }
+
+  /** Delivers messages in short frames until there is another frame, or a pause. */
+  _readShort() {
+    const { _chunk: chunk, _gate: gate } = this;
+    while (this._chunk === chunk && !gate.isShut) {
+      const from = this._from;
+      const end = decodeShort(chunk, from, this._masked);
+      if (end === 0) return;
+      const isMasked = chunk[from + 1] >= 0x80;
+      const number = chunk[from] & flag.OPCODE;
+      this.events++;
+      this.unread -= end - from;
+      this._from = end;
+      if (end === chunk.length) this._chunk = null;
+      const start = from + (isMasked ? 6 : 2);
+      const data =
+        number === TEXT && this._textsAreStrings
+          ? chunk.latin1Slice(start, end)
+          : bytesAt(chunk, start, end);
+      const what = isMasked ? number | MASKED : number;
+      this._handler.tell(what, data, end - from, 0);
+    }
+  }
+
   /** Decodes as much of the current chunk as fits into the table. */
   _readChunk() {
+    const chunk = this._chunk;
+    if (this._isShort) {
+      this._readShort();
+      if (this._chunk !== chunk) return;
+    }
     const table = (tables[depth] = tables[depth] || makeTable());
     const { rows } = table;
-    const chunk = this._chunk;
     let count;
     try {
       count = this._decoder.decode(chunk, this._from, table.bytes);
@@ -258,6 +306,7 @@ class FrameReader {
     }
     const reached = rows[state.POSITION];
     const isHeavy = rows[state.HEAVY] === 1;
+    this._isBetween = rows[state.BETWEEN] === 1;
     let at = 0;
     this.events += count;
     // Update the position before any handler is called, since a handler may throw.
@@ -367,12 +416,7 @@ class FrameReader {
       const bytes = this._decoder.takeBuffer(start);
       return bytes.length === 0 ? EMPTY : handedOver(bytes);
     }
-    if (start === end) return EMPTY;
-    const bytes = chunk.subarray(start, end);
-    // A small payload would keep the whole chunk alive. And a listener may transfer the
-    // memory of its message, but not that of the events behind it.
-    const isShared = end < chunk.length || 2 * bytes.length < chunk.length;
-    return isShared ? Buffer.from(bytes) : bytes;
+    return bytesAt(chunk, start, end);
   }
 
   _tell(what, data, wire, extra) {
@@ -410,6 +454,16 @@ class FrameReader {
       setImmediate(() => this._handler.tell(last, null, 0, 0));
     }
   }
+}
+
+/** Returns a payload of a chunk. */
+function bytesAt(chunk, start, end) {
+  if (start === end) return EMPTY;
+  const bytes = chunk.subarray(start, end);
+  // A small payload would keep the whole chunk alive. And a listener may transfer the
+  // memory of its message, but not that of the events behind it.
+  const isShared = end < chunk.length || 2 * bytes.length < chunk.length;
+  return isShared ? Buffer.from(bytes) : bytes;
 }
 
 /** The source of a reader's gate. */

@@ -66,6 +66,7 @@ class Gate {
 
   /** Whether the source may read more now. */
   get isClear() {
+    if (!this.isShut) return true;
     return !this._isPaused && !this._isDraining && !this.holds;
   }
 
@@ -158,7 +159,7 @@ class Gate {
       } else if (this.holds) {
         this._drainSoon(isDone ? setImmediate : this._soon);
       } else {
-        this.isShut = this._drops || this.isStepwise;
+        this.isShut = !isDone || this._drops || this.isStepwise;
         if (isDone) this._source.goOn();
         else this._drainSoon(nextTick);
       }

@@ -4,7 +4,7 @@
 // delivered, or otherwise all frames of a tick.
 
 const { whenTickEnds } = require('../context');
-const { atExit, callLast, once } = require('../environment');
+const { atExit, nextTick, once } = require('../environment');
 
 /**
  * The property of a socket with the number of its cork: each cork has its own. 0 if the
@@ -65,11 +65,15 @@ function release() {
 function flush(socket) {
   if (corkOf(socket) === 0) return;
   socket[kCork] = 0;
-  callLast(uncork, socket);
+  try {
+    socket.uncork();
+  } catch (error) {
+    nextTick(raise, error);
+  }
 }
 
-function uncork(socket) {
-  socket.uncork();
+function raise(error) {
+  throw error;
 }
 
 function flushAll() {

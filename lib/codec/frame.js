@@ -5,6 +5,7 @@
 
 const { lend } = require('./lent');
 const { controlPayload } = require('./payload');
+const { MAX_SHORT, maskShort } = require('./short');
 const native = require('../native');
 
 const { MASK, OPCODE } = native.flag;
@@ -16,14 +17,14 @@ const KEY = 4;
 /** Returns the length, in bytes, of the head of a frame whose payload has `length` bytes. */
 function headLength(length, flags) {
   const key = flags & MASK ? KEY : 0;
-  if (length < 126) return 2 + key;
+  if (length <= MAX_SHORT) return 2 + key;
   return (length < 65536 ? 4 : 10) + key;
 }
 
 /** Writes the head of a frame that is not masked to the beginning of `target`. */
 function writeHead(target, length, flags) {
   target[0] = flags;
-  if (length < 126) {
+  if (length <= MAX_SHORT) {
     target[1] = length;
   } else if (length < 65536) {
     target[1] = 126;
@@ -62,8 +63,9 @@ function behindHead(data, length, flags, isLent) {
  */
 function frameOf(data, length, flags, key, isLent = false) {
   const target = behindHead(data, length, flags, isLent);
-  if (flags & MASK) native.frame(target, target.length - length, flags, key);
-  else writeHead(target, length, flags);
+  if ((flags & MASK) === 0) writeHead(target, length, flags);
+  else if (length <= MAX_SHORT && !key) maskShort(target, length, flags);
+  else native.frame(target, target.length - length, flags, key);
   return target;
 }
 

@@ -214,6 +214,7 @@ impl Decoder {
             }
             table.set_state(state::POSITION, at as u32);
             table.set_state(state::HEAVY, is_heavy.into());
+            table.set_state(state::BETWEEN, inner.is_between().into());
             Ok(count as u32)
         })?;
         self.inner = Some(inner);

@@ -403,6 +403,12 @@ impl Decoder {
         }
     }
 
+    /// Returns whether the decoder is between two messages: the next byte is the first of a
+    /// frame, and no message is under way.
+    pub fn is_between(&self) -> bool {
+        matches!(self.state, State::Head { len: 0, .. }) && self.message.is_none()
+    }
+
     fn advance(&mut self, input: &mut [u8], at: &mut usize) -> Result<Decoded, ProtocolError> {
         loop {
             match self.state {
