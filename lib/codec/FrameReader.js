@@ -153,7 +153,9 @@ class FrameReader {
   add(chunk) {
     if (this.isDead) return;
     this.unread += chunk.length;
-    if (this._chunk === null && this._chunks.length === 0) {
+    // When the decoder comes back, the rest of an earlier chunk may come first.
+    const isFirst = this._chunk === null && this._chunks.length === 0;
+    if (isFirst && !this._isElsewhere) {
       this._chunk = chunk;
       this._from = 0;
     } else {
