@@ -219,13 +219,13 @@ for (const api of apis) {
         const light = frame(TEXT, deflate('light'), COMPRESSED);
         socket.push(Buffer.from(light));
         assert.deepEqual(seen, [5]);
-        socket.push(bytes);
+        socket.push(Buffer.concat([bytes, frame(PING, 'rest')]));
         socket.push(frame(PING, 'behind'));
         await tick();
         assert.deepEqual(seen, [5]);
         while (seen[seen.length - 1] !== 'behind') await once(server, 'ping');
         const pings = name === 'in fragments' ? ['between'] : [];
-        assert.deepEqual(seen, [5, ...pings, length, 'behind']);
+        assert.deepEqual(seen, [5, ...pings, length, 'rest', 'behind']);
       });
     }
 
