@@ -83,6 +83,29 @@ const listening = (name, of, adopted) => [
   },
 ];
 
+/** The scenarios over TLS, which Node reads and writes. */
+const SECURE = {
+  'wss-64b-1': 'Echo over TLS, text, 64 B, 1 in flight',
+  'wss-64b-16': 'Echo over TLS, text, 64 B, 16 in flight',
+  'wss-64k-1': 'Echo over TLS, text, 64 KiB',
+  'wss-64b-1-binary': 'Echo over TLS, binary, 64 B, 1 in flight',
+  'wss-64b-16-binary': 'Echo over TLS, binary, 64 B, 16 in flight',
+  'wss-64k-1-binary': 'Echo over TLS, binary, 64 KiB',
+  'wss-deflate-1k-takeover': 'Echo over TLS, deflate, 1 KiB',
+  'wss-client-64b-1': 'Clients over TLS, text, 64 B, 1 in flight',
+  'wss-client-64b-16': 'Clients over TLS, text, 64 B, 16 in flight',
+  'wss-client-64k-1': 'Clients over TLS, text, 64 KiB',
+};
+
+/** The targets of connections over TLS, for one API. */
+const secure = (name, of) =>
+  Object.entries(SECURE).map(([scenario, title]) => ({
+    title: `${title}, ${name}`,
+    scenario,
+    of,
+    asks: [faster('ws8', 1), less('cpu', 'ws8', 1)],
+  }));
+
 // Limits that several targets share.
 
 const KERNEL_OF_SMALL =
@@ -217,6 +240,8 @@ module.exports = [
     of: 'oxws-thread',
     asks: [less('mainCpu', 'oxws-inline', 2)],
   },
+  ...secure('oxws', 'oxws-inline'),
+  ...secure('oxws/ws8', 'oxws-ws8'),
   ...listening('oxws', 'oxws-inline', 'oxws-http'),
   ...listening('oxws/ws8', 'oxws-ws8', 'oxws-ws8-http'),
 ];
