@@ -1,6 +1,6 @@
 'use strict';
 
-const { cork, corkOf, prepare } = require('./cork');
+const { cork, corkOf, flush, prepare } = require('./cork');
 const { behindHead, frameOf } = require('./frame');
 const { giveBack, mayLend } = require('./lent');
 const Queue = require('../Queue');
@@ -376,7 +376,11 @@ const scheduled = once('scheduled', () => new Set());
 function drainAtExit() {
   once('drainAtExit', () => {
     atExit(() => {
-      for (const writer of scheduled) writer._drain();
+      for (const writer of scheduled) {
+        const { _socket: socket } = writer;
+        writer._drain();
+        if (socket !== null) flush(socket);
+      }
     });
     return true;
   });
