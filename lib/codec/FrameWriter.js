@@ -146,7 +146,7 @@ class FrameWriter {
     const waiting = this._queue.clear();
     this.queuedBytes = 0;
     this._socket = null;
-    // Otherwise the other thread owns the encoder, and `_comeBack` closes it.
+    // Otherwise another thread may have the encoder: `_compressElsewhere` closes it.
     if (!this.isCompressing) this._encoder.close();
     this._fail(null, this._compressing, true);
     this._compressing = null;
@@ -236,9 +236,9 @@ class FrameWriter {
 
   /** Returns the frame of a PreparedMessage, masked if the flags say so. */
   _preparedFrame(message, window, flags) {
-    if ((flags & flag.MASK) === 0) return message.frame(window);
+    if ((flags & MASK) === 0) return message.frame(window);
     const payload = message._native.payload(window);
-    const own = window > 0 ? flags | flag.RSV1 : flags & ~flag.RSV1;
+    const own = window > 0 ? flags | RSV1 : flags & ~RSV1;
     return this._frame(payload, payload.length, own);
   }
 
