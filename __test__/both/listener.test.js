@@ -84,31 +84,43 @@ for (const api of apis) {
       assert.equal(calls, 1);
     });
 
-    if (api.name === 'The API of ws 8') {
-      // With the API of 2016, terminate only ends this direction.
-      it("no message is delivered after terminate in 'connection'", async function () {
-        // As with ws, a stream delivers what Node had read before.
-        if (process.env.OXWS_TRANSPORT === 'stream') this.skip();
-        const wss = await listen();
-        const messages = [];
-        for (let i = 0; i < 20; i++) {
-          const closed = new Promise((resolve) => {
-            wss.once('connection', (client) => {
-              client.on('message', (data) => messages.push(String(data)));
-              client.on('close', resolve);
-              client.terminate();
-            });
-          });
-          const socket = track(net.connect(portOf(wss), '127.0.0.1'));
-          socket.on('error', ignore);
-          const early = Buffer.from(frame(TEXT, 'early'));
-          socket.write(Buffer.concat([Buffer.from(request()), early]));
-          socket.resume();
-          await closed;
-        }
-        assert.deepEqual(messages, []);
-      });
+    for (const [how, end] of [
+      ['terminate()', (ws) => ws.terminate()],
+      ['the destruction of its socket', (ws) => ws._socket.destroy()],
+    ]) {
+      for (const isPaused of [false, true]) {
+        const when = isPaused ? ' of a paused connection' : '';
+        // In the API of 2016, a connection that fails drops what waits for resume().
+        if (isPaused && api.name !== 'The API of ws 8') continue;
 
+        it(`what was read before is delivered after ${how}${when}`, async () => {
+          const wss = await listen();
+          for (let i = 0; i < 20; i++) {
+            const seen = [];
+            const closed = new Promise((resolve) => {
+              wss.once('connection', (client) => {
+                api.onMessage(client, (data) => seen.push(String(data)));
+                client.on('close', (code) => resolve(seen.push(code)));
+                if (isPaused) client.pause();
+                client.send('answered');
+                end(client);
+              });
+            });
+            const socket = track(net.connect(portOf(wss), '127.0.0.1'));
+            const wire = reader(socket);
+            socket.on('error', ignore);
+            socket.on('end', () => socket.end());
+            const frames = ['early', 'too'].map((data) => frame(TEXT, data));
+            socket.write(Buffer.concat([Buffer.from(request()), ...frames]));
+            assert.match(await wire.head(), /^HTTP\/1\.1 101 /);
+            await closed;
+            assert.deepEqual(seen, ['early', 'too', 1006]);
+          }
+        });
+      }
+    }
+
+    if (api.name === 'The API of ws 8') {
       it('the constructor of the class of WebSockets throws', async () => {
         class Failing extends WebSocket {
           constructor(...args) {

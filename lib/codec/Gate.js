@@ -117,9 +117,12 @@ class Gate {
     this._context.runInAsyncScope(source.tell, source, ...event);
   }
 
-  /** Delivers a failure of the connection. If paused, drops the queued events first. */
+  /**
+   * Delivers a failure of the connection. If paused, drops the queued events first, unless
+   * `endsEndPauses`.
+   */
   fail(...event) {
-    if (this._isPaused) this._held.clear();
+    if (this._isPaused && !this._endsEndPauses) this._held.clear();
     this.end(...event);
   }
 

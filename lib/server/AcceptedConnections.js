@@ -57,6 +57,11 @@ class AcceptedConnections {
   /** Destroys a connection. It closes on the next tick. */
   destroy(error, transport) {
     if (transport.isClosing) return;
+    if (transport.isOpening) {
+      // Nothing more is read, but what was read is delivered: see `transport.leave`.
+      this.socketOf(transport).destroy(error);
+      return;
+    }
     transport.isClosing = true;
     if (transport.id !== -1) transport.leave();
     nextTick(() => {

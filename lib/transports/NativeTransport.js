@@ -110,10 +110,8 @@ class NativeTransport {
     this.isAccepted = false;
     /** Set by `release`: no events are delivered any more. */
     this._released = false;
-    /** Set if the socket was destroyed before the engine has read: no data is delivered. */
-    this._isUnread = false;
     /** Set between `start` or `accept` and `adopt`: the engine does not read yet. */
-    this._isOpening = false;
+    this.isOpening = false;
     /**
      * Until `adopt`: the bytes that were read after the handshake, or the EngineUpgrade
      * of a connection that the engine has accepted.
@@ -174,7 +172,7 @@ class NativeTransport {
    */
   start(socket, head) {
     this._opening = head || EMPTY;
-    this._isOpening = true;
+    this.isOpening = true;
     this._owner = new AdoptedSocket(socket, this, this._engine);
     this._engine.adoptSoon(this);
   }
@@ -183,7 +181,7 @@ class NativeTransport {
   accept(upgrade) {
     this._opening = upgrade;
     this.isAccepted = true;
-    this._isOpening = true;
+    this.isOpening = true;
     this._owner = upgrade.listener.connections;
     this._owner.take();
     this._engine.adoptSoon(this);
@@ -191,7 +189,7 @@ class NativeTransport {
 
   /** Returns a duplicate of the descriptor of a connection that the engine has accepted. */
   duplicate() {
-    if (this._isOpening) return this._opening.duplicate();
+    if (this.isOpening) return this._opening.duplicate();
     return this._engine.native.duplicate(this.id);
   }
 
@@ -200,7 +198,7 @@ class NativeTransport {
     this._owner = new AdoptedSocket(socket, this, this._engine);
     this._owner.hasFinished = this._hasEnded;
     this._owner.hasEnded = this._hasHeardEnd;
-    if (!this._isOpening) this._owner.hold();
+    if (!this.isOpening) this._owner.hold();
     this._incoming.hasSocket(this._ws, socket);
   }
 
@@ -209,8 +207,8 @@ class NativeTransport {
    * listener for 'data' or 'readable', a StreamTransport takes over.
    */
   adopt() {
-    if (!this._isOpening) return;
-    this._isOpening = false;
+    if (!this.isOpening) return;
+    this.isOpening = false;
     const { _opening: opening } = this;
     this._opening = null;
     const socket = this._owner.existing;
@@ -304,7 +302,7 @@ class NativeTransport {
    * over, calls its method `verb` and returns true.
    */
   _leavesToStream(verb, ...args) {
-    if (this._isOpening) this.adopt();
+    if (this.isOpening) this.adopt();
     if (this._stream === null) return false;
     this._stream[verb](...args);
     return true;
@@ -369,7 +367,7 @@ class NativeTransport {
     this._openGate().pause();
     if (!this.isPaused) return;
     this._gate.pausedIn = this._engine.batch;
-    if (!this._isOpening) this._engine.native.pause(this.id);
+    if (!this.isOpening) this._engine.native.pause(this.id);
     this._owner.paused();
   }
 
@@ -388,14 +386,14 @@ class NativeTransport {
   /** Sets the maximum length, in bytes, of messages not yet decoded; 0 for no limit. */
   setMaxPayload(bytes) {
     this._limits = Object.assign({}, this._limits, { maxPayload: bytes });
-    if (!this._isOpening)
+    if (!this.isOpening)
       this._engine.native.setMaxPayload(this.id, toLimit(bytes));
   }
 
   /** Sets whether text has to be valid UTF-8, from the next message on. */
   setValidates(validates) {
     this._limits = Object.assign({}, this._limits, { validates });
-    if (!this._isOpening) this._engine.native.setValidates(this.id, validates);
+    if (!this.isOpening) this._engine.native.setValidates(this.id, validates);
   }
 
   /** The bytes sent but not yet handed to the operating system. */
@@ -458,9 +456,11 @@ class NativeTransport {
    * if a StreamTransport has taken over the socket.
    */
   leave() {
-    if (this._isOpening) {
-      this._isUnread = true;
-      this.adopt();
+    if (this.isOpening) {
+      // The engine would read on. What was read with the handshake is still delivered.
+      this.isOpening = false;
+      this._becomeStream(this._opening);
+      this._opening = null;
     }
     if (this._stream !== null) return true;
     if (!this.ends) this._stopSending();
@@ -525,7 +525,7 @@ class NativeTransport {
         if (!this._released) this._openGate().fail(what, null, wire, extra);
         return;
     }
-    if (this._released || this._isUnread) return;
+    if (this._released) return;
     let data;
     try {
       data = this._data(what, rows[at + AT_START], rows[at + AT_END]);
@@ -605,7 +605,7 @@ class NativeTransport {
 
   /** Called by the gate when its queue is empty. */
   goOn() {
-    if (this.id !== -1 && !this._isOpening) this._engine.native.resume(this.id);
+    if (this.id !== -1 && !this.isOpening) this._engine.native.resume(this.id);
   }
 
   /** Delivers an event. */
@@ -792,7 +792,7 @@ class NativeTransport {
   _forget() {
     if (this.id === -1) return;
     clearTimeout(this._timer);
-    this._isOpening = false;
+    this.isOpening = false;
     this._drain = null;
     this.ends = true;
     const { native } = this._engine;

@@ -53,6 +53,7 @@ class StreamTransport {
     this._context = context || nobodys;
     this._masks = options.masks ? MASK : 0;
     this._answers = options.answers;
+    this._endsEndPauses = options.endsEndPauses;
     this._highWaterMark = options.highWaterMark;
     /** The Drain while more than the high-water mark was queued and some still is. */
     this._drain = null;
@@ -258,6 +259,18 @@ class StreamTransport {
     if (this._reader.events >= MANY_EVENTS) this._share();
   }
 
+  /** Takes what a paused socket holds when it closes, if that ends the pause. */
+  _takeRest() {
+    const { _listeners: listeners, socket } = this;
+    if (!this._endsEndPauses) return;
+    socket.removeListener('data', listeners.data);
+    while (socket.readableLength > 0) {
+      const chunk = socket.read();
+      if (chunk === null) break;
+      this._reader.add(chunk);
+    }
+  }
+
   /** Leaves the rest of this turn of the event loop to others after `MAX_EVENTS`. */
   _share() {
     if (!this._awaitsTurn) {
@@ -394,6 +407,7 @@ function listenersOf(transport) {
     },
     close() {
       transport._incoming.closing(transport._ws);
+      transport._takeRest();
       transport._settle();
       const isClean = transport._hasEnded && socket.writableFinished;
       if (isClean && !transport._hasFailed) reader.end(CLOSED);
