@@ -161,6 +161,9 @@ class Listener {
     }
   }
 
+  /** Called by the engine: a listener has entered stores, which nobody needs. */
+  enter() {}
+
   _decideOn(upgrade) {
     let hasThrown = true;
     try {

@@ -538,6 +538,11 @@ class NativeTransport {
     this._pass(what, data, wire, extra);
   }
 
+  /** Called by the engine: a listener of the connection has entered stores. */
+  enter(context) {
+    if (this._context === null) this._context = context;
+  }
+
   /** Returns the payload, or the violation, of an event. */
   _data(what, start, end) {
     const { native, bytes } = this._engine;

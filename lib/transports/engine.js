@@ -104,7 +104,7 @@ class Engine {
           host,
           threads,
           (count, batch, filled) => this._dispatch(count, batch, filled),
-          nobodys,
+          nobodys.resource,
           this.rows,
           this.bytes,
           this._outRows,
@@ -371,6 +371,7 @@ class Engine {
       return this._deliver(count);
     } finally {
       this._dispatching = false;
+      if (nobodys.isEntered) nobodys.leave();
       // Flush before the ticks and promises of the listeners run, which may send more.
       this.flush();
     }
@@ -400,7 +401,10 @@ class Engine {
       this._cursor++;
       const id = rows[at + EVENT_ID];
       const transport = transports[id & PLACE_MASK];
-      if (transport !== undefined && transport.id === id) transport.receive(at);
+      if (transport === undefined || transport.id !== id) continue;
+      transport.receive(at);
+      // The store is the connection's from now on, and not that of the next one.
+      if (nobodys.isEntered) transport.enter(nobodys.handOver());
     }
     return false;
   }
