@@ -246,6 +246,8 @@ describe('The contract of the transports', () => {
       events.push(code);
       assert.equal(reason, '');
       assert.equal(ws.readyState, WebSocket.CLOSED);
+      assert.equal(ws.bufferedAmount, 0);
+      assert.equal(ws.writableNeedDrain, false);
       fail('close');
     });
 
@@ -283,6 +285,7 @@ describe('The contract of the transports', () => {
     assert.deepEqual(errors, end.errors || []);
     assert.equal(wss.clients.size, 0);
     assert.equal(ws.bufferedAmount, 0);
+    assert.equal(ws.writableNeedDrain, false);
     for (const each of thrown) assert.match(each, /^on purpose/);
     assert.equal(
       thrown.length,

@@ -252,6 +252,19 @@ for (const api of apis) {
           }
         });
 
+        it('of prepared messages', async () => {
+          const message = new WebSocket.PreparedMessage('x'.repeat(MARK - 20));
+          const { ws, socket, seen } = await stalled(side);
+          socket.resume();
+          ws.send(message);
+          assert.equal(ws.writableNeedDrain, false);
+          ws.send(message, () => seen.push('callback'));
+          assert.equal(ws.writableNeedDrain, true);
+          await once(ws, 'drain');
+          await settle();
+          assert.deepEqual(seen, ['callback', 'drain']);
+        });
+
         it('of control frames', async () => {
           const { ws } = await bare(side, { ...PLAIN, highWaterMark: 100 });
           const seen = drains(ws);
@@ -341,8 +354,8 @@ for (const api of apis) {
           let received = 0;
           for (let i = 0; ws.bufferedAmount < 2 * MIB; i++) {
             const size = (i * i) % 100000;
-            const [data, binary] = i % 2 ? ['x'.repeat(size)] : [size, true];
-            ws.send(binary ? Buffer.alloc(data) : data);
+            const data = i % 2 ? 'x'.repeat(size) : Buffer.alloc(size);
+            ws.send(i % 3 ? data : new WebSocket.PreparedMessage(data));
             sent += frameLength(size, isMasked);
             if (i % 10 === 9) await turn();
           }

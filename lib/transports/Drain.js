@@ -49,9 +49,14 @@ class Drain {
     };
   }
 
+  /** Waits no longer: the transport has ended. */
+  cancel() {
+    this._transport = null;
+  }
+
   _look() {
-    if (this.isWaiting) return;
     const { _transport: transport } = this;
+    if (this.isWaiting || transport === null) return;
     if (transport.isAwaited || transport.bufferedAmount > 0) this.wait();
     else transport.emptied();
   }

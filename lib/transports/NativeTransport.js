@@ -329,7 +329,7 @@ class NativeTransport {
     if (this.isTimed) this._owner.touch();
     if (cb) flags |= ACK;
     const length = this._engine.postPrepared(this.id, flags, message);
-    this._hasPosted(cb, flags, length);
+    this._afterPost(cb, flags, length);
   }
 
   /** Sends a control frame. The caller has checked that the payload is not too long. */
@@ -353,7 +353,7 @@ class NativeTransport {
     }
     if (this.isTimed) this._owner.touch();
     const length = this._engine.postList(this.id, cb ? RAW | ACK : RAW, list);
-    this._hasPosted(cb, RAW, length);
+    this._afterPost(cb, RAW, length);
   }
 
   /** Whether the transport is paused. */
@@ -648,12 +648,16 @@ class NativeTransport {
     const length = isText
       ? engine.postText(this.id, flags, data)
       : engine.postBytes(this.id, flags, data);
-    this._hasPosted(cb, flags, length);
+    this._afterPost(cb, flags, length);
   }
 
-  /** Called when a message of `length` bytes was posted to the outbox. */
-  _hasPosted(cb, flags, length) {
-    this._count(length);
+  /** Counts a message of `length` bytes that was posted to the outbox. */
+  _afterPost(cb, flags, length) {
+    if (this._postedAt !== this._engine.flushes) {
+      this._postedAt = this._engine.flushes;
+      this._posted = 0;
+    }
+    this._posted += length;
     this._unwatched -= length;
     if (this._unwatched < 0 && this._mustWait()) {
       this._engine.acknowledgeLast();
@@ -672,15 +676,6 @@ class NativeTransport {
   _compresses(flags, length) {
     const { deflate } = this._options;
     return (flags & RSV1) !== 0 && deflate && length >= deflate.threshold;
-  }
-
-  /** Counts `length` bytes posted to the outbox. */
-  _count(length) {
-    if (this._postedAt !== this._engine.flushes) {
-      this._postedAt = this._engine.flushes;
-      this._posted = 0;
-    }
-    this._posted += length;
   }
 
   /** Sends data that bypasses the outbox, after flushing the outbox. */
@@ -747,7 +742,7 @@ class NativeTransport {
 
   /** Called by the Drain when everything is written. */
   emptied() {
-    if (this.id === -1 || this._released || this.isDestroyed) return;
+    if (this._released || this.isDestroyed) return;
     if (this._incoming.heldBytes(this._ws) > 0) {
       // The next message that is posted is waited for.
       this._unwatched = -1;
@@ -798,7 +793,6 @@ class NativeTransport {
     if (this.id === -1) return;
     clearTimeout(this._timer);
     this.isOpening = false;
-    this._drain = null;
     this.ends = true;
     const { native } = this._engine;
     const { id, _callbacks: callbacks } = this;
@@ -818,6 +812,8 @@ class NativeTransport {
   _detach() {
     this._engine.close(this.id);
     this.id = -1;
+    if (this._drain !== null) this._drain.cancel();
+    this._drain = null;
   }
 }
 
