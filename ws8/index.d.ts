@@ -24,6 +24,13 @@ declare class WebSocket extends Base {
   readonly writableNeedDrain: boolean;
 
   /**
+   * Describes how connections are carried, for debugging.
+   *
+   * @param ws a connection; by default, all connections of the engine
+   */
+  static diagnostics(ws?: WebSocket): WebSocket.Diagnostics;
+
+  /**
    * Sends a message, or a fragment of one. A PreparedMessage is framed and compressed only
    * once; with `options`, it is sent as its data would be.
    */
@@ -47,6 +54,7 @@ declare namespace WebSocket {
   /** The options of `send`. */
   type SendOptions = Parameters<Base['send']>[1];
 
+  export import Diagnostics = Of2016.Diagnostics;
   export import PreparedMessage = Of2016.PreparedMessage;
   export import PreparedData = Of2016.PreparedData;
   export import PreparedOptions = Of2016.PreparedOptions;

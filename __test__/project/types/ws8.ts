@@ -44,6 +44,9 @@ const reached: number = wss.broadcast(
 );
 wss.broadcast(new Uint8Array(reached));
 
+const { host } = WebSocket.diagnostics(ws);
+WebSocket.diagnostics().transport === 'native' && host === 'inline';
+
 class Own extends WebSocket {}
 new WebSocketServer({ port: 0, WebSocket: Own }).on('connection', (own) => {
   const made: Own = own;
