@@ -76,7 +76,8 @@ for (const api of apis) {
         ws.send(Buffer.alloc(60 * KIB));
         await turn();
       }
-      assert.ok(ws.bufferedAmount > HIGH);
+      // The system may still take some of it, but by far not all.
+      assert.ok(ws.bufferedAmount > HIGH / 2);
     }
 
     for (const side of SIDES) {

@@ -17,48 +17,37 @@ class Drain {
    */
   constructor(transport) {
     this._transport = transport;
-    /** Set while a callback tells when what was sent so far is written. */
-    this.isWaiting = false;
-    this._onWritten = (error) => {
-      this.isWaiting = false;
-      // On the next tick: the callbacks of messages that are written come first.
-      if (!error) nextTick(() => this._look());
-    };
-  }
-
-  /** Waits until what was sent so far is written. */
-  wait() {
-    if (this.isWaiting) return;
-    this.isWaiting = true;
-    this._transport.write(EMPTY, this._onWritten);
+    /** Set while the transport is to be looked at later. */
+    this._isWaiting = false;
   }
 
   /**
-   * As `wait`, with the callback of the message that was sent last. Returns the callback to
-   * use instead, which also calls `cb`, if given.
+   * Looks on the next tick. What was sent in this tick is flushed then, and the callbacks
+   * of messages that are written come first.
    */
-  waitWith(cb) {
-    this.isWaiting = true;
-    if (!cb) return this._onWritten;
-    return (error) => {
-      try {
-        cb(error);
-      } finally {
-        this._onWritten(error);
-      }
-    };
+  lookSoon() {
+    if (this._isWaiting) return;
+    this._isWaiting = true;
+    nextTick(() => this._look());
   }
 
-  /** Waits no longer: the transport has ended. */
+  /** Looks no more: the transport has ended. */
   cancel() {
     this._transport = null;
   }
 
   _look() {
     const { _transport: transport } = this;
-    if (this.isWaiting || transport === null) return;
-    if (transport.isAwaited || transport.bufferedAmount > 0) this.wait();
-    else transport.emptied();
+    if (transport === null) return;
+    if (transport.isAwaited || transport.bufferedAmount > 0) {
+      transport.write(EMPTY, (error) => {
+        this._isWaiting = false;
+        if (!error) this.lookSoon();
+      });
+    } else {
+      this._isWaiting = false;
+      transport.emptied();
+    }
   }
 }
 

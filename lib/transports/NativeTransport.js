@@ -659,10 +659,7 @@ class NativeTransport {
     }
     this._posted += length;
     this._unwatched -= length;
-    if (this._unwatched < 0 && this._mustWait()) {
-      this._engine.acknowledgeLast();
-      cb = this._drain.waitWith(cb);
-    }
+    if (this._unwatched < 0) this.watch();
     if (cb) this._await(cb, flags, length);
   }
 
@@ -688,13 +685,8 @@ class NativeTransport {
     engine.flush();
     if (typeof data === 'string') engine.native.sendLongText(id, flags, data);
     else engine.native.sendLong(id, flags, unshared(data));
-    const mustWait = this._mustWait();
-    if (cb) {
-      if (mustWait) cb = this._drain.waitWith(cb);
-      this._await(cb, flags, data.length);
-    } else if (mustWait) {
-      this._drain.wait();
-    }
+    this.watch();
+    if (cb) this._await(cb, flags, data.length);
   }
 
   /**
@@ -708,23 +700,18 @@ class NativeTransport {
 
   /** Looks at what is queued. Above the high-water mark, waits until it is written. */
   watch() {
-    if (this._mustWait()) this._drain.wait();
-  }
-
-  /** Whether more than the high-water mark is or was queued, and nobody waits yet. */
-  _mustWait() {
     if (this._drain === null) {
       const { _incoming: incoming, _options: options } = this;
       const queued = this.bufferedAmount + incoming.heldBytes(this._ws);
       const left = options.highWaterMark - queued;
       if (left >= 0 || this.ends) {
         this._unwatched = Math.min(Math.max(left, 0), MAX_UNWATCHED);
-        return false;
+        return;
       }
       this._drain = new Drain(this);
     }
     this._unwatched = MAX_UNWATCHED;
-    return !this._drain.isWaiting && !this.ends;
+    this._drain.lookSoon();
   }
 
   /** All queued bytes, also those that `incoming` itself queues. */
@@ -744,7 +731,7 @@ class NativeTransport {
   emptied() {
     if (this._released || this.isDestroyed) return;
     if (this._incoming.heldBytes(this._ws) > 0) {
-      // The next message that is posted is waited for.
+      // The next message that is posted is to be written, too.
       this._unwatched = -1;
       return;
     }

@@ -165,7 +165,7 @@ class StreamTransport {
       if (queued <= this._highWaterMark) return;
       this._drain = new Drain(this);
     }
-    this._drain.wait();
+    this._drain.lookSoon();
   }
 
   /** Called by the Drain: whether callbacks of messages are still to come. */

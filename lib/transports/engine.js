@@ -272,12 +272,6 @@ class Engine {
     this._flushSoon();
   }
 
-  /** Has the last message in the outbox acknowledged, see `flag.ACK`. */
-  acknowledgeLast() {
-    const at = (this._outCount - 1) * MESSAGE_WIDTH;
-    this._outRows[at + MESSAGE_FLAGS] |= flag.ACK;
-  }
-
   /** Flushes at the end of the tick, or at the end of the current dispatch. */
   _flushSoon() {
     if (this._dispatching || this._scheduled) return;
