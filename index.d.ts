@@ -479,6 +479,19 @@ declare namespace WebSocket {
     /** The compression level: 0 (no compression) to 9 (smallest); 7 by default. */
     level?: number;
     /**
+     * The maximum memory, in bytes, of the compression contexts that connections keep
+     * between messages: an integer from 0 to 2^53 - 1; 33554432 (32 MiB) by default. All
+     * connections of a thread with the same value share it. Seven eighths are for
+     * compression, one eighth is for decompression. One context of each kind is kept
+     * even if it is larger.
+     *
+     * When it is exceeded, the contexts that have not been used for the longest time are
+     * freed. Such a connection compresses its next message without the context of those
+     * before (RFC 7692, 7.1.1), and keeps the text that the peer may refer to, at most
+     * 32 KiB.
+     */
+    memoryBudget?: number;
+    /**
      * The minimum length, in bytes, of messages that are compressed; 1024 by default.
      * For a message in fragments, the length of the first fragment counts.
      */

@@ -26,9 +26,7 @@ const WAYS = {
   'no compression, as a stream': { env: { OXWS_TRANSPORT: 'stream' } },
   'no compression, TLS in Node': { isSecure: true },
   'permessage-deflate': { deflate: {} },
-  'permessage-deflate, `serverMaxWindowBits: 10`, `memLevel: 4`': {
-    deflate: { serverMaxWindowBits: 10, zlibDeflateOptions: { memLevel: 4 } },
-  },
+  'permessage-deflate, `memoryBudget: 0`': { deflate: { memoryBudget: 0 } },
   'permessage-deflate, `serverNoContextTakeover`': {
     deflate: { serverNoContextTakeover: true, threshold: 0 },
   },
@@ -40,6 +38,9 @@ const WAYS = {
     },
   },
 };
+
+/** The number of messages that each connection exchanges. */
+const MESSAGES = 10;
 
 /**
  * The number of connections that are opened and closed first. They allocate what all
@@ -84,7 +85,7 @@ function serve({ deflate = false, isSecure = false }) {
   });
 }
 
-/** Opens connections, and exchanges one message on each. */
+/** Opens connections, and exchanges messages on each. */
 async function open(url, count) {
   const clients = [];
   while (clients.length < count) {
@@ -92,9 +93,11 @@ async function open(url, count) {
     const some = Array.from({ length }, async () => {
       const ws = new WebSocket(url, { rejectUnauthorized: false });
       await once(ws, 'open');
-      const echoed = once(ws, 'message');
-      ws.send(message());
-      await echoed;
+      for (let sent = 0; sent < MESSAGES; sent++) {
+        const echoed = once(ws, 'message');
+        ws.send(message());
+        await echoed;
+      }
       return ws;
     });
     clients.push(...(await Promise.all(some)));
@@ -137,7 +140,7 @@ async function measure({ env, ...way }, count) {
 }
 
 async function main() {
-  const count = Number(process.argv[2]) || 2000;
+  const count = Number(process.argv[2]) || 5000;
   console.log('| connections | memory of each |\n| --- | --- |');
   for (const [name, way] of Object.entries(WAYS)) {
     const kib = (await measure(way, count)) / 1024;

@@ -140,4 +140,15 @@ declare namespace WebSocket {
   export import createWebSocketStream = Base.createWebSocketStream;
 }
 
+declare module 'ws' {
+  interface PerMessageDeflateOptions {
+    /**
+     * The maximum memory, in bytes, of the compression contexts that connections keep
+     * between messages: an integer from 0 to 2^53 - 1; 33554432 (32 MiB) by default. All
+     * connections of a thread with the same value share it. ws has no such option.
+     */
+    memoryBudget?: number | undefined;
+  }
+}
+
 export = WebSocket;

@@ -3,12 +3,14 @@
 // Both APIs, and functions that hide the differences between them.
 
 const of2016 = require('../..');
+const PerMessageDeflate = require('../../lib/ws2016/PerMessageDeflate');
 const { WebSocket: of8, beyondWs } = require('../ws8/support');
 
 module.exports = [
   {
     name: 'The API of 2016',
     WebSocket: of2016,
+    PerMessageDeflate,
     /** Calls `listener(bytes, isBinary)` for each message. */
     onMessage(ws, listener) {
       ws.on('message', (data, { binary }) => {
@@ -23,6 +25,7 @@ module.exports = [
   {
     name: 'The API of ws 8',
     WebSocket: of8,
+    PerMessageDeflate: of8.PerMessageDeflate,
     onMessage: (ws, listener) => ws.on('message', listener),
     extensionsOf: (ws) => ws.extensions.split(',').filter(Boolean),
     requestOf: (ws, req) => req,

@@ -193,7 +193,11 @@ describe('ws2016.md says what is true', () => {
         const given = Object.fromEntries(
           Object.entries(others).filter(([, value]) => value !== undefined),
         );
-        assert.deepEqual(Object.keys(given).sort(), ['level', 'memLevel']);
+        assert.deepEqual(Object.keys(given).sort(), [
+          'level',
+          'memLevel',
+          'memoryBudget',
+        ]);
         assert.deepEqual(deflate.offer(), { client_max_window_bits: true });
       });
 
@@ -211,6 +215,12 @@ describe('ws2016.md says what is true', () => {
           }
         });
       }
+
+      it('memoryBudget', () => {
+        const { memoryBudget } = others;
+        const deflate = new PerMessageDeflate();
+        assert.equal(deflate.native.memoryBudget, memoryBudget);
+      });
     });
 
     it('of send', async () => {

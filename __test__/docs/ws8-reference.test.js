@@ -207,6 +207,7 @@ describe('ws8.md says what is true', () => {
           Object.entries(others).filter(([, value]) => value !== undefined),
         );
         assert.deepEqual(Object.keys(given).sort(), [
+          'memoryBudget',
           'zlibDeflateOptions.level',
           'zlibDeflateOptions.memLevel',
         ]);
@@ -228,6 +229,12 @@ describe('ws8.md says what is true', () => {
           }
         });
       }
+
+      it('memoryBudget', () => {
+        const { memoryBudget } = others;
+        const deflate = new PerMessageDeflate();
+        assert.equal(deflate.native.memoryBudget, memoryBudget);
+      });
     });
 
     it('of send', async () => {

@@ -13,6 +13,7 @@ const OPTIONS = [
   'clientMaxWindowBits',
   'memLevel',
   'level',
+  'memoryBudget',
 ];
 
 /** The permessage-deflate extension (RFC 7692) of one connection. */

@@ -30,6 +30,9 @@ class PerMessageDeflate {
    * @param {Boolean} [options.isServer=false]
    * @param {Number} [options.maxPayload=0] the maximum length, in bytes, of a
    *   decompressed frame; 0 for no limit
+   * @param {Number} [options.memoryBudget=33554432] the maximum memory, in bytes, of the
+   *   compression contexts that the connections of this thread with the same value keep
+   *   between messages, an integer from 0 to 2^53 - 1
    * @param {Boolean|Number} [options.serverMaxWindowBits] the window of the server, 8 to
    *   15; or whether the parameter is accepted
    * @param {Boolean} [options.serverNoContextTakeover] whether the server resets its
@@ -39,7 +42,7 @@ class PerMessageDeflate {
    *   messages
    * @param {Object} [options.zlibDeflateOptions] `level`, 0 to 9, or -1 for the default
    *   7; and `memLevel`, 1 to 9, 8 by default
-   * @throws {Error} if a window, `level` or `memLevel` is out of range
+   * @throws {Error} if a window, `level`, `memLevel` or `memoryBudget` is out of range
    */
   constructor(options) {
     this._options = options || {};
@@ -47,6 +50,7 @@ class PerMessageDeflate {
       concurrencyLimit = DEFAULT_CONCURRENCY,
       isServer,
       maxPayload,
+      memoryBudget,
       threshold = DEFAULT_THRESHOLD,
       zlibDeflateOptions,
     } = this._options;
@@ -65,6 +69,7 @@ class PerMessageDeflate {
       {
         level,
         memLevel,
+        memoryBudget,
         // Negotiated here, and checked there.
         clientMaxWindowBits: numberIn(this._options.clientMaxWindowBits),
         serverMaxWindowBits: numberIn(this._options.serverMaxWindowBits),

@@ -1,6 +1,7 @@
 //! The class `PerMessageDeflate`: negotiation of the extension, and compression by itself.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use napi::bindgen_prelude::{AsyncTask, BufferSlice, Either, Result};
@@ -16,12 +17,22 @@ use super::bytes;
 use super::panic::guard;
 
 thread_local! {
-    /// The pool of idle contexts that this thread's connections share.
-    static POOL: RefCell<ContextPool> = RefCell::default();
+    /// The contexts of this thread's connections, by their budget in bytes.
+    static POOLS: RefCell<HashMap<usize, ContextPool>> = RefCell::default();
 }
 
-fn pool() -> ContextPool {
-    POOL.with_borrow(ContextPool::clone)
+/// Returns the pool that this thread's connections with the same budget share.
+fn pool(budget: usize) -> ContextPool {
+    POOLS.with_borrow_mut(|pools| {
+        if let Some(pool) = pools.get(&budget) {
+            return pool.clone();
+        }
+        pools.retain(|_, pool| pool.is_shared());
+        pools
+            .entry(budget)
+            .or_insert_with(|| ContextPool::new(budget))
+            .clone()
+    })
 }
 
 /// Its output is as small as that of zlib's level 6, and it is faster. The back end's
@@ -30,6 +41,9 @@ const DEFAULT_LEVEL: u8 = 7;
 
 /// The default of zlib.
 const DEFAULT_MEM_LEVEL: u8 = 8;
+
+/// The largest budget, in bytes: `Number.MAX_SAFE_INTEGER`.
+const MAX_BUDGET: u64 = (1 << 53) - 1;
 
 /// The configuration of one end.
 #[napi(object)]
@@ -46,6 +60,9 @@ pub struct DeflateConfig {
     pub mem_level: Option<f64>,
     /// The effort for compression, 0 to 9, or -1 for the default.
     pub level: Option<f64>,
+    /// The maximum memory of the contexts that this thread's connections with the same
+    /// value keep between messages, in bytes.
+    pub memory_budget: Option<f64>,
 }
 
 /// The name of a parameter, and its value if it has one.
@@ -58,6 +75,7 @@ pub struct PerMessageDeflate {
     options: Options,
     level: u8,
     mem_level: u8,
+    memory_budget: usize,
     agreed: Params,
     deflater: RefCell<Slot<Deflater>>,
     inflater: RefCell<Slot<Inflater>>,
@@ -88,16 +106,30 @@ impl PerMessageDeflate {
             },
             level: match config.level {
                 None | Some(-1.0) => DEFAULT_LEVEL,
-                Some(level) => within("level", level, 0, 9)?,
+                Some(level) => within("level", level, 0, 9)? as u8,
             },
             mem_level: match config.mem_level {
                 None => DEFAULT_MEM_LEVEL,
-                Some(level) => within("memLevel", level, 1, 9)?,
+                Some(level) => within("memLevel", level, 1, 9)? as u8,
+            },
+            memory_budget: match config.memory_budget {
+                None => ContextPool::DEFAULT_BUDGET,
+                Some(bytes) => {
+                    let bytes = within("memoryBudget", bytes, 0, MAX_BUDGET)?;
+                    usize::try_from(bytes).unwrap_or(usize::MAX)
+                }
             },
             agreed: Params::default(),
             deflater: RefCell::default(),
             inflater: RefCell::default(),
         })
+    }
+
+    /// The memory of the contexts that this thread's connections with the same value
+    /// keep between messages, in bytes.
+    #[napi(getter)]
+    pub fn memory_budget(&self) -> f64 {
+        self.memory_budget as f64
     }
 
     /// Returns the parameters that a client offers.
@@ -205,12 +237,12 @@ impl PerMessageDeflate {
     /// Creates a compressor for what this end sends, with the agreed parameters.
     pub(super) fn deflater(&self) -> Deflater {
         let options = self.agreed.deflate(self.role, self.level, self.mem_level);
-        Deflater::new(options, pool())
+        Deflater::new(options, pool(self.memory_budget))
     }
 
     /// Creates a decompressor for what this end receives, with the agreed parameters.
     pub(super) fn inflater(&self) -> Inflater {
-        Inflater::new(self.agreed.inflate(self.role), pool())
+        Inflater::new(self.agreed.inflate(self.role), pool(self.memory_budget))
     }
 }
 
@@ -309,15 +341,17 @@ fn window(name: &str, value: Option<Either<bool, f64>>) -> Result<WindowOption> 
         Some(Either::A(true)) => WindowOption::Accepted,
         Some(Either::B(bits)) => {
             let (least, most) = (*WINDOW_BITS.start(), *WINDOW_BITS.end());
-            WindowOption::Bits(within(name, bits, least, most)?)
+            WindowOption::Bits(within(name, bits, least.into(), most.into())? as u8)
         }
     })
 }
 
-fn within(name: &str, value: f64, least: u8, most: u8) -> Result<u8> {
-    if value.fract() == 0.0 && (f64::from(least)..=f64::from(most)).contains(&value) {
-        return Ok(value as u8);
+fn within(name: &str, value: f64, least: u64, most: u64) -> Result<u64> {
+    if value.fract() == 0.0 && (least as f64..=most as f64).contains(&value) {
+        return Ok(value as u64);
     }
+    // As JavaScript writes it.
+    let value = value.to_string().replace("inf", "Infinity");
     Err(Error::new(
         Status::InvalidArg,
         format!("perMessageDeflate.{name} must be an integer from {least} to {most}: {value}"),

@@ -27,6 +27,7 @@ const wss = new WebSocket.Server(
       serverMaxWindowBits: 10,
       clientMaxWindowBits: true,
       memLevel: 7,
+      memoryBudget: 1 << 20,
       level: 1,
       threshold: 0,
     },

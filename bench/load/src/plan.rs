@@ -13,7 +13,7 @@ pub(crate) enum Scenario {
     FanIn,
     /// Clients connect, open a WebSocket and close it, repeatedly.
     Handshakes,
-    /// Clients connect, exchange one message each, and are then idle.
+    /// Clients connect, exchange [`Plan::messages`], and are then idle.
     Idle,
 }
 
@@ -43,6 +43,9 @@ pub(crate) struct Plan {
     /// they receive.
     #[serde(default)]
     pub(crate) unmasked: bool,
+    /// How many messages each idle connection exchanges first, one after the other.
+    #[serde(default = "one")]
+    pub(crate) messages: u64,
     /// How many times half of the idle connections are dropped and opened again.
     #[serde(default)]
     pub(crate) churn: usize,
@@ -54,6 +57,10 @@ pub(crate) struct Plan {
     pub(crate) seconds: f64,
     /// The process ID of the server, whose CPU time and memory are measured.
     pub(crate) pid: u32,
+}
+
+fn one() -> u64 {
+    1
 }
 
 /// The results of a measurement.

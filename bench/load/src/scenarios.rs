@@ -261,22 +261,24 @@ impl Footprint {
     }
 }
 
-/// Opens clients until there are as many as planned. Each of the new ones sends and
-/// receives a message.
+/// Opens clients until there are as many as planned. The new ones exchange messages with
+/// the server: all of them the first, then all of them the next.
 fn fill(plan: &Plan, load: &mut Load) -> Result<()> {
     let first = load.clients.len();
     open_idle(plan, load)?;
-    let mut missing = plan.connections - first;
-    for client in &mut load.clients[first..] {
-        client.send(1);
-        client.write()?;
-    }
-    while missing > 0 {
-        load.turn(|_, _, what| {
-            ensure!(matches!(what, Received::Echo { .. }), "something else came");
-            missing -= 1;
-            Ok(())
-        })?;
+    for _ in 0..plan.messages {
+        let mut missing = plan.connections - first;
+        for client in &mut load.clients[first..] {
+            client.send(1);
+            client.write()?;
+        }
+        while missing > 0 {
+            load.turn(|_, _, what| {
+                ensure!(matches!(what, Received::Echo { .. }), "something else came");
+                missing -= 1;
+                Ok(())
+            })?;
+        }
     }
     Ok(())
 }
