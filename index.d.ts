@@ -481,8 +481,8 @@ declare namespace WebSocket {
     /**
      * The maximum memory, in bytes, of the compression contexts that connections keep
      * between messages: an integer from 0 to 2^53 - 1; 33554432 (32 MiB) by default. All
-     * connections of a thread with the same value share it. Seven eighths are for
-     * compression, one eighth is for decompression. One context of each kind is kept
+     * connections of a thread with the same value share it. Six sevenths are for
+     * compression, one seventh is for decompression. One context of each kind is kept
      * even if it is larger.
      *
      * When it is exceeded, the contexts that have not been used for the longest time are

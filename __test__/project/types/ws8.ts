@@ -7,6 +7,7 @@ import WebSocket = require('../../../ws8');
 import { ServerOptions, WebSocketServer } from '../../../ws8';
 
 const options: ServerOptions = {
+  perMessageDeflate: { memoryBudget: 1 << 20 },
   port: 0,
   reusePort: true,
   highWaterMark: 1024,

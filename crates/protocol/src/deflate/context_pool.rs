@@ -7,8 +7,8 @@ use super::decompressor::Decompressor;
 use super::pool::Pool;
 
 /// The share of the budget that is for decompressors, as the divisor. With the default
-/// settings a compressor is seven times as large, so that there is room for as many.
-const DECOMPRESSORS: usize = 8;
+/// settings a compressor is six times as large, so that there is room for as many of each.
+const DECOMPRESSORS: usize = 7;
 
 /// The DEFLATE contexts that many connections keep between messages, limited by a budget
 /// of bytes.
@@ -29,7 +29,7 @@ impl ContextPool {
     /// The default budget, in bytes.
     pub const DEFAULT_BUDGET: usize = 32 << 20;
 
-    /// Creates an empty pool. `budget` is in bytes: one eighth is for decompressors, the
+    /// Creates an empty pool. `budget` is in bytes: one seventh is for decompressors, the
     /// rest for compressors. One of each kind is kept even if the budget is smaller.
     pub fn new(budget: usize) -> Self {
         let decompressors = budget / DECOMPRESSORS;
