@@ -8,8 +8,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use oxws_protocol::frame::MAX_HEAD_LEN;
 use oxws_protocol::{
-    decode_heavy, Decoded, Decoder, Event, EventKind, HeavyDone, Payload, ProtocolError,
+    decode_heavy, Decoded, Decoder, Event, EventKind, ExpectedFrame, HeavyDone, Payload,
+    ProtocolError,
 };
 use tokio::sync::oneshot::Receiver;
 
@@ -17,7 +19,7 @@ use super::blocking;
 use super::connection::Connection;
 use super::exchange::Exchange;
 use super::inbox::{Inbox, Row, Share, READ};
-use super::socket::{PeerState, Socket};
+use super::socket::{Middle, PeerState, Socket};
 use crate::border::{ends_as_bytes, kind};
 
 /// The maximum number of reads before other connections have their turn.
@@ -26,12 +28,10 @@ const MAX_READS: usize = 8;
 /// The maximum number of bytes of earlier input that are decoded at a time.
 const MAX_PIECE: usize = 4 * 1024;
 
-/// If at least this many bytes of an uncompressed payload are still to come, they are
-/// read directly into the buffer that JavaScript will own.
-const MIN_DIRECT: usize = 64 * 1024;
-
 /// The minimum length of a payload, in bytes, that JavaScript gets in its own buffer. A
 /// shorter one is copied to the inbox, which costs less than the finalizer of a buffer.
+/// If at least this many bytes of an uncompressed payload are expected, they are read
+/// directly into that buffer.
 const MIN_LARGE: usize = 32 * 1024;
 
 /// The minimum length of a text, in bytes, that is checked for being ASCII. JavaScript
@@ -352,29 +352,127 @@ impl Driver {
             return self.read_heavy(context);
         }
         if self.rest.bytes().is_empty() {
-            if let Some((data, room)) = decoder.payload_buffer(MIN_DIRECT) {
-                let from = data.len();
-                return match self.socket.poll_append(context, data, room) {
-                    Poll::Pending => Step::Wait,
-                    Poll::Ready(Ok(0)) => self.finish(EndReason::Eof),
-                    Poll::Ready(Err(error)) => self.finish(EndReason::Failed(error)),
-                    Poll::Ready(Ok(count)) => {
-                        let result = decoder.advance_payload(from);
-                        self.wire = self.wire.saturating_add(count as u32);
-                        match result {
-                            Ok(None) => {}
-                            Ok(Some(event)) => {
-                                let wire = std::mem::take(&mut self.wire);
-                                self.events.push(event, wire);
-                            }
-                            Err(error) => return self.finish(EndReason::Violation(error)),
-                        }
-                        Step::Again
-                    }
-                };
+            if decoder.is_in_payload(MIN_LARGE) {
+                return self.read_payload(inbox, context);
+            }
+            if let Some(expected) = decoder.expected_frame(MIN_LARGE) {
+                return self.read_frame(expected, inbox, context);
             }
         }
         self.read(inbox, context)
+    }
+
+    /// Reads a payload directly into the buffer of its message.
+    fn read_payload(&mut self, inbox: &mut Inbox, context: &mut Context<'_>) -> Step {
+        // A buffer is taken only when there is something to read.
+        if self.socket.poll_readable(context).is_pending() {
+            return Step::Wait;
+        }
+        let State::Decoding(decoder) = &mut self.state else {
+            return Step::Wait;
+        };
+        let Some(buffer) = decoder.payload_buffer(MIN_LARGE) else {
+            return self.read(inbox, context);
+        };
+        let (from, most) = (buffer.data.len(), buffer.room);
+        // There is space for the next head. That is usually not filled, which shows that
+        // there is no more to read.
+        let mut next = [0; MAX_HEAD_LEN];
+        let next = &mut next[..if buffer.ends_frame { MAX_HEAD_LEN } else { 0 }];
+        let payload = Middle {
+            buffer: &mut *buffer.data,
+            most,
+        };
+        let received = (self.socket).poll_scattered(context, &mut [], payload, next);
+        let added = buffer.data.len() - from;
+        let result = decoder.advance_payload(from);
+        match received {
+            Poll::Pending => return Step::Wait,
+            Poll::Ready(Ok(0)) => return self.finish(EndReason::Eof),
+            Poll::Ready(Err(error)) => return self.finish(EndReason::Failed(error)),
+            Poll::Ready(Ok(count)) => self.rest = Rest::new(next[..count - added].to_vec()),
+        }
+        self.deliver_read(inbox, added, result)
+    }
+
+    /// Reads a frame that is expected to be like the last one: its head into a few bytes, and
+    /// its payload directly into the buffer of its message.
+    fn read_frame(
+        &mut self,
+        expected: ExpectedFrame,
+        inbox: &mut Inbox,
+        context: &mut Context<'_>,
+    ) -> Step {
+        if !inbox.has_row(&self.share) {
+            return self.wait_for_room(inbox, context);
+        }
+        // As above.
+        if self.socket.poll_readable(context).is_pending() {
+            return Step::Wait;
+        }
+        let buffers = &self.exchange.buffers;
+        let mut payload = Vec::new();
+        if buffers.try_grow(&mut payload, expected.payload).is_err() {
+            return self.read(inbox, context);
+        }
+        let (mut head, mut next) = ([0; MAX_HEAD_LEN], [0; MAX_HEAD_LEN]);
+        let head = &mut head[..expected.head];
+        let middle = Middle {
+            buffer: &mut payload,
+            most: expected.payload,
+        };
+        let count = match (self.socket).poll_scattered(context, head, middle, &mut next) {
+            Poll::Pending => {
+                buffers.give(payload);
+                return Step::Wait;
+            }
+            Poll::Ready(Ok(0)) => return self.finish(EndReason::Eof),
+            Poll::Ready(Err(error)) => return self.finish(EndReason::Failed(error)),
+            Poll::Ready(Ok(count)) => count,
+        };
+        let State::Decoding(decoder) = &mut self.state else {
+            return Step::Wait;
+        };
+        let head = &head[..count.min(expected.head)];
+        let next = &next[..count - head.len() - payload.len()];
+        if !decoder.start_payload(head, &mut payload, MIN_LARGE) {
+            self.rest = Rest::new([head, &payload, next].concat());
+            buffers.give(payload);
+            return Step::Again;
+        }
+        let result = decoder.advance_payload(0);
+        payload.extend_from_slice(next);
+        let decoded = count - payload.len();
+        self.rest = Rest::new(payload);
+        self.deliver_read(inbox, decoded, result)
+    }
+
+    /// Delivers the event of `count` bytes that were not read into the inbox, if there is one.
+    fn deliver_read(
+        &mut self,
+        inbox: &mut Inbox,
+        count: usize,
+        result: Result<Option<Event>, ProtocolError>,
+    ) -> Step {
+        self.wire = self.wire.saturating_add(count as u32);
+        match (result, &mut self.state) {
+            (Err(error), _) => {
+                // Input after a violation is discarded.
+                self.rest = Rest::default();
+                return self.finish(EndReason::Violation(error));
+            }
+            (Ok(Some(event)), State::Decoding(decoder)) => {
+                let wire = std::mem::take(&mut self.wire);
+                if inbox.has_row(&self.share) {
+                    let ends = decoder.take_fragment_ends();
+                    self.deliver(inbox, event, ends, wire, 0);
+                } else {
+                    self.events.push(event, wire);
+                }
+            }
+            _ => {}
+        }
+        Step::Again
     }
 
     /// Reads into the inbox, and decodes the input there.
@@ -516,8 +614,10 @@ impl Driver {
         };
         let is_here = kind & kind::LARGE == 0;
         let is_string = event.kind == EventKind::Text && self.connection.options.texts_are_strings;
-        if is_string && is_here && end - start >= MIN_ASCII_CHECK {
-            let is_ascii = inbox.slice(start, end - start).is_ascii();
+        if is_string {
+            let is_checked = is_here && end - start >= MIN_ASCII_CHECK;
+            let is_ascii =
+                event.ascii || (is_checked && inbox.slice(start, end - start).is_ascii());
             kind |= if is_ascii { kind::ASCII } else { 0 };
         }
         self.share.rows += 1;

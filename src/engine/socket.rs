@@ -3,13 +3,14 @@
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSlice, Read};
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::task::{ready, Context, Poll};
 
-use socket2::{Domain, SockRef, Type};
+use socket2::{Domain, MaybeUninitSlice, SockRef, Type};
 use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
 
@@ -177,6 +178,13 @@ pub(crate) struct Socket {
     traffic: Traffic,
 }
 
+/// Where the middle part of a [scattered read](Socket::poll_scattered) is appended.
+pub(crate) struct Middle<'a> {
+    pub(crate) buffer: &'a mut Vec<u8>,
+    /// The maximum number of bytes.
+    pub(crate) most: usize,
+}
+
 /// The state of the peer, as far as it is known without reading.
 #[derive(Debug)]
 pub(crate) enum PeerState {
@@ -225,15 +233,54 @@ impl Socket {
         buffer: &mut Vec<u8>,
         most: usize,
     ) -> Poll<io::Result<usize>> {
+        let middle = Middle { buffer, most };
+        self.poll_scattered(context, &mut [], middle, &mut [])
+    }
+
+    /// Reads into `first`, then into the capacity of `middle`, and then into `last`, with one
+    /// system call. Returns the number of bytes read, or 0 at the end of the stream.
+    pub(crate) fn poll_scattered(
+        &self,
+        context: &mut Context<'_>,
+        first: &mut [u8],
+        middle: Middle<'_>,
+        last: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let Middle { buffer, most } = middle;
         let before = buffer.len();
-        let room = buffer.spare_capacity_mut();
-        let len = room.len().min(most);
-        let received = self.poll_receive(context, len, |socket| socket.recv(&mut room[..len]));
+        let spare = buffer.spare_capacity_mut();
+        let room = spare.len().min(most);
+        let len = first.len() + room + last.len();
+        let (start, end) = (first.len(), last.len());
+        let received = self.poll_receive(context, len, |socket| {
+            if start + end == 0 {
+                return socket.recv(&mut spare[..room]);
+            }
+            let mut slices = [
+                MaybeUninitSlice::new(uninit(first)),
+                MaybeUninitSlice::new(&mut spare[..room]),
+                MaybeUninitSlice::new(uninit(last)),
+            ];
+            let used = match start {
+                0 => &mut slices[1..],
+                _ => &mut slices[..],
+            };
+            Ok(socket.recv_vectored(used)?.0)
+        });
         if let Poll::Ready(Ok(count)) = received {
-            // SAFETY: the system has written `count` bytes to the spare capacity.
-            unsafe { buffer.set_len(before + count) };
+            let added = count.saturating_sub(start).min(room);
+            // SAFETY: the system has written that many bytes to the spare capacity.
+            unsafe { buffer.set_len(before + added) };
         }
         received
+    }
+
+    /// Returns `Ready` if there may be data to read. Otherwise the task is woken when there is.
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.may_have_data.get() {
+            return Poll::Ready(Ok(()));
+        }
+        self.fd.poll_read_ready(context).map_ok(drop)
     }
 
     fn poll_receive(
@@ -303,7 +350,7 @@ impl Socket {
             Ok(None) => {}
             Ok(Some(error)) | Err(error) => return PeerState::Failed(error),
         }
-        let mut first = [std::mem::MaybeUninit::uninit()];
+        let mut first = [MaybeUninit::uninit()];
         match uninterrupted(|| socket.peek(&mut first)) {
             Ok(0) => PeerState::Ended,
             Ok(_) => PeerState::Open,
@@ -342,6 +389,13 @@ impl Socket {
         // This fails if the peer no longer exists.
         let _ = self.socket().shutdown(Shutdown::Write);
     }
+}
+
+/// Returns the same memory, for a system call that only writes to it.
+fn uninit(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+    let bytes: *mut [u8] = bytes;
+    // SAFETY: both types have the same layout. The system writes only initialised bytes.
+    unsafe { &mut *(bytes as *mut [MaybeUninit<u8>]) }
 }
 
 /// Repeats a system call that a signal interrupts.

@@ -12,10 +12,10 @@ const MIN_CAPACITY: usize = 16 * 1024;
 const MAX_BYTES: usize = 8 << 20;
 
 /// The maximum number of idle buffers.
-const MAX_COUNT: usize = 64;
+const MAX_COUNT: usize = 128;
 
 /// An idle buffer is used only if its capacity is at most this many times the requested one.
-const MAX_WASTE: usize = 4;
+const MAX_WASTE: usize = 2;
 
 /// Idle buffers that can be used again.
 ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::buffers::BufferPool;
 use crate::deflate::Inflater;
-use crate::frame::{Opcode, Start, MAX_CONTROL_LEN, MAX_HEAD_LEN};
+use crate::frame::{FrameHead, Opcode, Start, MAX_CONTROL_LEN, MAX_HEAD_LEN};
 use crate::utf8::{self, Utf8Validator};
 use crate::{close, mask, ProtocolError};
 
@@ -19,6 +19,14 @@ const MIN_RESERVE: usize = 4 * 1024;
 /// that announces much but sends little occupies little memory, and a long message
 /// moves to a larger buffer only once or twice.
 const RESERVE_FACTOR: usize = 15;
+
+/// The maximum number of bytes for which there is space during a read because the last
+/// message was as long.
+const MAX_EXPECTED: u64 = 1 << 20;
+
+/// The number of bytes that are unmasked and then validated, so that both passes find them
+/// in the first-level cache. It is a multiple of the length of a masking key.
+const PIECE: usize = 8 * 1024;
 
 /// Whether the peer has to mask its frames (RFC 6455, 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -111,6 +119,9 @@ pub struct Event {
     pub payload: Payload,
     /// Whether the frame was masked. For a fragmented message, this is its last frame.
     pub masked: bool,
+    /// Whether the payload is known to be ASCII. This is known of valid texts that are in
+    /// their own buffer.
+    pub ascii: bool,
 }
 
 /// The kind of an [`Event`].
@@ -149,6 +160,26 @@ impl Payload {
     }
 }
 
+/// Space for the next bytes of a payload: see [`Decoder::payload_buffer`].
+#[derive(Debug)]
+pub struct PayloadBuffer<'a> {
+    /// The payload so far. It has the capacity for `room` more bytes.
+    pub data: &'a mut Vec<u8>,
+    /// How many bytes may be appended.
+    pub room: usize,
+    /// Whether these are all remaining bytes of the frame.
+    pub ends_frame: bool,
+}
+
+/// The lengths of a frame that is expected: see [`Decoder::expected_frame`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpectedFrame {
+    /// The length of its head, in bytes.
+    pub head: usize,
+    /// The length of its payload, in bytes, or of the part for which there should be space.
+    pub payload: usize,
+}
+
 /// Decodes the bytes of one direction of a connection into [`Event`]s.
 ///
 /// The input may be cut into pieces of any size. A violation of the protocol is
@@ -166,6 +197,8 @@ pub struct Decoder {
     utf8: Utf8Validator,
     /// Where the fragments of the last message end, if it had several.
     ends: Vec<usize>,
+    /// The length of the last message, in bytes. 0 if it was compressed or fragmented.
+    last_len: u64,
 }
 
 #[derive(Debug)]
@@ -226,6 +259,8 @@ struct Message {
     text: bool,
     /// Whether the message has to be UTF-8.
     utf8: bool,
+    /// Whether `data` is valid, and only has characters of ASCII.
+    ascii: bool,
     compressed: bool,
     /// Whether decompressing it takes long: see [`Decoder::is_heavy`].
     heavy: bool,
@@ -257,6 +292,7 @@ impl Decoder {
             control: Vec::new(),
             utf8: Utf8Validator::default(),
             ends: Vec::new(),
+            last_len: 0,
         }
     }
 
@@ -300,35 +336,128 @@ impl Decoder {
         Arc::make_mut(&mut self.options).validates = validates;
     }
 
-    /// Returns the buffer of the current message, and how many bytes may be
-    /// appended to it, if at least the next `least` bytes of the stream are
-    /// uncompressed payload of this message.
+    /// Returns the lengths of the next frame if it is like the last message: uncompressed, in
+    /// one frame, and with a payload of at least `least` bytes. `None` unless the last message
+    /// was like that, and the decoder is between messages.
     ///
-    /// The caller can then read from the network directly into this buffer, instead of
-    /// passing the bytes to [`next`](Self::next), which saves a copy. The buffer has
-    /// the capacity for the returned number of bytes. After appending, call
-    /// [`advance_payload`](Self::advance_payload).
+    /// The caller can then read such a frame from the network into two buffers, one for the
+    /// head and one for the payload, and call [`start_payload`](Self::start_payload). This
+    /// saves a copy of the payload.
+    pub fn expected_frame(&self, least: usize) -> Option<ExpectedFrame> {
+        let is_between = matches!(self.state, State::Head { len: 0, .. }) && self.message.is_none();
+        if !is_between || self.last_len < least as u64 {
+            return None;
+        }
+        let head = FrameHead {
+            fin: true,
+            rsv1: false,
+            opcode: Opcode::Binary,
+            len: usize::try_from(self.last_len).ok()?,
+            mask: self.frame.mask,
+        };
+        Some(ExpectedFrame {
+            head: head.write(&mut [0; MAX_HEAD_LEN]),
+            payload: self.last_len.min(MAX_EXPECTED) as usize,
+        })
+    }
+
+    /// Starts a message whose first frame begins with `head` and then `payload`, if that is the
+    /// frame of an uncompressed message with a payload of at least `least` bytes. `payload`
+    /// becomes the buffer of the message, without a copy, and what follows the frame is left
+    /// in `payload`. Returns true then, and [`advance_payload`](Self::advance_payload) has to
+    /// be called from 0 on.
     ///
-    /// Also returns `None` if the buffer cannot grow. [`next`](Self::next) then
-    /// reports the error.
-    pub fn payload_buffer(&mut self, least: usize) -> Option<(&mut Vec<u8>, usize)> {
-        let message = self.message.as_mut()?;
+    /// Otherwise, also if the frame is a violation, nothing is decoded, and the method returns
+    /// false.
+    ///
+    /// # Panics
+    ///
+    /// If `head` is longer than a head can be.
+    pub fn start_payload(&mut self, head: &[u8], payload: &mut Vec<u8>, least: usize) -> bool {
+        let mut bytes = [0; MAX_HEAD_LEN];
+        let (first, second) = bytes.split_at_mut(head.len());
+        first.copy_from_slice(head);
+        let more = second.len().min(payload.len());
+        second[..more].copy_from_slice(&payload[..more]);
+        let bytes = &bytes[..head.len() + more];
+
+        let is_between = matches!(self.state, State::Head { len: 0, .. }) && self.message.is_none();
+        let [first, second, ..] = *bytes else {
+            return false;
+        };
+        let start = Start([first, second]);
+        let head_len = start.head_len();
+        if !is_between || start.rsv1() || bytes.len() < head_len {
+            return false;
+        }
+        let (len, _) = start.length_and_key(bytes);
+        let Ok(opcode @ (Opcode::Text | Opcode::Binary)) = self.check(start) else {
+            return false;
+        };
+        if len < least as u64 || self.begin(start, opcode, bytes).is_err() {
+            self.message = None;
+            return false;
+        }
+        // At most the length of a head is moved into or out of the payload.
+        if head_len < head.len() {
+            payload.splice(..0, head[head_len..].iter().copied());
+        } else {
+            payload.drain(..head_len - head.len());
+        }
+        let end = usize::try_from(len).map_or(payload.len(), |len| len.min(payload.len()));
+        let rest = if end < payload.len() {
+            payload.split_off(end)
+        } else {
+            Vec::new()
+        };
+        if let Some(message) = &mut self.message {
+            message.data = std::mem::replace(payload, rest);
+        }
+        true
+    }
+
+    /// Returns whether the next bytes of the stream are uncompressed payload of a message, in
+    /// a frame with a payload of at least `least` bytes.
+    pub fn is_in_payload(&self, least: usize) -> bool {
         let is_data = matches!(
             self.frame.opcode,
             Opcode::Text | Opcode::Binary | Opcode::Continuation
         );
-        let remaining = usize::try_from(self.frame.remaining).unwrap_or(usize::MAX);
-        let in_payload = matches!(self.state, State::Payload);
-        if !in_payload || !is_data || message.compressed || remaining < least {
+        let is_long = self.frame.len >= least as u64 && self.frame.remaining > 0;
+        let is_plain = (self.message.as_ref()).is_some_and(|message| !message.compressed);
+        matches!(self.state, State::Payload) && is_data && is_long && is_plain
+    }
+
+    /// Returns the buffer of the current message, if the decoder
+    /// [is in its payload](Self::is_in_payload).
+    ///
+    /// The caller can then read from the network directly into this buffer, instead of
+    /// passing the bytes to [`next`](Self::next), which saves a copy. After the read, even if
+    /// it has failed, call [`advance_payload`](Self::advance_payload).
+    ///
+    /// Also returns `None` if the buffer cannot grow. [`next`](Self::next) then
+    /// reports the error.
+    pub fn payload_buffer(&mut self, least: usize) -> Option<PayloadBuffer<'_>> {
+        if !self.is_in_payload(least) {
             return None;
         }
-        let data = &mut message.data;
-        if data.capacity() == data.len() {
-            let more = (RESERVE_FACTOR * data.len()).max(least).min(remaining);
+        let data = &mut self.message.as_mut()?.data;
+        let remaining = usize::try_from(self.frame.remaining).unwrap_or(usize::MAX);
+        let free = data.capacity() - data.len();
+        if free == 0 || free < least.min(remaining) {
+            let expected = match data.is_empty() {
+                true => self.last_len.min(MAX_EXPECTED) as usize,
+                false => RESERVE_FACTOR * data.len(),
+            };
+            let more = expected.max(least).min(remaining);
             self.buffers.try_grow(data, data.len() + more).ok()?;
         }
         let room = (data.capacity() - data.len()).min(remaining);
-        Some((data, room))
+        Some(PayloadBuffer {
+            data,
+            room,
+            ends_frame: room == remaining,
+        })
     }
 
     /// Processes the bytes that were appended to the
@@ -343,17 +472,7 @@ impl Decoder {
     ///
     /// If there is no current message, or more bytes were appended than allowed.
     pub fn advance_payload(&mut self, from: usize) -> Result<Option<Event>, ProtocolError> {
-        let message = self.message.as_mut().expect("a message is under way");
-        let added = &mut message.data[from..];
-        let phase = (self.frame.len - self.frame.remaining) % 4;
-        if let Some(key) = self.frame.mask {
-            mask::apply(added, key, phase as usize);
-        }
-        let added = added.len() as u64;
-        self.frame.remaining = (self.frame.remaining)
-            .checked_sub(added)
-            .expect("no more than there was room for");
-        let result = self.validate(from).and_then(|()| {
+        let result = self.take_payload(from).and_then(|()| {
             if self.frame.remaining > 0 {
                 return Ok(None);
             }
@@ -364,6 +483,44 @@ impl Decoder {
             self.close();
         }
         result
+    }
+
+    fn take_payload(&mut self, from: usize) -> Result<(), ProtocolError> {
+        let message = self.message.as_mut().expect("a message is under way");
+        let phase = (self.frame.len - self.frame.remaining) % 4;
+        let end = message.data.len();
+        self.frame.remaining = (self.frame.remaining)
+            .checked_sub((end - from) as u64)
+            .expect("no more than there was room for");
+        for start in (from..end).step_by(PIECE) {
+            let range = start..end.min(start + PIECE);
+            let message = self.message.as_mut().expect("as above");
+            if let Some(key) = self.frame.mask {
+                mask::apply(&mut message.data[range.clone()], key, phase as usize);
+            }
+            self.validate(range)?;
+        }
+        if self.frame.remaining > 0 {
+            self.shrink();
+        }
+        Ok(())
+    }
+
+    /// Frees what the buffer of the current message has reserved beyond its due.
+    fn shrink(&mut self) {
+        let Some(Message { data, .. }) = &mut self.message else {
+            return;
+        };
+        let most = (data.len() + RESERVE_FACTOR * data.len()).max(MIN_RESERVE);
+        if data.capacity() <= most {
+            return;
+        }
+        let mut smaller = Vec::new();
+        if !data.is_empty() {
+            smaller.reserve_exact(most);
+            smaller.extend_from_slice(data);
+        }
+        self.buffers.give(std::mem::replace(data, smaller));
     }
 
     /// Returns whether the current message is heavy: it takes so long to decompress
@@ -534,6 +691,7 @@ impl Decoder {
             let message = self.message.get_or_insert(Message {
                 text: opcode == Opcode::Text,
                 utf8: opcode == Opcode::Text && self.options.validates,
+                ascii: opcode == Opcode::Text && self.options.validates,
                 compressed: start.rsv1(),
                 heavy: false,
                 fragments: 0,
@@ -591,6 +749,7 @@ impl Decoder {
             kind,
             payload,
             masked: self.frame.mask.is_some(),
+            ascii: false,
         }))
     }
 
@@ -614,7 +773,8 @@ impl Decoder {
                 check_text_len(bytes, &self.options)?;
             }
             self.message = None;
-            return Ok(Some(self.data_event(text, Payload::Input(range))));
+            self.last_len = self.frame.len;
+            return Ok(Some(self.data_event(text, Payload::Input(range), false)));
         }
 
         let decoded_before = message.data.len();
@@ -652,7 +812,7 @@ impl Decoder {
             )?;
             message.data.extend_from_slice(&input[range]);
         }
-        self.validate(decoded_before)?;
+        self.validate(decoded_before..usize::MAX)?;
         decoded?;
         if self.frame.remaining > 0 {
             return Ok(None);
@@ -676,40 +836,44 @@ impl Decoder {
         }
     }
 
-    /// Validates what was added to the current message from offset `from` on, if it
-    /// has to be UTF-8.
+    /// Validates a range of the current message, as far as it exists, if the message has to
+    /// be UTF-8. What is before it is valid.
     ///
     /// This is done before an error of the inflater is returned, because that error is
     /// later in the stream. Bytes beyond the length limit are not validated. The error
     /// that is returned is therefore always the first one in the stream, however the
     /// stream is cut.
-    fn validate(&mut self, from: usize) -> Result<(), ProtocolError> {
-        match &self.message {
-            Some(message) if message.utf8 => {
-                let limit = usize::try_from(self.options.limit(true)).unwrap_or(usize::MAX);
-                let end = message.data.len().min(limit);
-                self.utf8
-                    .feed(&message.data[from.min(end)..end])
-                    .map_err(|_| ProtocolError::InvalidUtf8)
-            }
-            _ => Ok(()),
+    fn validate(&mut self, range: Range<usize>) -> Result<(), ProtocolError> {
+        let Some(message) = self.message.as_mut().filter(|message| message.utf8) else {
+            return Ok(());
+        };
+        let limit = usize::try_from(self.options.limit(true)).unwrap_or(usize::MAX);
+        let end = range.end.min(message.data.len());
+        let bytes = &message.data[range.start.min(limit)..end.min(limit)];
+        message.ascii = message.ascii && end <= limit && bytes.is_ascii();
+        if message.ascii {
+            return Ok(());
         }
+        (self.utf8.feed(bytes)).map_err(|_| ProtocolError::InvalidUtf8)
     }
 
     /// Ends the current message, which is complete.
     fn finish_message(&mut self) -> Result<Event, ProtocolError> {
         let message = self.message.take().expect("a message is under way");
         self.ends = message.ends;
+        let is_plain = message.fragments == 1 && !message.compressed;
+        self.last_len = if is_plain { message.announced } else { 0 };
         if message.utf8 {
             if self.utf8.finish().is_err() {
                 return Err(ProtocolError::InvalidUtf8);
             }
             check_text_len(&message.data, &self.options)?;
         }
-        Ok(self.data_event(message.text, Payload::Owned(message.data)))
+        let payload = Payload::Owned(message.data);
+        Ok(self.data_event(message.text, payload, message.ascii))
     }
 
-    fn data_event(&self, text: bool, payload: Payload) -> Event {
+    fn data_event(&self, text: bool, payload: Payload, ascii: bool) -> Event {
         Event {
             kind: if text {
                 EventKind::Text
@@ -718,6 +882,7 @@ impl Decoder {
             },
             payload,
             masked: self.frame.mask.is_some(),
+            ascii,
         }
     }
 }
@@ -757,6 +922,49 @@ fn without_code(payload: Payload) -> Payload {
         Payload::Owned(mut bytes) => {
             bytes.drain(..bytes.len().min(2));
             Payload::Owned(bytes)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reserved(decoder: &Decoder) -> usize {
+        let message = decoder.message.as_ref();
+        message.map_or(0, |message| message.data.capacity())
+    }
+
+    #[test]
+    fn memory_follows_what_has_arrived_after_a_long_message() {
+        const LEN: usize = 1 << 20;
+        let mut stream = b"\x82\x7f\0\0\0\0\0\x10\0\0".to_vec();
+        let head = stream.clone();
+        stream.resize(head.len() + LEN, 1);
+        let mut decoder = Decoder::new(DecoderOptions::default(), None);
+        let decoded = decoder.next(&mut stream, &mut 0);
+        assert!(matches!(decoded, Ok(Decoded::Event(_))));
+        let expected = decoder.expected_frame(LEN).unwrap();
+        assert_eq!((expected.head, expected.payload), (head.len(), LEN));
+        assert_eq!(decoder.expected_frame(LEN + 1), None);
+
+        for arrived in [0, 1, 100, 10_000] {
+            let mut payload = Vec::with_capacity(LEN);
+            payload.resize(arrived, 1);
+            assert!(decoder.start_payload(&head, &mut payload, LEN));
+            assert_eq!(decoder.advance_payload(0), Ok(None));
+            let most = (16 * arrived).max(MIN_RESERVE);
+            assert!(reserved(&decoder) <= most);
+            // A read has space for more, but nothing arrives.
+            let room = decoder.payload_buffer(LEN).unwrap().room;
+            assert!(room >= 15 * arrived.max(4096));
+            assert_eq!(decoder.advance_payload(arrived), Ok(None));
+            assert!(reserved(&decoder) <= most);
+
+            let data = decoder.payload_buffer(LEN).unwrap().data;
+            data.resize(LEN, 1);
+            let event = decoder.advance_payload(arrived).unwrap().unwrap();
+            assert_eq!(event.payload, Payload::Owned(vec![1; LEN]));
         }
     }
 }

@@ -32,7 +32,10 @@ mod prepared;
 pub mod utf8;
 
 pub use buffers::BufferPool;
-pub use decoder::{Decoded, Decoder, DecoderOptions, Event, EventKind, Masking, Payload};
+pub use decoder::{
+    Decoded, Decoder, DecoderOptions, Event, EventKind, ExpectedFrame, Masking, Payload,
+    PayloadBuffer,
+};
 pub use encoder::{Encoder, MessageKind, MessageOptions};
 pub use error::ProtocolError;
 pub use heavy::{decode_heavy, HeavyDone};

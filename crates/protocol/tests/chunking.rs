@@ -4,7 +4,7 @@
 use oxws_protocol::deflate::{ContextPool, DeflateOptions, Deflater, InflateOptions, Inflater};
 use oxws_protocol::{
     Decoded, Decoder, DecoderOptions, Encoder, Event, EventKind, Masking, MessageKind,
-    MessageOptions, ProtocolError,
+    MessageOptions, PayloadBuffer, ProtocolError,
 };
 use proptest::prelude::*;
 
@@ -285,7 +285,7 @@ fn a_long_payload_can_be_read_right_into_its_message() {
         let mut seen = Vec::new();
         let mut direct = 0;
         while !stream.is_empty() {
-            if let Some((data, room)) = decoder.payload_buffer(1000) {
+            if let Some(PayloadBuffer { data, room, .. }) = decoder.payload_buffer(1000) {
                 let (piece, rest) = stream.split_at(room.min(7777).min(stream.len()));
                 let from = data.len();
                 data.extend_from_slice(piece);
@@ -313,7 +313,7 @@ fn what_is_read_right_into_its_message_is_judged_as_well() {
     let mut decoder = Decoder::new(DecoderOptions::default(), None);
     let mut head = b"\x81\x7f\0\0\0\0\0\x10\0\0text".to_vec();
     assert_eq!(decoder.next(&mut head, &mut 0), Ok(Decoded::NeedsInput));
-    let (data, _) = decoder.payload_buffer(100).unwrap();
+    let data = decoder.payload_buffer(100).unwrap().data;
     data.extend_from_slice(b"more\xff");
     assert_eq!(decoder.advance_payload(4), Err(ProtocolError::InvalidUtf8));
     assert!(decoder.payload_buffer(100).is_none());
@@ -513,7 +513,7 @@ fn a_message_in_small_fragments_is_moved_seldom() {
         // The head of a frame is enough for `payload_buffer` to return the buffer of the message.
         let mut begun = b"\x00\x01".to_vec();
         assert_eq!(decoder.next(&mut begun, &mut 0), Ok(Decoded::NeedsInput));
-        let (data, _) = decoder.payload_buffer(0).unwrap();
+        let data = decoder.payload_buffer(0).unwrap().data;
         if data.capacity() != room {
             room = data.capacity();
             moves += 1;
