@@ -41,7 +41,7 @@ const LONG = 64 * 1024;
 
 /**
  * The minimum length, in UTF-16 code units, of text messages that bypass the outbox. It
- * is higher because text has to be encoded anyway.
+ * is higher because text has to be encoded anyway, unless it was just received.
  */
 const LONG_TEXT = 256 * 1024;
 
@@ -548,7 +548,9 @@ class NativeTransport {
     const { native, bytes } = this._engine;
     const number = what & NUMBER;
     if (number === TEXT && this._options.textsAreStrings) {
-      if (what & LARGE) return handedOver(native.takeText(start));
+      if (what & LARGE) {
+        return this._engine.takeText(start, (what & ASCII) !== 0);
+      }
       if (what & ASCII) return bytes.latin1Slice(start, end);
       return bytes.utf8Slice(start, end);
     }
@@ -640,7 +642,9 @@ class NativeTransport {
     }
     if (this.isTimed) this._owner.touch();
     const isText = typeof data === 'string';
-    if (data.length >= (isText ? LONG_TEXT : LONG)) {
+    const { length: units } = data;
+    const isLong = units >= LONG && (!isText || data === engine.lastText);
+    if (isLong || units >= LONG_TEXT) {
       this._sendLong(data, flags, cb);
       return;
     }
@@ -683,8 +687,10 @@ class NativeTransport {
     if (cb) flags |= ACK;
     const { _engine: engine, id } = this;
     engine.flush();
-    if (typeof data === 'string') engine.native.sendLongText(id, flags, data);
-    else engine.native.sendLong(id, flags, unshared(data));
+    if (typeof data !== 'string')
+      engine.native.sendLong(id, flags, unshared(data));
+    else if (data !== engine.lastText || !engine.native.sendLastText(id, flags))
+      engine.native.sendLongText(id, flags, data);
     this.watch();
     if (cb) this._await(cb, flags, data.length);
   }

@@ -14,6 +14,7 @@ const { markAsUntransferable } = require('worker_threads');
 const Queue = require('../Queue');
 const { nobodys } = require('../context');
 const { atExit, callLast, nextTick, once } = require('../environment');
+const { handedOver } = require('../externalMemory');
 const native = require('../native');
 
 const { PLACE_BITS, event, flag, kind, message } = native;
@@ -74,6 +75,11 @@ class Engine {
     this._lastListEnd = 0;
     /** The prepared messages in the outbox. Rows have the index of theirs. */
     this._prepared = [];
+    /**
+     * The long text that was received last, during the dispatch. The engine has its bytes
+     * then, and need not encode it to send it.
+     */
+    this.lastText = null;
     /** The transports whose sockets are adopted at the next flush. */
     this._opening = new Queue();
     /** The number of flushes. The engine itself counts the bytes of flushed messages. */
@@ -366,6 +372,10 @@ class Engine {
     } finally {
       this._dispatching = false;
       if (nobodys.isEntered) nobodys.leave();
+      if (this.lastText !== null) {
+        this.lastText = null;
+        this.native.forgetLastText();
+      }
       // Flush before the ticks and promises of the listeners run, which may send more.
       this.flush();
     }
@@ -401,6 +411,14 @@ class Engine {
       if (nobodys.isEntered) transport.enter(nobodys.handOver());
     }
     return false;
+  }
+
+  /** Returns the long text of the inbox with this number. */
+  takeText(number, isAscii) {
+    const text = this.native.takeText(number, isAscii);
+    // The engine does not have the bytes of other texts.
+    this.lastText = isAscii ? text : null;
+    return handedOver(text);
   }
 
   /**

@@ -321,7 +321,9 @@ impl Decoder {
     /// Takes the payload with this number, which is UTF-8, as a string.
     #[napi]
     pub fn take_text<'env>(&mut self, env: &'env Env, number: u32) -> Result<JsString<'env>> {
-        text::decode(env, self.take(number), &BUFFERS)
+        let bytes = self.take(number);
+        let is_ascii = bytes.is_ascii();
+        Ok(text::decode(env, bytes, is_ascii, &BUFFERS)?.0)
     }
 
     /// Takes the payload with this number.

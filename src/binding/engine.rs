@@ -19,6 +19,7 @@ use super::panic::guard;
 use super::permessage_deflate::PerMessageDeflate;
 use super::prepared::PreparedMessage;
 use super::settings::ConnectionSettings;
+use super::text::Text;
 use super::upgrade::{duplicate, hand_over, over, system, Upgrade};
 use super::{bytes, text};
 use crate::engine::accepted::Accepted;
@@ -41,6 +42,8 @@ pub struct Engine {
     buffers: BufferPool,
     /// The prepared messages to which the outbox refers.
     prepared: RefCell<Vec<Arc<oxws_protocol::PreparedMessage>>>,
+    /// The bytes of the text that JavaScript took last, if they are not copied to V8's heap.
+    last_text: RefCell<Option<Arc<Text>>>,
     /// Keeps the shared memory alive.
     _memory: (Uint32Array, Buffer, Uint32Array, Buffer),
 }
@@ -107,6 +110,7 @@ impl Engine {
             registry,
             buffers,
             prepared: RefCell::default(),
+            last_text: RefCell::default(),
             _memory: (inbox_rows, inbox_bytes, outbox_rows, outbox_bytes),
         })
     }
@@ -415,14 +419,41 @@ impl Engine {
 
     /// Takes a long payload of the inbox, which is UTF-8, as a string.
     #[napi]
-    pub fn take_text<'env>(&self, env: &'env Env, number: u32) -> Result<JsString<'env>> {
-        text::decode(env, self.host.take_large(number), &self.buffers)
+    pub fn take_text<'env>(
+        &self,
+        env: &'env Env,
+        number: u32,
+        is_ascii: bool,
+    ) -> Result<JsString<'env>> {
+        let bytes = self.host.take_large(number);
+        let (string, text) = text::decode(env, bytes, is_ascii, &self.buffers)?;
+        self.last_text.replace(text);
+        Ok(string)
+    }
+
+    /// Sends the text that `take_text` has returned last. Returns false if it is not known
+    /// any more.
+    #[napi]
+    pub fn send_last_text(&self, id: u32, flags: u32) -> Result<bool> {
+        guard(|| {
+            let Some(text) = self.last_text.borrow().clone() else {
+                return Ok(false);
+            };
+            self.host.send_long(id, Flags(flags), (&**text).into());
+            Ok(true)
+        })
+    }
+
+    /// Forgets the text that `take_text` has returned last, so that its memory can be freed.
+    #[napi]
+    pub fn forget_last_text(&self) {
+        self.last_text.take();
     }
 
     /// Takes a long payload of the inbox.
     #[napi]
     pub fn take_buffer<'env>(&self, env: &'env Env, number: u32) -> Result<BufferSlice<'env>> {
-        bytes::buffer(env, self.host.take_large(number))
+        bytes::pooled(env, self.host.take_large(number), &self.buffers)
     }
 
     /// Sets whether open connections keep the event loop alive.

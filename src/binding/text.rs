@@ -1,16 +1,17 @@
 //! Converts long texts to JavaScript strings, and back.
 
 use std::ffi::{c_char, c_void};
+use std::ops::Deref;
 use std::ptr;
+use std::sync::Arc;
 
 use napi::bindgen_prelude::{FromNapiValue, Result};
 use napi::{check_status, sys, Env, Error, JsString, JsValue, Status};
 use oxws_protocol::BufferPool;
 
-/// The minimum length of an external string, in bytes. A shorter text is copied into
-/// V8's heap. A longer one would have its own pages there, which the system has to
-/// clear for each string. That takes several times as long as the copy.
-const MIN_EXTERNAL: usize = 128 * 1024;
+/// The minimum length of an external string, in bytes. A shorter text is copied into V8's
+/// heap, which costs less.
+const MIN_EXTERNAL: usize = 64 * 1024;
 
 /// The maximum length of a string in V8, in bytes.
 const MAX_EXTERNAL: usize = (1 << 29) - 25;
@@ -21,28 +22,52 @@ const MAX_UNMEASURED: usize = 8 << 20;
 /// The maximum number of UTF-8 bytes for one UTF-16 code unit.
 const MAX_BYTES_PER_UNIT: usize = 3;
 
-/// Converts UTF-8 bytes to a string. The buffer is given to `buffers` when it is no
-/// longer needed.
+/// The bytes of an external string, which are ASCII. Their memory is given to the pool when
+/// neither V8 nor anybody else needs it.
+pub(super) struct Text {
+    bytes: Vec<u8>,
+    buffers: BufferPool,
+}
+
+impl Deref for Text {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        self.buffers.give(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// Converts UTF-8 bytes to a string. `is_ascii` tells whether they are known to be ASCII. Their
+/// memory is given to `buffers` when it is no longer needed. Also returns the bytes of
+/// the string if it is external.
 pub(super) fn decode<'env>(
     env: &'env Env,
     bytes: Vec<u8>,
+    is_ascii: bool,
     buffers: &BufferPool,
-) -> Result<JsString<'env>> {
-    if !bytes.is_ascii() {
+) -> Result<(JsString<'env>, Option<Arc<Text>>)> {
+    let is_long = is_ascii && (MIN_EXTERNAL..=MAX_EXTERNAL).contains(&bytes.len());
+    if let Some(create) = external::find().filter(|_| is_long) {
+        let buffers = buffers.clone();
+        let text = Arc::new(Text { bytes, buffers });
+        let string = external::string(env, create, text.clone())?;
+        return Ok((string, Some(text)));
+    }
+    let string = if is_ascii {
+        env.create_string_latin1(&bytes)
+    } else {
         let text = std::str::from_utf8(&bytes)
             .map_err(|_| Error::new(Status::GenericFailure, "the payload is not text"))?;
-        let string = env.create_string(text);
-        buffers.give(bytes);
-        return string;
-    }
-    if (MIN_EXTERNAL..=MAX_EXTERNAL).contains(&bytes.len()) {
-        if let Some(create) = external::find() {
-            return external::string(env, create, bytes, buffers);
-        }
-    }
-    let string = env.create_string_latin1(&bytes);
+        env.create_string(text)
+    };
     buffers.give(bytes);
-    string
+    Ok((string?, None))
 }
 
 /// Converts a string to UTF-8, in a buffer from `buffers`.
@@ -108,40 +133,31 @@ mod external {
         None
     }
 
-    /// The owner of a string's bytes.
-    struct Owner {
-        bytes: Vec<u8>,
-        buffers: BufferPool,
-    }
-
-    /// Creates a string of these bytes, which are ASCII.
+    /// Creates a string of these bytes.
     pub(super) fn string<'env>(
         env: &'env Env,
         create: Create,
-        bytes: Vec<u8>,
-        buffers: &BufferPool,
+        text: Arc<Text>,
     ) -> Result<JsString<'env>> {
-        let len = bytes.len();
-        let buffers = buffers.clone();
-        let owner = Box::into_raw(Box::new(Owner { bytes, buffers }));
+        let len = text.len();
+        let start = text.as_ptr().cast_mut().cast();
+        let owner = Arc::into_raw(text).cast_mut().cast();
         // Before the string is created, because `release` may run at once and
         // subtract it again.
         adjust(env.raw(), len as i64);
         let mut value = ptr::null_mut();
         let mut is_copied = false;
-        // SAFETY: the bytes are neither moved nor changed until `release` is called,
-        // which happens once. That may be after the environment has ended, but the code
-        // of `release` stays loaded until the program ends: napi-build links the addon
-        // with `nodelete`.
+        // SAFETY: the bytes are neither moved nor changed while their owner exists, and V8
+        // only reads them. It owns a part of them until `release` is called, which happens
+        // once. That may be after the environment has ended, but the code of `release` stays
+        // loaded until the program ends: napi-build links the addon with `nodelete`.
         unsafe {
-            let start = (*owner).bytes.as_mut_ptr().cast();
-            let hint = owner.cast();
             check_status!(create(
                 env.raw(),
                 start,
                 len,
                 release,
-                hint,
+                owner,
                 &mut value,
                 &mut is_copied
             ))?;
@@ -156,10 +172,9 @@ mod external {
     ///
     /// `hint` is an owner that `string` gave away. It is passed only once.
     unsafe extern "C" fn release(env: sys::napi_env, _: *mut c_void, hint: *mut c_void) {
-        // SAFETY: the caller passes each owner, which came from `Box::into_raw`, only once.
-        let Owner { bytes, buffers } = *unsafe { Box::from_raw(hint.cast::<Owner>()) };
-        adjust(env, -(bytes.len() as i64));
-        buffers.give(bytes);
+        // SAFETY: the caller passes each owner, which came from `Arc::into_raw`, only once.
+        let text = unsafe { Arc::from_raw(hint.cast::<Text>()) };
+        adjust(env, -(text.len() as i64));
     }
 
     /// Tells V8 how much memory its strings use outside its heap. Without that, V8 does
