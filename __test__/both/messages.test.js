@@ -305,6 +305,83 @@ for (const api of apis) {
       }
     });
 
+    describe('long messages', () => {
+      const LONG = 100 * 1024;
+
+      /** Lengths of messages and, where it is null, a ping. The first is long. */
+      const RUNS = [
+        [LONG, LONG, LONG, LONG],
+        [LONG, null, LONG, null, null, LONG],
+        [LONG, 65535, 65536, 40000, LONG, 65535, LONG],
+        [LONG, 10, LONG, 0, 1, 126, LONG, 4096, LONG],
+        [LONG, 3 * MIB, LONG, 3 * MIB, 3 * MIB],
+      ];
+      const KINDS = [
+        ['ASCII', (length, i) => `${i}`.padEnd(length, 'abc').slice(0, length)],
+        ['UTF-8', (length, i) => `${i}`.padEnd(length >> 1, 'a\u00e4\u20ac')],
+        ['bytes', (length, i) => Buffer.alloc(length, `${i}b`)],
+      ];
+
+      for (const [kind, create] of KINDS) {
+        it(`arrive in order, among others, as ${kind}`, async () => {
+          const both = await pair();
+          for (const [from, to] of directions(both)) {
+            for (const run of RUNS) {
+              const sent = run
+                .map((length, i) => length !== null && create(length, i))
+                .filter((data) => data !== false);
+              const received = messages(to, sent.length);
+              let next = 0;
+              for (const length of run) {
+                if (length === null) from.ping('between');
+                else from.send(sent[next++]);
+              }
+              (await received).forEach(([data], i) => {
+                assert.ok(data.equals(Buffer.from(sent[i])), `${i} of ${run}`);
+              });
+            }
+          }
+        });
+
+        it(`come back as they were received, as ${kind}`, async () => {
+          const { client, server } = await pair();
+          // The same object that was received, which `onMessage` does not pass.
+          server.on('message', (data, isBinary) => {
+            const binary =
+              isBinary === true ||
+              (isBinary !== false && Buffer.isBuffer(data));
+            server.send(data, { binary });
+            server.send('between');
+            server.send(data, { binary });
+          });
+          for (let i = 0; i < 5; i++) {
+            const sent = create(LONG + i, i);
+            const received = messages(client, 3);
+            client.send(sent);
+            const [[first], [second], [third]] = await received;
+            assert.ok(first.equals(Buffer.from(sent)));
+            assert.equal(second.toString(), 'between');
+            assert.ok(third.equals(Buffer.from(sent)));
+          }
+        });
+      }
+
+      it('are not changed by later ones', async () => {
+        const { client, server } = await pair();
+        const kept = [];
+        // A part of a message keeps its memory.
+        server.on('message', (data) => kept.push(data.subarray(10, -10)));
+        for (let i = 0; i < 400; i++) client.send(Buffer.alloc(LONG, i));
+        const all = closing(server);
+        client.close();
+        await all;
+        assert.equal(kept.length, 400);
+        kept.forEach((data, i) => {
+          assert.ok(data.equals(Buffer.alloc(LONG - 20, i)), `${i}`);
+        });
+      });
+    });
+
     api.beyondWs('a listener that transfers the memory of its message', () => {
       for (const side of SIDES) {
         it(`loses none of the ${side}'s messages`, async () => {
