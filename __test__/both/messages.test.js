@@ -314,7 +314,7 @@ for (const api of apis) {
         [LONG, null, LONG, null, null, LONG],
         [LONG, 65535, 65536, 40000, LONG, 65535, LONG],
         [LONG, 10, LONG, 0, 1, 126, LONG, 4096, LONG],
-        [LONG, 3 * MIB, LONG, 3 * MIB, 3 * MIB],
+        [LONG, MIB, LONG, MIB],
       ];
       const KINDS = [
         ['ASCII', (length, i) => `${i}`.padEnd(length, 'abc').slice(0, length)],
