@@ -79,7 +79,18 @@ declare namespace WebSocket {
     highWaterMark?: number | undefined;
   }
 
-  interface ClientOptions extends Base.ClientOptions, Backpressure {}
+  interface PerMessageDeflateOptions extends Base.PerMessageDeflateOptions {
+    /**
+     * The maximum memory, in bytes, of the compression contexts that connections keep
+     * between messages: an integer from 0 to 2^53 - 1; 33554432 (32 MiB) by default. All
+     * connections of a thread with the same value share it.
+     */
+    memoryBudget?: number | undefined;
+  }
+
+  interface ClientOptions extends Base.ClientOptions, Backpressure {
+    perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined;
+  }
 
   interface ServerOptions<
     T extends typeof Base = WebSocketClass,
@@ -91,6 +102,7 @@ declare namespace WebSocket {
      * or processes; false by default. All of them need the option.
      */
     reusePort?: boolean | undefined;
+    perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined;
   }
 
   class Server<
@@ -133,22 +145,10 @@ declare namespace WebSocket {
   export import EventListenerOptions = Base.EventListenerOptions;
   export import FinishRequestCallback = Base.FinishRequestCallback;
   export import MessageEvent = Base.MessageEvent;
-  export import PerMessageDeflateOptions = Base.PerMessageDeflateOptions;
   export import RawData = Base.RawData;
   export import VerifyClientCallbackAsync = Base.VerifyClientCallbackAsync;
   export import VerifyClientCallbackSync = Base.VerifyClientCallbackSync;
   export import createWebSocketStream = Base.createWebSocketStream;
-}
-
-declare module 'ws' {
-  interface PerMessageDeflateOptions {
-    /**
-     * The maximum memory, in bytes, of the compression contexts that connections keep
-     * between messages: an integer from 0 to 2^53 - 1; 33554432 (32 MiB) by default. All
-     * connections of a thread with the same value share it. ws has no such option.
-     */
-    memoryBudget?: number | undefined;
-  }
 }
 
 export = WebSocket;
