@@ -10,8 +10,8 @@ const zlib = require('zlib');
 const apis = require('./apis');
 const { each, ledger } = require('../ws8/support');
 
-const CONNECTIONS = 40;
-const MESSAGES = 25;
+const CONNECTIONS = 24;
+const MESSAGES = 20;
 const WORDS = Array.from({ length: 200 }, (_, i) => `${(i * i) % 997} word `);
 const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
 
@@ -29,7 +29,7 @@ function random(seed) {
 
 /** Returns text that is like other such text. */
 function text(below) {
-  const count = below(10) === 0 ? below(10000) : below(200);
+  const count = below(20) === 0 ? below(4000) : below(100);
   return Array.from({ length: count }, () => WORDS[below(200)]).join('');
 }
 
