@@ -6,8 +6,8 @@ use super::compressor::Compressor;
 use super::decompressor::Decompressor;
 use super::pool::Pool;
 
-/// The share of the budget that is for decompressors, as the divisor. With the default
-/// settings a compressor is six times as large, so that there is room for as many of each.
+/// One part in so many of the budget is for decompressors. With the default settings a
+/// compressor is six times as large, so that there is room for as many of each.
 const DECOMPRESSORS: usize = 7;
 
 /// The DEFLATE contexts that many connections keep between messages, limited by a budget
