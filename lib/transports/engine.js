@@ -415,10 +415,8 @@ class Engine {
 
   /** Returns the long text of the inbox with this number. */
   takeText(number, isAscii) {
-    const text = this.native.takeText(number, isAscii);
-    // The engine does not have the bytes of other texts.
-    this.lastText = isAscii ? text : null;
-    return handedOver(text);
+    this.lastText = handedOver(this.native.takeText(number, isAscii));
+    return this.lastText;
   }
 
   /**

@@ -42,7 +42,7 @@ pub struct Engine {
     buffers: BufferPool,
     /// The prepared messages to which the outbox refers.
     prepared: RefCell<Vec<Arc<oxws_protocol::PreparedMessage>>>,
-    /// The bytes of the text that JavaScript took last, if they are not copied to V8's heap.
+    /// The bytes of the text that JavaScript took last.
     last_text: RefCell<Option<Arc<Text>>>,
     /// Keeps the shared memory alive.
     _memory: (Uint32Array, Buffer, Uint32Array, Buffer),
@@ -427,7 +427,7 @@ impl Engine {
     ) -> Result<JsString<'env>> {
         let bytes = self.host.take_large(number);
         let (string, text) = text::decode(env, bytes, is_ascii, &self.buffers)?;
-        self.last_text.replace(text);
+        self.last_text.replace(Some(text));
         Ok(string)
     }
 

@@ -10,8 +10,10 @@ use napi::{check_status, sys, Env, Error, JsString, JsValue, Status};
 use oxws_protocol::BufferPool;
 
 /// The minimum length of an external string, in bytes. A shorter text is copied into V8's
-/// heap, which costs less.
-const MIN_EXTERNAL: usize = 64 * 1024;
+/// heap: V8 frees external strings only in full collections. A longer one would have its own
+/// pages there, which the system has to clear for each string. That takes several times as
+/// long as the copy.
+const MIN_EXTERNAL: usize = 128 * 1024;
 
 /// The maximum length of a string in V8, in bytes.
 const MAX_EXTERNAL: usize = (1 << 29) - 25;
@@ -22,8 +24,7 @@ const MAX_UNMEASURED: usize = 8 << 20;
 /// The maximum number of UTF-8 bytes for one UTF-16 code unit.
 const MAX_BYTES_PER_UNIT: usize = 3;
 
-/// The bytes of an external string, which are ASCII. Their memory is given to the pool when
-/// neither V8 nor anybody else needs it.
+/// The bytes of a received text. Their memory is given to the pool when nobody needs it.
 pub(super) struct Text {
     bytes: Vec<u8>,
     buffers: BufferPool,
@@ -44,30 +45,26 @@ impl Drop for Text {
 }
 
 /// Converts UTF-8 bytes to a string. `is_ascii` tells whether they are known to be ASCII. Their
-/// memory is given to `buffers` when it is no longer needed. Also returns the bytes of
-/// the string if it is external.
+/// memory is given to `buffers` when neither V8 nor the caller needs it.
 pub(super) fn decode<'env>(
     env: &'env Env,
     bytes: Vec<u8>,
     is_ascii: bool,
     buffers: &BufferPool,
-) -> Result<(JsString<'env>, Option<Arc<Text>>)> {
-    let is_long = is_ascii && (MIN_EXTERNAL..=MAX_EXTERNAL).contains(&bytes.len());
-    if let Some(create) = external::find().filter(|_| is_long) {
-        let buffers = buffers.clone();
-        let text = Arc::new(Text { bytes, buffers });
-        let string = external::string(env, create, text.clone())?;
-        return Ok((string, Some(text)));
-    }
-    let string = if is_ascii {
-        env.create_string_latin1(&bytes)
-    } else {
-        let text = std::str::from_utf8(&bytes)
-            .map_err(|_| Error::new(Status::GenericFailure, "the payload is not text"))?;
-        env.create_string(text)
+) -> Result<(JsString<'env>, Arc<Text>)> {
+    let buffers = buffers.clone();
+    let text = Arc::new(Text { bytes, buffers });
+    let is_long = is_ascii && (MIN_EXTERNAL..=MAX_EXTERNAL).contains(&text.len());
+    let string = match external::find().filter(|_| is_long) {
+        Some(create) => external::string(env, create, text.clone()),
+        None if is_ascii => env.create_string_latin1(&text[..]),
+        None => {
+            let utf8 = std::str::from_utf8(&text)
+                .map_err(|_| Error::new(Status::GenericFailure, "the payload is not text"))?;
+            env.create_string(utf8)
+        }
     };
-    buffers.give(bytes);
-    Ok((string?, None))
+    Ok((string?, text))
 }
 
 /// Converts a string to UTF-8, in a buffer from `buffers`.
@@ -133,7 +130,7 @@ mod external {
         None
     }
 
-    /// Creates a string of these bytes.
+    /// Creates a string of these bytes, which are ASCII.
     pub(super) fn string<'env>(
         env: &'env Env,
         create: Create,
