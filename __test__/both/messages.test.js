@@ -410,6 +410,24 @@ for (const api of apis) {
       }
     });
 
+    describe('a long message', () => {
+      for (const side of SIDES) {
+        it(`can be transferred to another thread by the ${side}`, async () => {
+          const { ws, send } = await bare(side);
+          for (const size of [100000, 100000, 400000, 400000, 1000000]) {
+            const received = new Promise((resolve) => onMessage(ws, resolve));
+            send(BINARY, Buffer.alloc(size, 7));
+            const { buffer, byteOffset } = await received;
+            ws.removeAllListeners('message');
+            const moved = structuredClone(buffer, { transfer: [buffer] });
+            assert.equal(buffer.byteLength, 0);
+            const bytes = Buffer.from(moved, byteOffset, size);
+            assert.ok(bytes.equals(Buffer.alloc(size, 7)));
+          }
+        });
+      }
+    });
+
     api.beyondWs('a listener that throws', () => {
       for (const side of SIDES) {
         it(`loses none of the ${side}'s messages`, async () => {

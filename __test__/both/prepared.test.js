@@ -204,6 +204,29 @@ for (const api of apis) {
       });
     }
 
+    for (const size of [1000, 100000]) {
+      it(`may be the last fragment of a compressed message: ${size} bytes`, async () => {
+        const [, options] = WAYS[1];
+        const { client, server } = await pair(options, options);
+        const text = textOf(size);
+        for (const [from, to] of [
+          [client, server],
+          [server, client],
+        ]) {
+          const message = new PreparedMessage(text);
+          const received = messages(to, 3);
+          from.send('first ', { fin: false });
+          from.send(message);
+          from.send(message);
+          from.send('own');
+          assert.deepEqual(
+            (await received).map(([data]) => data.toString()),
+            [`first ${text}`, text, 'own'],
+          );
+        }
+      });
+    }
+
     it('takes options of `send`, and is then sent as its data', async () => {
       const { wire, ws } = await bare('server');
       const message = new PreparedMessage('text');
@@ -340,6 +363,8 @@ for (const api of apis) {
   api.beyondWs(`${api.name}: broadcast`, () => {
     const { join, serve } = ledger(WebSocket);
 
+    const long = textOf(100000);
+
     /** Connects `count` clients to a new server. */
     async function crowd(count, options) {
       const wss = await serve(options);
@@ -354,14 +379,14 @@ for (const api of apis) {
         const received = clients.map((client) => messages(client, 3));
         assert.equal(wss.broadcast('text'), 5);
         assert.equal(wss.broadcast(Buffer.from('bytes')), 5);
-        assert.equal(wss.broadcast(new PreparedMessage(textOf(MIB))), 5);
+        assert.equal(wss.broadcast(new PreparedMessage(long)), 5);
         for (const seen of await Promise.all(received)) {
           assert.deepEqual(
             seen.map(([data, isBinary]) => [data.toString(), isBinary]),
             [
               ['text', false],
               ['bytes', true],
-              [textOf(MIB), false],
+              [long, false],
             ],
           );
         }

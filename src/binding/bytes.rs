@@ -4,9 +4,9 @@ use napi::bindgen_prelude::{BufferSlice, Result};
 use napi::Env;
 use oxws_protocol::BufferPool;
 
-/// The minimum length of an external Buffer, in bytes. Fewer bytes are copied, which
-/// costs less than the finalizer of external memory.
-const MIN_EXTERNAL: usize = 16 * 1024;
+/// The minimum length of an external Buffer, in bytes. Fewer bytes are copied: Node does not
+/// transfer external memory to another thread, and programs transfer what they receive.
+const MIN_EXTERNAL: usize = 1 << 20;
 
 /// Returns a Buffer with these bytes.
 pub(super) fn buffer(env: &Env, mut bytes: Vec<u8>) -> Result<BufferSlice<'_>> {
@@ -28,7 +28,12 @@ pub(super) fn pooled<'env>(
     buffers: &BufferPool,
 ) -> Result<BufferSlice<'env>> {
     let len = bytes.len();
-    if len < MIN_EXTERNAL || bytes.capacity() > MAX_WASTE * len {
+    if len < MIN_EXTERNAL {
+        let copy = BufferSlice::copy_from(env, &bytes);
+        buffers.give(bytes);
+        return copy;
+    }
+    if bytes.capacity() > MAX_WASTE * len {
         return buffer(env, bytes);
     }
     let start = bytes.as_mut_ptr();

@@ -32,13 +32,23 @@ pub(crate) fn append(
     true
 }
 
-/// Appends the frame of a prepared message to `out`.
+/// Appends the frame of a prepared message to `out`. Within a fragmented message, it is the
+/// last fragment.
 pub(crate) fn append_prepared(
     encoder: &mut Encoder,
     message: &PreparedMessage,
     mask: Option<[u8; 4]>,
     out: &mut Vec<u8>,
 ) {
+    if encoder.is_within_message() {
+        let options = MessageOptions {
+            fin: true,
+            compress: message.compress(),
+            mask,
+        };
+        encoder.message(message.kind(), message.payload(), options, out);
+        return;
+    }
     let frame = encoder.prepared(message);
     match mask {
         None => out.extend_from_slice(frame.bytes()),

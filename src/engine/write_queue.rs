@@ -223,6 +223,9 @@ impl WriteQueue {
         }
         match content {
             Content::Payload(payload) => self.compresses(flags, payload.len()),
+            Content::Prepared(message) if encoder.is_within_message() => {
+                encoder.compresses(message.payload().len(), message.compress())
+            }
             Content::Prepared(message) => (encoder.prepared_window(message))
                 .is_some_and(|window_bits| !message.is_compressed(window_bits)),
         }
@@ -260,21 +263,20 @@ impl WriteQueue {
         }
         let payload = match (content, &mut self.encoder) {
             (Content::Payload(payload), _) => payload,
-            (Content::Prepared(message), Some(encoder)) if !encoder.is_within_message() => {
-                let frame = encoder.prepared(message).bytes();
-                if flags.mask() || frame.len() < MIN_SHARED {
-                    let before = self.tail.len();
-                    append_prepared(encoder, message, key(flags.mask()), &mut self.tail);
-                    self.count(self.tail.len() - before, flags);
-                } else {
-                    let frame = frame.clone();
+            (Content::Prepared(_), None) => return,
+            (Content::Prepared(message), Some(encoder)) => {
+                let is_copied = flags.mask() || encoder.is_within_message();
+                if !is_copied && encoder.prepared(message).bytes().len() >= MIN_SHARED {
+                    let frame = encoder.prepared(message).bytes().clone();
                     self.count(frame.len(), flags);
                     self.append_shared(frame);
+                    return;
                 }
+                let before = self.tail.len();
+                append_prepared(encoder, message, key(flags.mask()), &mut self.tail);
+                self.count(self.tail.len() - before, flags);
                 return;
             }
-            // It is the last fragment of a message.
-            (Content::Prepared(message), _) => message.payload(),
         };
         let before = self.tail.len();
         let needed = before + payload.len() + MAX_HEAD_LEN;
