@@ -194,7 +194,7 @@ fn freed_contexts_do_not_change_messages() {
         let pool = ContextPool::new(budget);
         let mut connections: Vec<_> = (0..50).map(|_| Connection::new(random, &pool)).collect();
         let mut other = Connection::new(random, &pool);
-        for _ in 0..3_000 {
+        for _ in 0..2_000 {
             let at = random.below(connections.len());
             let connection = &mut connections[at];
             if random.below(2) == 0 {
@@ -219,7 +219,7 @@ fn threads_share_a_pool() {
                 let random = &mut Random(thread);
                 let mut connections: Vec<_> =
                     (0..10).map(|_| Connection::new(random, pool)).collect();
-                for _ in 0..300 {
+                for _ in 0..200 {
                     let at = random.below(connections.len());
                     connections[at].send(random, |_| {});
                     connections[at].receive(random, |_| {});
