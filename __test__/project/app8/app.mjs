@@ -5,8 +5,8 @@ if (Default !== WebSocket) process.exit(1);
 const names = Object.keys(all).sort().join();
 if (
   names !==
-  'PerMessageDeflate,Receiver,Sender,WebSocket,WebSocketServer,' +
-    'createWebSocketStream,default,extension,subprotocol'
+  'PerMessageDeflate,PreparedMessage,Receiver,Sender,WebSocket,' +
+    'WebSocketServer,createWebSocketStream,default,extension,subprotocol'
 ) {
   throw new Error(names);
 }
